@@ -1,0 +1,1 @@
+"""The commands of `hf-unlearn`, one module each."""

@@ -1,0 +1,177 @@
+"""What the commands share: from flags to a request, its splits, a model and an output folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.commands.arguments import DataArguments, ModelArguments, RequestArguments
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, parse_where
+
+if TYPE_CHECKING:
+    from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingArguments
+
+    from hf_unlearn.models.pixels import PixelDataset
+
+RECORD_NAME = "unlearning.json"
+RESULTS_NAME = "results.json"
+
+
+def make_request(flags: RequestArguments) -> ForgetRequest:
+    """The request that the flags name.
+
+    Raises:
+        UnlearningError: none, or two kinds at once, or a value out of range.
+    """
+    indices: Any = None
+    if flags.forget_indices is not None:
+        indices = _indices(flags.forget_indices)
+    return ForgetRequest(
+        classes=tuple(flags.forget_classes or ()),
+        subclasses=tuple(flags.forget_subclasses or ()),
+        subclass_column=flags.subclass_column,
+        fraction=flags.forget_fraction,
+        count=flags.forget_count,
+        stratify=flags.forget_stratify,
+        seed=flags.forget_seed,
+        indices=indices,
+        where=parse_where(flags.forget_where or []),
+        dataset_config=flags.forget_dataset_config,
+        split=flags.forget_split,
+    )
+
+
+def has_request(flags: RequestArguments) -> bool:
+    """Whether any kind of request was named."""
+    options = ("forget_stratify", "forget_seed")
+    return any(value is not None for name, value in vars(flags).items() if name not in options)
+
+
+def _indices(words: Sequence[str]) -> tuple[int, ...] | str:
+    if len(words) == 1 and not _is_integer(words[0]):
+        if "." not in words[0] or words[0].replace(".", "", 1).isdigit():
+            raise UnlearningError(f"forget index {words[0]!r} is not an integer, nor a .txt, .json or .npy file")
+        return words[0]
+    for word in words:
+        if not _is_integer(word):
+            raise UnlearningError(f"forget index {word!r} is not an integer; expected positions in the train split")
+    return tuple(int(word) for word in words)
+
+
+def _is_integer(word: str) -> bool:
+    return word.removeprefix("-").isdecimal()
+
+
+def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits:
+    """Load the dataset and make the request's splits.
+
+    Raises:
+        UnlearningError: no such dataset, split, column or class, or a forget set that is empty or everything.
+    """
+
+    def load(config: str | None) -> Any:
+        return load_image_dataset(data.dataset_name, config=config, revision=data.dataset_revision)
+
+    return make_splits(
+        load(data.dataset_config_name),
+        request,
+        dataset_name=data.dataset_name,
+        dataset_revision=data.dataset_revision,
+        train_split=data.train_split,
+        test_split=data.test_split,
+        image_column_name=data.image_column_name,
+        label_column_name=data.label_column_name,
+        load_config=load,
+    )
+
+
+def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    """The model and its image processor.
+
+    Raises:
+        UnlearningError: no such model, not an image classifier, or one without an image processor.
+    """
+    from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+
+    if flags.dtype not in ("float32", "bfloat16", "float16", "float64", "auto"):
+        raise UnlearningError(f"dtype {flags.dtype!r} is not one of float32, bfloat16, float16, float64, auto")
+    model = load_image_classifier(
+        flags.model_name_or_path,
+        revision=flags.model_revision,
+        dtype=flags.dtype,
+        trust_remote_code=flags.trust_remote_code,
+    )
+    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)
+
+
+def pixels_of(
+    dataset: Any, splits: UnlearningSplits, model: PreTrainedModel, image_processor: BaseImageProcessor, **kwargs: Any
+) -> PixelDataset:
+    """One of the splits as this model eats it."""
+    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.request import match_labels
+
+    return PixelDataset(
+        dataset,
+        image_processor,
+        splits.image_column,
+        splits.label_column,
+        match_labels(splits.label_names, model.config.label2id),
+        num_channels=getattr(model.config, "num_channels", 3),
+        **kwargs,
+    )
+
+
+def check_output_dir(output_dir: str | None, overwrite: bool, resuming: bool = False) -> str:
+    """The output folder, if it may be written to.
+
+    Raises:
+        UnlearningError: none was named, it is a file, or it is not empty and may not be overwritten.
+    """
+    if not output_dir:
+        raise UnlearningError("--output_dir is missing; expected the folder to write to")
+    if os.path.exists(output_dir) and not os.path.isdir(output_dir):
+        raise UnlearningError(f"output_dir {output_dir!r} is a file; expected a folder")
+    if os.path.isdir(output_dir) and os.listdir(output_dir) and not (overwrite or resuming):
+        raise UnlearningError(
+            f"output_dir {output_dir!r} is not empty; expected a new folder, or --overwrite_output_dir"
+        )
+    return output_dir
+
+
+def quiet_unless_terminal() -> bool:
+    """On a terminal, leave progress bars as they are; elsewhere switch them off. Returns whether they are off."""
+    import datasets
+    import transformers
+
+    if sys.stderr.isatty():
+        return False
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    return True
+
+
+def settle(args: TrainingArguments) -> None:
+    """Fit a run's arguments to where it runs: no progress bars without a terminal, no pinned memory without a GPU."""
+    if quiet_unless_terminal():
+        args.disable_tqdm = True
+    if args.device.type != "cuda":
+        args.dataloader_pin_memory = False
+
+
+def quieten(trainer: Trainer) -> None:
+    """Without a progress bar the Trainer prints a line for every logged step: not where nobody watches."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+
+
+def seconds_as_text(seconds: float) -> str:
+    """`75.3` as `1 min 15 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

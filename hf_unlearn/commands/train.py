@@ -1,0 +1,142 @@
+"""`hf-unlearn train`: an image classifier, on demand without a request's samples."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.commands.arguments import DataArguments, OutputArguments, RequestArguments, flag
+from hf_unlearn.commands.common import (
+    check_output_dir,
+    has_request,
+    load_splits,
+    make_request,
+    quieten,
+    seconds_as_text,
+    settle,
+)
+from hf_unlearn.commands.parsing import parse, peek, say
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.trainers.parameters import ClassifierParameters
+
+if TYPE_CHECKING:
+    from transformers import BaseImageProcessor, PreTrainedModel
+
+DESCRIPTION = (
+    "Train or fine-tune an image classifier. With a forget request, train without its samples: that is the retrained "
+    "reference to which an unlearned model is compared."
+)
+FINE_TUNING_RATE = "5e-5"
+
+
+@dataclass
+class StartArguments:
+    """What to start from: a trained model, or random weights"""
+
+    model_name_or_path: str | None = flag("Fine-tune this one: a name on the Hub, or a folder.")
+    model_revision: str | None = flag("Its branch, tag or commit on the Hub.")
+    model_type: str | None = flag("Start from random weights of this architecture: resnet, vit, convnext ...")
+    config_overrides: str | None = flag("Fields of the architecture's configuration, as JSON.")
+    image_size: int = flag("Height and width that images are resized to, for random weights.", 224)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Raises:
+        UnlearningError: bad input; nothing was written.
+    """
+    argv = list(argv or ())
+
+    def config_class() -> type:
+        from hf_unlearn.trainers.classifier_trainer import ClassifierConfig
+
+        return ClassifierConfig
+
+    start, data, request_flags, output, args = parse(
+        "train",
+        DESCRIPTION,
+        (StartArguments, DataArguments, RequestArguments, OutputArguments),
+        config_class,
+        ClassifierParameters,
+        argv,
+    )
+    if (start.model_name_or_path is None) == (start.model_type is None):
+        raise UnlearningError("expected either --model_name_or_path (to fine-tune) or --model_type (random weights)")
+    if start.model_name_or_path is not None and peek("learning_rate", argv) is None:
+        args.learning_rate = float(FINE_TUNING_RATE)
+    check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, bool(args.resume_from_checkpoint))
+    settle(args)
+    train_set, test_set, image_column, label_column, names, left_out = _splits(data, request_flags)
+    model, image_processor = _start(start, names, args.seed)
+
+    from hf_unlearn.evaluation.metrics import accuracy
+    from hf_unlearn.evaluation.predict import predict_logits
+    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.request import match_labels
+    from hf_unlearn.trainers.classifier_trainer import ClassifierTrainer
+
+    class_ids = match_labels(names, model.config.label2id)
+    channels = getattr(model.config, "num_channels", 3)
+    pixels = PixelDataset(train_set, image_processor, image_column, label_column, class_ids, channels)
+    pixels.preload("Reading the training set")
+    trainer = ClassifierTrainer(
+        model=model, args=args, train_dataset=pixels, processing_class=image_processor
+    )
+    quieten(trainer)
+    started = time.monotonic()
+    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    seconds = time.monotonic() - started
+    trainer.save_model()
+    lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
+    if test_set is not None:
+        test = PixelDataset(test_set, image_processor, image_column, label_column, class_ids, channels)
+        logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")
+        lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")
+    lines += [f"  in      {seconds_as_text(seconds)}", f"  saved   {args.output_dir}"]
+    say(*lines)
+
+
+def _splits(data: DataArguments, flags: RequestArguments) -> tuple[Any, Any, str, str, list[str], str]:
+    """Training set, test set, image and label column, label names, and what was left out, in words."""
+    if has_request(flags):
+        request = make_request(flags)
+        splits = load_splits(data, request)
+        left_out = f", without {request.describe()} ({len(splits.forget)} samples)"
+        return splits.retain, splits.test, splits.image_column, splits.label_column, splits.label_names, left_out
+    raise NotImplementedError
+
+
+def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    """The model to train, with a head for the classes `names`, and its image processor."""
+    from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+    from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor
+
+    if flags.model_type is not None:
+        overrides = _overrides(flags.config_overrides)
+        if flags.image_size < 1:
+            raise UnlearningError(f"image_size is {flags.image_size}; expected at least 1 pixel")
+        if flags.model_type != "resnet":
+            overrides.setdefault("image_size", flags.image_size)
+        return new_image_classifier(flags.model_type, names, overrides, seed), new_image_processor(flags.image_size)
+    assert flags.model_name_or_path is not None
+    config = load_config(flags.model_name_or_path, revision=flags.model_revision or "main")
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: index for index, name in enumerate(names)}
+    model = load_image_classifier(
+        flags.model_name_or_path, revision=flags.model_revision, config=config, ignore_mismatched_sizes=True
+    )
+    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)
+
+
+def _overrides(text: str | None) -> dict[str, Any]:
+    try:
+        overrides = json.loads(text) if text else {}
+    except ValueError as error:
+        raise UnlearningError(f"config_overrides {text!r} is not JSON: {error}") from error
+    if not isinstance(overrides, dict):
+        raise UnlearningError(f"config_overrides {text!r} is not an object; expected for example {{\"depths\": [2, 2]}}")
+    return overrides

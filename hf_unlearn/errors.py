@@ -1,0 +1,36 @@
+"""The library's errors: one line each, naming the value, what was expected and what there is."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UnlearningError(ValueError):
+    """Something the user asked for cannot be done; the message is one line that says why.
+
+    The command line prints the message and exits with status 2, without a traceback.
+    """
+
+
+class DivergenceError(UnlearningError):
+    """Unlearning ran away (a non-finite loss or gradient); the last good weights were kept."""
+
+
+def there_are(names: Iterable[object], limit: int = 12) -> str:
+    """`'a', 'b', 'c'` and a count of what was left out, for the end of an error message."""
+    listed = [repr(str(name)) for name in names]
+    if not listed:
+        return "none"
+    rest = len(listed) - limit
+    return ", ".join(listed[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def did_you_mean(name: object, names: Iterable[object]) -> str:
+    """The end of a message about an unknown name: the nearest names, or those there are."""
+    names = [str(known) for known in names]
+    by_folded = {known.casefold(): known for known in names}
+    near = difflib.get_close_matches(str(name).casefold(), list(by_folded), n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(repr(by_folded[folded]) for folded in near)}?"
+    return f"there are: {there_are(names)}"

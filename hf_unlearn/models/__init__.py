@@ -1,0 +1,1 @@
+"""Image classifiers and their image processors: by name, from scratch, and the pixels they eat."""

@@ -1,0 +1,67 @@
+"""A new image classifier with random weights, and the image processor that goes with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForImageClassification,
+    BaseImageProcessor,
+    PreTrainedModel,
+    ViTImageProcessorPil,
+)
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+from hf_unlearn.errors import UnlearningError, did_you_mean
+
+
+def new_image_classifier(
+    model_type: str, label_names: list[str], overrides: dict[str, Any] | None = None, seed: int = 0
+) -> PreTrainedModel:
+    """An `AutoModelForImageClassification` with random weights.
+
+    Args:
+        model_type: transformers' name of the architecture: `"resnet"`, `"vit"`, `"convnext"` ...
+        label_names: the classes, in the order of the logits.
+        overrides: fields of the architecture's configuration and their values.
+        seed: of the random weights.
+
+    Raises:
+        UnlearningError: unknown architecture or field, or an architecture without an image classifier.
+    """
+    classifiers = sorted(
+        config_class.model_type for config_class in AutoModelForImageClassification._model_mapping
+    )
+    if model_type not in classifiers:
+        raise UnlearningError(
+            f"model_type {model_type!r} is not an image classifier of transformers; "
+            f"{did_you_mean(model_type, classifiers)}"
+        )
+    config = CONFIG_MAPPING[model_type]()
+    for field, value in (overrides or {}).items():
+        if not hasattr(config, field):
+            known = [name for name in config.to_dict() if not name.startswith("_")]
+            raise UnlearningError(
+                f"config_overrides names {field!r}, which a {model_type} configuration does not have; "
+                f"{did_you_mean(field, known)}"
+            )
+    names = dict(enumerate(label_names))
+    config = CONFIG_MAPPING[model_type](
+        **(overrides or {}), id2label=names, label2id={name: index for index, name in names.items()}
+    )
+    torch.manual_seed(seed)
+    try:
+        return AutoModelForImageClassification.from_config(config)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UnlearningError(
+            f"config_overrides do not fit a {model_type}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def new_image_processor(image_size: int) -> BaseImageProcessor:
+    """Resize to `image_size` × `image_size`, scale to [0, 1], then to [−1, 1] (mean and deviation 0.5)."""
+    size = {"height": image_size, "width": image_size}
+    half = [0.5, 0.5, 0.5]
+    settings = {"size": size, "image_mean": half, "image_std": half, "do_resize": True, "do_normalize": True}
+    return ViTImageProcessorPil(**settings)

@@ -1,0 +1,118 @@
+"""A split of a dataset as a model eats it: pixel values, class ids, positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from tqdm.auto import tqdm
+
+from hf_unlearn.errors import UnlearningError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_GIB = 2**30
+
+
+class PixelDataset(torch.utils.data.Dataset):
+    """The images of a `datasets` dataset through an image processor, with labels as the *model's* class ids.
+
+    An item is `{"pixel_values": (channels, height, width) float32, "labels": int, "index": int}`, where `index` is
+    the item's position in `dataset`.
+
+    Args:
+        dataset: with a decoded image column and a label column of integers.
+        image_processor: what turns a list of PIL images into `pixel_values`.
+        image_column, label_column: names of the columns.
+        class_ids: for each label id of the dataset, the class id of the model
+            (see [`hf_unlearn.request.match_labels`]).
+        num_channels: 1 for a greyscale model, else 3.
+        cache_gib: keep the preprocessed pixels in memory once [`preload`] is called, if they take no more than this
+            many GiB.
+        index_names: the rows' indices as the user knows them, for messages about a row.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        image_processor: Callable[..., Any],
+        image_column: str,
+        label_column: str,
+        class_ids: Sequence[int],
+        num_channels: int = 3,
+        cache_gib: float = 4.0,
+        index_names: Sequence[int] | None = None,
+    ):
+        self.dataset = dataset
+        self.image_processor = image_processor
+        self.image_column = image_column
+        self.cache_gib = cache_gib
+        self.labels = torch.tensor([class_ids[label] for label in dataset[label_column]], dtype=torch.long)
+        self._mode = "L" if num_channels == 1 else "RGB"
+        self._index_names = index_names
+        self._pixels: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        # The hook by which a DataLoader fetches a whole batch at once.
+        pixels = self.process(indices) if self._pixels is None else self._pixels[indices]
+        return [
+            {"pixel_values": pixels[row], "labels": int(self.labels[index]), "index": index}
+            for row, index in enumerate(indices)
+        ]
+
+    def process(self, indices: Sequence[int]) -> torch.Tensor:
+        """Decode and preprocess the rows at `indices`: `(len(indices), channels, height, width)` float32.
+
+        Raises:
+            UnlearningError: an image cannot be decoded; the message names its index.
+        """
+        images = [self._decode(index) for index in indices]
+        return self.image_processor(images, return_tensors="pt")["pixel_values"].float()
+
+    def preload(self, description: str = "Reading images", batch_size: int = 256) -> PixelDataset:
+        """Decode and preprocess every image once, keeping the pixels if they fit into `cache_gib`.
+
+        Raises:
+            UnlearningError: an image cannot be decoded; the message names its index.
+        """
+        if self._pixels is not None or not len(self):
+            return self
+        pixels: torch.Tensor | None = None
+        starts = range(0, len(self), batch_size)
+        for start in tqdm(starts, desc=description, unit="batch", delay=2, disable=None, leave=False):
+            rows = range(start, min(start + batch_size, len(self)))
+            batch = self.process(rows)
+            if start == 0 and batch[0].numel() * 4 * len(self) <= self.cache_gib * _GIB:
+                pixels = torch.empty((len(self), *batch.shape[1:]))
+            if pixels is not None:
+                pixels[start : start + len(batch)] = batch
+        self._pixels = pixels
+        return self
+
+    def _decode(self, index: int) -> Image.Image:
+        try:
+            return self.dataset[int(index)][self.image_column].convert(self._mode)
+        except (OSError, ValueError, SyntaxError, AttributeError) as error:
+            named = index if self._index_names is None else self._index_names[index]
+            raise UnlearningError(
+                f"the image at index {int(named)} of column {self.image_column!r} cannot be read: "
+                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            ) from error
+
+
+def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Items of a [`PixelDataset`] as one batch: `pixel_values`, `labels` and `index` tensors."""
+    return {
+        "pixel_values": torch.stack([item["pixel_values"] for item in items]),
+        "labels": torch.tensor([item["labels"] for item in items]),
+        "index": torch.tensor([item["index"] for item in items]),
+    }

@@ -1,0 +1,116 @@
+"""Load an image classifier and its image processor by name, or say in one line why not."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    BaseImageProcessor,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+
+from hf_unlearn.errors import UnlearningError
+
+
+def load_image_classifier(
+    model_name_or_path: str | os.PathLike,
+    *,
+    revision: str | None = None,
+    dtype: str | torch.dtype = "float32",
+    token: str | None = None,
+    trust_remote_code: bool = False,
+    config: PretrainedConfig | None = None,
+    **kwargs: Any,
+) -> PreTrainedModel:
+    """`AutoModelForImageClassification.from_pretrained`, whole or not at all.
+
+    Args:
+        model_name_or_path: a name on the Hub, or a folder.
+        revision: branch, tag or commit on the Hub.
+        dtype: of the weights. float32 by default, since transformers would take the checkpoint's own and unlearn
+            a half-precision checkpoint in half precision; `"auto"` is that behaviour.
+        config: a changed configuration (another number of labels, say); with it a new head is allowed.
+
+    Returns:
+        The model, in eval mode.
+
+    Raises:
+        UnlearningError: there is no such model, it is not an image classifier, it has fewer than two labels, or
+            its checkpoint lacks weights that the model needs.
+    """
+    name = os.fspath(model_name_or_path)
+    loading = {"revision": revision or "main", "token": token, "trust_remote_code": trust_remote_code}
+    replaces_head = config is not None
+    if config is None:
+        config = load_config(name, **loading)
+    if config.num_labels < 2:
+        raise UnlearningError(f"model {name!r} has {config.num_labels} label; expected a classifier with at least 2")
+    try:
+        model, info = AutoModelForImageClassification.from_pretrained(
+            name, config=config, dtype=dtype, output_loading_info=True, **loading, **kwargs
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UnlearningError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
+    missing = sorted(info["missing_keys"])
+    if missing and not replaces_head:
+        raise UnlearningError(
+            f"model {name!r} is not a trained image classifier: its checkpoint lacks {len(missing)} of the weights, "
+            f"{missing[0]!r} among them"
+        )
+    return model.eval()
+
+
+def load_config(name: str, **loading: Any) -> PretrainedConfig:
+    """The configuration of an image classifier.
+
+    Raises:
+        UnlearningError: no such model, or one that is not for image classification.
+    """
+    if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "config.json")):
+        raise UnlearningError(f"model {name!r} is a folder without a config.json; expected one from save_pretrained")
+    try:
+        config = AutoConfig.from_pretrained(name, **loading)
+    except (OSError, ValueError, KeyError) as error:
+        raise UnlearningError(
+            f"model {name!r} was not found: expected a folder, or a name on the Hub such as "
+            f"'google/vit-base-patch16-224' ({_first_line(error)})"
+        ) from error
+    if type(config) not in AutoModelForImageClassification._model_mapping and not getattr(config, "auto_map", None):
+        raise UnlearningError(
+            f"model {name!r} is a {config.model_type}, not an image classifier; expected one that "
+            "AutoModelForImageClassification loads"
+        )
+    return config
+
+
+def load_image_processor(
+    model_name_or_path: str | os.PathLike, *, revision: str | None = None, token: str | None = None
+) -> BaseImageProcessor:
+    """`AutoImageProcessor.from_pretrained`.
+
+    Raises:
+        UnlearningError: the model comes without an image processor.
+    """
+    name = os.fspath(model_name_or_path)
+    try:
+        return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token)
+    except (OSError, ValueError, ImportError) as error:
+        raise UnlearningError(
+            f"model {name!r} has no usable image processor (preprocessor_config.json): {_first_line(error)}"
+        ) from error
+
+
+def class_names(config: PretrainedConfig) -> list[str]:
+    """The model's label names, in the order of its logits."""
+    return [str(config.id2label[index]) for index in range(config.num_labels)]
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,58 @@
+"""Gradient descent with steps measured against the weights themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+
+
+class RelativeSGD(torch.optim.Optimizer):
+    """w ← w − ρ · ‖w‖ · g / ‖g‖, with the norms taken over all parameters together.
+
+    The step's length is the fraction ρ of the weights' length, whatever the size of the gradient: a loss that is
+    unbounded below cannot throw the weights away in one step, and one ρ serves models, inputs and logits of any
+    scale. The direction is the gradient's.
+
+    Args:
+        params: parameters, as for any `torch.optim.Optimizer`; parameters without a gradient stay put and do not
+            count in ‖w‖.
+        lr: ρ, a fraction of ‖w‖ (no unit), > 0. A learning-rate schedule applies to it.
+
+    Raises:
+        ValueError: `lr` is not positive.
+    """
+
+    def __init__(self, params: Iterable, lr: float = 1e-3):
+        if not lr > 0:
+            raise ValueError(f"lr is {lr!r}; expected a fraction of the weights' norm above 0")
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
+        """One step. With a gradient that is exactly zero the weights stay as they are."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        moving = [
+            (parameter, group["lr"])
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        if not moving:
+            return loss
+        weight_norm = _global_norm(parameter for parameter, _ in moving)
+        gradient_norm = _global_norm(parameter.grad for parameter, _ in moving)
+        if gradient_norm == 0:
+            return loss
+        scale = float(weight_norm / gradient_norm)
+        for parameter, lr in moving:
+            parameter.add_(parameter.grad, alpha=-lr * scale)
+        return loss
+
+
+def _global_norm(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
+    norms = [torch.linalg.vector_norm(tensor.detach().float()) for tensor in tensors if tensor is not None]
+    return torch.linalg.vector_norm(torch.stack(norms))

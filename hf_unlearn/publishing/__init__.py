@@ -1,0 +1,1 @@
+"""What a person is given beside the weights: the record of how they came about."""

@@ -1,0 +1,71 @@
+"""The record of a run: what was forgotten, from what, and how. It can be published as it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import hf_unlearn
+from hf_unlearn.trainers.checkpoints import public_arguments
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from hf_unlearn.request import UnlearningSplits
+
+SCHEMA_VERSION = 1
+
+
+def unlearning_record(
+    *,
+    method: str,
+    model_name: str,
+    model_revision: str | None,
+    splits: UnlearningSplits,
+    args: TrainingArguments,
+    steps: int,
+    stop_reason: str,
+    seconds: float,
+    forget_accuracy: Mapping[str, float],
+) -> dict[str, Any]:
+    """What `unlearning.json` holds; no index, no sample, no token.
+
+    Args:
+        seconds: wall-clock time of the unlearning alone.
+        forget_accuracy: percent, `before` and `after`.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "method": method,
+        "original_model": {
+            # Of a folder only its last part: the rest is nobody's business.
+            "name": os.path.basename(os.path.normpath(model_name)) if os.path.isdir(model_name) else model_name,
+            "revision": model_revision,
+            "from_hub": not os.path.isdir(model_name),
+        },
+        "request": splits.request.public_dict(),
+        "fingerprint": splits.fingerprint.to_dict(),
+        "num_forget": len(splits.forget),
+        "num_retain": len(splits.retain),
+        "steps": steps,
+        "stop_reason": stop_reason,
+        "seconds": round(seconds, 3),
+        "forget_accuracy": dict(forget_accuracy),
+        "settings": public_arguments(args),
+        "versions": {
+            "hf-unlearn": hf_unlearn.__version__,
+            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")},
+        },
+    }
+
+
+def write_record(record: Mapping[str, Any], folder: str, name: str) -> None:
+    """Write `record` as JSON into `folder`, whole or not at all."""
+    path = os.path.join(folder, name)
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=2, sort_keys=True, ensure_ascii=False)
+        file.write("\n")
+    os.replace(f"{path}.part", path)

@@ -1,0 +1,119 @@
+"""The image and the label column of a dataset, found from its features or named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+
+# Preferred when a dataset has several columns of class labels.
+_USUAL_LABEL_COLUMNS = ("label", "labels")
+
+
+def find_image_column(dataset: Dataset, name: str | None = None) -> str:
+    """The name of the column of images.
+
+    A column with the `Image` feature, or, if named or if there is no other, one of structs {bytes, path},
+    which is how `datasets` stores images.
+
+    Args:
+        dataset: the split to look at.
+        name: a column that overrides the search.
+
+    Raises:
+        UnlearningError: if the named column does not exist or has no images, or if not exactly one is found.
+    """
+    from datasets import Image
+
+    features = dataset.features
+    images = [column for column, feature in features.items() if isinstance(feature, Image)]
+    structs = [column for column, feature in features.items() if _is_encoded_image(feature)]
+    if name is not None:
+        check_column(features, name, "image column")
+        if name not in images + structs:
+            raise UnlearningError(
+                f"image column {name!r} does not hold images; columns that do: {there_are(images + structs)}"
+            )
+        return name
+    found = images or structs
+    if not found:
+        raise UnlearningError(f"this dataset has no column of images; there are: {there_are(features)}")
+    if len(found) > 1:
+        raise UnlearningError(f"this dataset has several columns of images, name one of: {there_are(found)}")
+    return found[0]
+
+
+def find_label_column(dataset: Dataset, name: str | None = None, exclude: str | None = None) -> str:
+    """The name of the column of class labels.
+
+    A column with the `ClassLabel` feature: the only one, or the one called `label` or `labels`. A column of
+    strings or integers is taken only when named.
+
+    Args:
+        dataset: the split to look at.
+        name: a column that overrides the search.
+        exclude: a column that is not to be found, such as that of the sub-classes.
+
+    Raises:
+        UnlearningError: if the named column does not exist or has no classes, or if no single one is found.
+    """
+    from datasets import ClassLabel
+
+    features = dataset.features
+    if name is not None:
+        check_column(features, name, "label column")
+        if not is_class_column(features, name):
+            raise UnlearningError(
+                f"label column {name!r} does not hold class labels, strings or integers; columns that do: "
+                f"{there_are(column for column in features if is_class_column(features, column))}"
+            )
+        return name
+    found = [
+        column
+        for column, feature in features.items()
+        if isinstance(feature, ClassLabel) and column != exclude
+    ]
+    usual = [column for column in _USUAL_LABEL_COLUMNS if column in found]
+    if len(found) == 1 or usual:
+        return (usual or found)[0]
+    if found:
+        raise UnlearningError(
+            f"this dataset has several columns of class labels, name one of: {there_are(found)}"
+        )
+    candidates = [column for column in features if is_class_column(features, column) and column != exclude]
+    raise UnlearningError(
+        f"this dataset has no column of class labels; name one if it is one of: {there_are(candidates)}"
+    )
+
+
+def check_column(features: Features, name: str, what: str) -> None:
+    """Raise an error that lists the columns if there is none called `name`."""
+    if name not in features:
+        raise UnlearningError(f"{what} {name!r} does not exist; {did_you_mean(name, features)}")
+
+
+def is_class_column(features: Features, name: str) -> bool:
+    """Whether the column can be read as classes: class labels, strings or integers."""
+    from datasets import ClassLabel, Value
+
+    feature = features[name]
+    if isinstance(feature, ClassLabel):
+        return True
+    return isinstance(feature, Value) and feature.dtype.startswith(("int", "uint", "string", "large_string"))
+
+
+def as_image_column(dataset: Dataset, column: str) -> Dataset:
+    """The dataset with the column decoded to images on access, whichever way it is stored."""
+    from datasets import Image
+
+    feature = dataset.features[column]
+    if isinstance(feature, Image) and feature.decode:
+        return dataset
+    return dataset.cast_column(column, Image())
+
+
+def _is_encoded_image(feature: Any) -> bool:
+    return isinstance(feature, dict) and set(feature) == {"bytes", "path"}

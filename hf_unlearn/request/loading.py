@@ -1,0 +1,190 @@
+"""Loading a dataset of images from the Hub or from the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+# The files that `save_to_disk` leaves for a `DatasetDict` and for a `Dataset`.
+_SAVED_DICT = "dataset_dict.json"
+_SAVED_SPLIT = "state.json"
+
+
+def load_image_dataset(
+    name: str,
+    config: str | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | None = None,
+) -> DatasetDict:
+    """Load all splits of a dataset. Code from a dataset repository is never run.
+
+    Args:
+        name: a name on the Hub, or a path: a folder from `save_to_disk`, an image folder (one sub-folder a
+            class, with or without train and test folders above), a folder of parquet files, or one parquet
+            file. A path that exists comes before a name on the Hub. A single split is called `train`.
+        config: a configuration. Of a local folder: one that its README.md declares, or a sub-folder that is
+            itself a saved dataset or holds parquet files.
+        revision: a branch, tag or commit, on the Hub only.
+        token: a token for the Hub; by default the one stored on this machine.
+        cache_dir: where `datasets` keeps what it downloads and converts.
+
+    Raises:
+        UnlearningError: if there is no such dataset, configuration or revision, if it cannot be read, or if
+            the Hub cannot be reached.
+    """
+    path = Path(name).expanduser()
+    with quiet_unless_terminal():
+        if path.is_dir():
+            return _load_folder(name, path, config, cache_dir)
+        if path.is_file():
+            return _load_file(name, path, config, cache_dir)
+        if _looks_local(name):
+            raise UnlearningError(f"dataset {name!r} does not exist: there is no such file or folder")
+        return _load_hub(name, config, revision, token, cache_dir)
+
+
+@contextlib.contextmanager
+def quiet_unless_terminal() -> Iterator[None]:
+    """Hide the progress bars of `datasets` and of the Hub inside, unless the error output is a terminal."""
+    import datasets
+    import huggingface_hub.utils as hub
+
+    # Only those that are shown are hidden, so that a user's own choice still holds afterwards.
+    shown = [library for library in (datasets, hub) if not library.are_progress_bars_disabled()]
+    hidden = [] if sys.stderr.isatty() else shown
+    for library in hidden:
+        library.disable_progress_bars()
+    try:
+        yield
+    finally:
+        for library in hidden:
+            library.enable_progress_bars()
+
+
+def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | None) -> DatasetDict:
+    from datasets import load_dataset
+
+    if _is_saved(path):
+        # The sub-folders of a saved dataset are its splits, not configurations.
+        if config is not None:
+            raise _unknown_config(name, config, [])
+        return _load_saved(name, path)
+    if config is not None and _is_plain_name(config) and _is_configuration(path / config):
+        return _load_folder(f"{name}/{config}", path / config, None, cache_dir)
+    if config is not None and not (path / "README.md").is_file():
+        folders = sorted(folder.name for folder in path.iterdir() if _is_configuration(folder))
+        raise _unknown_config(name, config, folders)
+    try:
+        return load_dataset(str(path), config, cache_dir=cache_dir)
+    except Exception as error:
+        raise _explained(name, config, error, local=True) from error
+
+
+def _load_saved(name: str, path: Path) -> DatasetDict:
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        loaded = load_from_disk(str(path))
+    except Exception as error:
+        raise _explained(name, None, error, local=True) from error
+    return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
+
+
+def _load_file(name: str, path: Path, config: str | None, cache_dir: str | None) -> DatasetDict:
+    from datasets import load_dataset
+
+    if path.suffix.lower() != ".parquet":
+        raise UnlearningError(f"dataset {name!r} is a file, but not a .parquet one")
+    if config is not None:
+        raise _unknown_config(name, config, [])
+    try:
+        return load_dataset("parquet", data_files={"train": str(path)}, cache_dir=cache_dir)
+    except Exception as error:
+        raise _explained(name, None, error, local=True) from error
+
+
+def _load_hub(
+    name: str, config: str | None, revision: str | None, token: str | None, cache_dir: str | None
+) -> DatasetDict:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(name, config, revision=revision, token=token, cache_dir=cache_dir)
+    except Exception as error:
+        raise _explained(name, config, error, revision=revision, token=token) from error
+
+
+def _explained(
+    name: str,
+    config: str | None,
+    error: Exception,
+    *,
+    local: bool = False,
+    revision: str | None = None,
+    token: str | None = None,
+) -> UnlearningError:
+    """What went wrong, in one line. `datasets` tells most of these apart by their message alone."""
+    from datasets import get_dataset_config_names
+    from datasets.exceptions import DatasetNotFoundError
+
+    message = str(error) or type(error).__name__
+    if isinstance(error, ValueError) and ("BuilderConfig" in message or "Config name is missing" in message):
+        path = str(Path(name).expanduser()) if local else name
+        try:
+            configs = get_dataset_config_names(path, revision=revision, token=token)
+        except Exception:
+            # The list is a help in the message; without it, the message still says what is wrong.
+            configs = None
+        if config is not None:
+            return _unknown_config(name, config, configs)
+        known = f", name one of: {there_are(configs)}" if configs else ", name one"
+        return UnlearningError(f"dataset {name!r} has several configurations{known}")
+    if isinstance(error, DatasetNotFoundError) and "gated" in message:
+        return UnlearningError(
+            f"dataset {name!r} is gated: ask for access on its page, and log in to the Hub"
+        )
+    if isinstance(error, DatasetNotFoundError) and "Revision" in message:
+        return UnlearningError(f"dataset {name!r} has no revision {revision!r}")
+    if isinstance(error, DatasetNotFoundError):
+        return UnlearningError(
+            f"dataset {name!r} is neither a local folder nor a dataset on the Hub that can be accessed"
+        )
+    if isinstance(error, ConnectionError) and not local:
+        return UnlearningError(
+            f"dataset {name!r} is not a local folder, and the Hugging Face Hub cannot be reached to look for "
+            "it"
+        )
+    return UnlearningError(f"dataset {name!r} cannot be loaded: {message.splitlines()[0]}")
+
+
+def _unknown_config(name: str, config: str, configs: list[str] | None) -> UnlearningError:
+    """The error for a configuration that does not exist; `configs` is None where they cannot be listed."""
+    known = ""
+    if configs is not None:
+        known = f"; {did_you_mean(config, configs) if configs else 'it has none to choose from'}"
+    return UnlearningError(f"dataset {name!r} has no configuration {config!r}{known}")
+
+
+def _looks_local(name: str) -> bool:
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or name.endswith(("/", ".parquet"))
+
+
+def _is_plain_name(config: str) -> bool:
+    return Path(config).name == config and config not in ("", ".", "..")
+
+
+def _is_saved(path: Path) -> bool:
+    return (path / _SAVED_DICT).is_file() or (path / _SAVED_SPLIT).is_file()
+
+
+def _is_configuration(path: Path) -> bool:
+    return path.is_dir() and (_is_saved(path) or any(path.glob("**/*.parquet")))

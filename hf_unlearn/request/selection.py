@@ -1,0 +1,147 @@
+"""From a request to the rows of the train split that it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.request.columns import check_column
+from hf_unlearn.request.indices import check_range, read_indices
+from hf_unlearn.request.labels import class_codes, column_array, label_array, label_names, resolve_classes
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from hf_unlearn.request.forget_request import ForgetRequest
+
+
+def select_rows(
+    request: ForgetRequest, train: Dataset, label_column: str
+) -> tuple[np.ndarray, ForgetRequest]:
+    """The rows of the train split to forget.
+
+    Args:
+        request: any kind but `dataset_config` and `split`, whose forget set is not a selection.
+        train: the train split, with its labels encoded.
+        label_column: the name of its label column.
+
+    Returns:
+        Sorted int64 indices, and the request resolved: classes by name, a file of indices as the indices.
+
+    Raises:
+        UnlearningError: if a class, column, value or index is not in the train split, or the count is too
+            large.
+    """
+    if request.kind == "class":
+        names = label_names(train, label_column)
+        ids = resolve_classes(request.classes, names)
+        rows = _rows_of_classes(label_array(train, label_column), ids, names, "class")
+        return rows, replace(request, classes=tuple(names[position] for position in ids))
+    if request.kind == "subclass":
+        assert request.subclass_column is not None
+        check_column(train.features, request.subclass_column, "sub-class column")
+        codes, names = class_codes(train, request.subclass_column, "the train split")
+        ids = resolve_classes(request.subclasses, names, "forget sub-class")
+        rows = _rows_of_classes(codes, ids, names, "sub-class")
+        return rows, replace(request, subclasses=tuple(names[position] for position in ids))
+    if request.kind == "where":
+        return _rows_where(request, train), request
+    if request.kind == "indices":
+        assert request.indices is not None
+        given = request.indices
+        if isinstance(given, str):
+            given = read_indices(given)
+        rows = check_range(given, len(train))
+        return rows, replace(request, indices=tuple(rows.tolist()))
+    return _random_rows(request, train, label_column), request
+
+
+def rows_of_subclasses(dataset: Dataset, column: str, names: tuple[str | int, ...]) -> np.ndarray:
+    """A boolean array of shape (rows,): whether the row's sub-class is one of the names."""
+    codes, own_names = class_codes(dataset, column, "the test split")
+    wanted = {str(name) for name in names}
+    return np.isin(codes, [code for code, name in enumerate(own_names) if name in wanted])
+
+
+def random_rows(size: int, num_samples: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
+    """`num_samples` distinct rows of `size`, as sorted int64, drawn with `numpy.random.default_rng(seed)`.
+
+    With `labels` (int64, shape (size,)) the draw is stratified: every class gives its share, rounded by
+    largest remainder so that the total is exact; of equal remainders, the lower label id comes first.
+    """
+    generator = np.random.default_rng(seed)
+    if labels is None:
+        return np.sort(generator.choice(size, num_samples, replace=False)).astype(np.int64)
+    classes, counts = np.unique(labels, return_counts=True)
+    # Whole numbers all through: shares as floats could make a class give more than it has.
+    shares, remainders = np.divmod(counts * num_samples, size)
+    largest = np.argsort(-remainders, kind="stable")[: num_samples - int(shares.sum())]
+    shares[largest] += 1
+    drawn = [
+        generator.choice(np.flatnonzero(labels == label), share, replace=False)
+        for label, share in zip(classes, shares, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn)).astype(np.int64)
+
+
+def _random_rows(request: ForgetRequest, train: Dataset, label_column: str) -> np.ndarray:
+    size = len(train)
+    if request.fraction is not None:
+        num_samples = max(1, round(request.fraction * size))
+    else:
+        assert request.count is not None
+        num_samples = request.count
+    if num_samples > size:
+        raise UnlearningError(
+            f"forget count {num_samples} is more than the {size} samples of the train split"
+        )
+    labels = label_array(train, label_column) if request.stratify else None
+    return random_rows(size, num_samples, request.seed, labels)
+
+
+def _rows_of_classes(codes: np.ndarray, ids: list[int], names: list[str], what: str) -> np.ndarray:
+    for position in ids:
+        if not (codes == position).any():
+            raise UnlearningError(
+                f"the forget set is empty: no sample of the train split has the {what} {names[position]!r}"
+            )
+    return np.flatnonzero(np.isin(codes, ids)).astype(np.int64)
+
+
+def _rows_where(request: ForgetRequest, train: Dataset) -> np.ndarray:
+    mask = np.ones(len(train), dtype=bool)
+    for column, wanted in request.where.items():
+        mask &= _has_value(train, column, wanted)
+    if not mask.any():
+        columns = " and ".join(repr(column) for column in request.where)
+        raise UnlearningError(f"the forget set is empty: no row has the values given of {columns} together")
+    return np.flatnonzero(mask).astype(np.int64)
+
+
+def _has_value(train: Dataset, column: str, wanted: tuple[str, ...]) -> np.ndarray:
+    from datasets import ClassLabel, Value
+
+    check_column(train.features, column, "column")
+    feature = train.features[column]
+    if not isinstance(feature, (ClassLabel, Value)):
+        raise UnlearningError(f"column {column!r} does not hold plain values to compare with")
+    values = column_array(train, column).to_pylist()
+    if isinstance(feature, ClassLabel):
+        wanted = tuple(
+            str(position) for position in resolve_classes(wanted, feature.names, f"{column!r} value")
+        )
+    # A row without a value has none to match, not the text "None".
+    texts = [None if value is None else str(value) for value in values]
+    present = {text for text in texts if text is not None}
+    for value in wanted:
+        # Each value by itself: a mistyped one in a person's request must not pass because the others match.
+        if value not in present:
+            shown = feature.names[int(value)] if isinstance(feature, ClassLabel) else value
+            raise UnlearningError(
+                f"the forget set is empty: no row has {shown!r} in column {column!r}; "
+                f"{did_you_mean(value, sorted(present))}"
+            )
+    return np.array([text in wanted for text in texts], dtype=bool)

@@ -1,0 +1,286 @@
+"""The forget, retain and test splits that a request makes of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
+from hf_unlearn.request.fingerprint import (
+    Fingerprint,
+    content_fingerprint,
+    indices_sha256,
+    public_dataset_name,
+)
+from hf_unlearn.request.images import sample_digests, verify_images
+from hf_unlearn.request.labels import encode_labels, label_array, label_names
+from hf_unlearn.request.loading import quiet_unless_terminal
+from hf_unlearn.request.selection import rows_of_subclasses, select_rows
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+    from hf_unlearn.request.forget_request import ForgetRequest
+
+_USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
+
+
+@dataclass(frozen=True, eq=False)
+class UnlearningSplits:
+    """A request resolved on a dataset, once: every later stage takes these splits.
+
+    Forget, retain and test select rows by index; no image is copied. In all of them the image column decodes
+    to PIL images and the label column is a `ClassLabel` with `label_names`.
+
+    Attributes:
+        forget: the samples to forget.
+        retain: the rest of the train split.
+        test: the test split, or None if there is none.
+        forget_indices: rows of the train split that are forgotten; sorted int64. With `retain_indices` they
+            are a partition of the train split.
+        retain_indices: the other rows of the train split; sorted int64.
+        test_forgotten: boolean, shape (test rows,): True where a test sample belongs to what was forgotten,
+            that is to a forgotten class or sub-class; all False for other requests. Empty without a test
+            split.
+        forgotten_class_ids: sorted label ids that have no sample left in `retain`, though they had some.
+        image_column: the name of the image column.
+        label_column: the name of the label column.
+        label_names: the names of the labels, by dataset label id.
+        request: the request with classes by name and indices read from their file.
+        fingerprint: recognises the same request on the same dataset.
+        train_split: the name of the train split.
+        test_split: the name of the test split, or None.
+
+    When the request names a configuration or split as the forget set, `forget` is that set as it is, and may
+    hold samples that the train split does not. `forget_indices` are then the rows of the train split that are
+    the same sample as one of them (the same encoded image bytes and label), copies included; there may be
+    none.
+    """
+
+    forget: Dataset
+    retain: Dataset
+    test: Dataset | None
+    forget_indices: np.ndarray
+    retain_indices: np.ndarray
+    test_forgotten: np.ndarray
+    forgotten_class_ids: tuple[int, ...]
+    image_column: str
+    label_column: str
+    label_names: list[str]
+    request: ForgetRequest
+    fingerprint: Fingerprint
+    train_split: str
+    test_split: str | None
+
+    def forget_labels(self) -> np.ndarray:
+        """Label ids of the forget set, int64 of shape (rows,), without decoding images."""
+        return label_array(self.forget, self.label_column)
+
+    def retain_labels(self) -> np.ndarray:
+        """Label ids of the retain set, int64 of shape (rows,), without decoding images."""
+        return label_array(self.retain, self.label_column)
+
+    def test_labels(self) -> np.ndarray:
+        """Label ids of the test set, int64 of shape (rows,), without decoding images; empty if none."""
+        if self.test is None:
+            return np.empty(0, dtype=np.int64)
+        return label_array(self.test, self.label_column)
+
+    def verify_forget_images(self) -> None:
+        """Decode every image of the forget set; an error names the first corrupt one by its index."""
+        if self.request.kind in ("dataset_config", "split"):
+            verify_images(self.forget, self.image_column, what=self.request.describe())
+        else:
+            what = f"the split {self.train_split!r}"
+            verify_images(self.forget, self.image_column, self.forget_indices, what=what)
+
+
+def make_splits(
+    dataset: DatasetDict,
+    request: ForgetRequest,
+    *,
+    dataset_name: str | None = None,
+    dataset_config_name: str | None = None,
+    dataset_revision: str | None = None,
+    train_split: str | None = None,
+    test_split: str | None = None,
+    image_column_name: str | None = None,
+    label_column_name: str | None = None,
+    load_config: Callable[[str], DatasetDict] | None = None,
+) -> UnlearningSplits:
+    """Resolve a request on a dataset.
+
+    Args:
+        dataset: all its splits, as `load_image_dataset` gives them.
+        request: what to forget from the train split.
+        dataset_name: its name on the Hub or its path, for the fingerprint.
+        dataset_config_name: the configuration that `dataset` is, for the fingerprint.
+        dataset_revision: the commit that `dataset` is, for the fingerprint.
+        train_split: by default "train", or the only split.
+        test_split: by default "test", "validation", "valid" or "val", or else none.
+        image_column_name: by default the column with the `Image` feature.
+        label_column_name: by default the column with the `ClassLabel` feature.
+        load_config: loads another configuration of the same dataset; needed for a `dataset_config` request.
+
+    Raises:
+        UnlearningError: if a split, column, class, value or index does not exist; if the forget set would be
+            empty or everything.
+    """
+    if not isinstance(dataset, Mapping):
+        raise UnlearningError(
+            f"make_splits takes a DatasetDict of all splits, not a {type(dataset).__name__}: wrap it as "
+            "DatasetDict(train=...)"
+        )
+    train_split, test_split = _split_names(dataset, request, train_split, test_split)
+    train = dataset[train_split]
+    if not len(train):
+        raise UnlearningError(f"the train split {train_split!r} is empty")
+    image_column = find_image_column(train, image_column_name)
+    label_column = find_label_column(train, label_column_name, exclude=request.subclass_column)
+
+    called = {
+        "train": f"the train split {train_split!r}",
+        "test": f"the test split {test_split!r}",
+        "forget": request.describe(),
+    }
+    parts = {"train": train}
+    if test_split is not None:
+        parts["test"] = dataset[test_split]
+    if request.kind in ("dataset_config", "split"):
+        parts["forget"] = _given_forget_set(dataset, request, train_split, load_config)
+    for role, part in parts.items():
+        _check_columns(part, (image_column, label_column), called[role])
+    names = label_names(train, label_column, *[part for role, part in parts.items() if role != "train"])
+    with quiet_unless_terminal():
+        parts = {
+            role: encode_labels(as_image_column(part, image_column), label_column, names, called[role])
+            for role, part in parts.items()
+        }
+    train, test = parts["train"], parts.get("test")
+
+    if "forget" not in parts:
+        forget_indices, request = select_rows(request, train, label_column)
+        forget = train.select(forget_indices)
+    else:
+        forget = parts["forget"]
+        if not len(forget):
+            raise UnlearningError(f"the forget set is empty: {request.describe()} has no samples")
+        forget_indices = _rows_in(train, forget, image_column, label_column)
+    retain_indices = np.setdiff1d(np.arange(len(train), dtype=np.int64), forget_indices, assume_unique=True)
+    if not len(retain_indices):
+        raise UnlearningError(
+            f"the forget set is everything: {request.describe()} leaves none of the {len(train)} samples of "
+            "the train split"
+        )
+
+    labels = label_array(train, label_column)
+    forgotten = np.setdiff1d(labels[forget_indices], labels[retain_indices])
+    return UnlearningSplits(
+        forget=forget,
+        retain=train.select(retain_indices),
+        test=test,
+        forget_indices=forget_indices,
+        retain_indices=retain_indices,
+        test_forgotten=_test_forgotten(request, test, label_column, forgotten),
+        forgotten_class_ids=tuple(forgotten.tolist()),
+        image_column=image_column,
+        label_column=label_column,
+        label_names=names,
+        request=request,
+        fingerprint=Fingerprint(
+            dataset_name=public_dataset_name(dataset_name),
+            dataset_config_name=dataset_config_name,
+            dataset_revision=dataset_revision,
+            # A given forget set may hold samples that no index in the train split tells of.
+            dataset_fingerprint=content_fingerprint(
+                train, label_column, *[part for role, part in parts.items() if role == "forget"]
+            ),
+            train_split=train_split,
+            request=request.public_dict(),
+            sha256=indices_sha256(forget_indices),
+            num_forget=len(forget),
+        ),
+        train_split=train_split,
+        test_split=test_split,
+    )
+
+
+def _split_names(
+    dataset: DatasetDict, request: ForgetRequest, train_split: str | None, test_split: str | None
+) -> tuple[str, str | None]:
+    if train_split is None:
+        if "train" not in dataset and len(dataset) != 1:
+            raise UnlearningError(f"this dataset has no split 'train'; name another of: {there_are(dataset)}")
+        train_split = "train" if "train" in dataset else next(iter(dataset))
+    _check_split(dataset, train_split, "train split")
+    if request.split is not None:
+        _check_split(dataset, request.split, "forget split")
+        if request.split == train_split:
+            raise UnlearningError(f"the forget set is everything: {train_split!r} is the train split itself")
+    if test_split is None:
+        usual = [name for name in _USUAL_TEST_SPLITS if name in dataset]
+        others = [name for name in usual if name not in (train_split, request.split)]
+        return train_split, (others[0] if others else None)
+    _check_split(dataset, test_split, "test split")
+    if test_split in (train_split, request.split):
+        role = "train" if test_split == train_split else "forget"
+        raise UnlearningError(f"split {test_split!r} cannot be both the test and the {role} split")
+    return train_split, test_split
+
+
+def _check_split(dataset: DatasetDict, name: str, what: str) -> None:
+    if name not in dataset:
+        raise UnlearningError(f"{what} {name!r} does not exist; {did_you_mean(name, dataset)}")
+
+
+def _check_columns(part: Dataset, columns: tuple[str, ...], what: str) -> None:
+    for column in columns:
+        if column not in part.features:
+            raise UnlearningError(f"{what} has no column {column!r}; there are: {there_are(part.features)}")
+
+
+def _given_forget_set(
+    dataset: DatasetDict,
+    request: ForgetRequest,
+    train_split: str,
+    load_config: Callable[[str], DatasetDict] | None,
+) -> Dataset:
+    """The forget set that is a split, or the train split of a configuration, by itself."""
+    if request.split is not None:
+        return dataset[request.split]
+    assert request.dataset_config is not None
+    if load_config is None:
+        raise UnlearningError(
+            f"the dataset configuration {request.dataset_config!r} cannot be loaded: no load_config was given"
+        )
+    other = load_config(request.dataset_config)
+    if train_split in other:
+        return other[train_split]
+    if len(other) == 1:
+        return next(iter(other.values()))
+    raise UnlearningError(
+        f"the dataset configuration {request.dataset_config!r} has no split {train_split!r}; "
+        f"there are: {there_are(other)}"
+    )
+
+
+def _rows_in(train: Dataset, forget: Dataset, image_column: str, label_column: str) -> np.ndarray:
+    forgotten = set(sample_digests(forget, image_column, label_column))
+    digests = sample_digests(train, image_column, label_column)
+    return np.array([row for row, digest in enumerate(digests) if digest in forgotten], dtype=np.int64)
+
+
+def _test_forgotten(
+    request: ForgetRequest, test: Dataset | None, label_column: str, forgotten: np.ndarray
+) -> np.ndarray:
+    if test is None:
+        return np.zeros(0, dtype=bool)
+    if request.kind == "class":
+        return np.isin(label_array(test, label_column), forgotten)
+    if request.subclass_column is not None and request.subclass_column in test.features:
+        return rows_of_subclasses(test, request.subclass_column, request.subclasses)
+    return np.zeros(len(test), dtype=bool)

@@ -1,0 +1,49 @@
+"""The settings that every method shares, on top of `transformers.TrainingArguments`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transformers import TrainingArguments
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.trainers.parameters import UnlearningParameters
+
+
+@dataclass
+class UnlearningConfig(UnlearningParameters, TrainingArguments):
+    r"""`TrainingArguments` for unlearning.
+
+    Its own parameters are described in [`UnlearningParameters`]. Defaults that differ from the parent's:
+
+    - `learning_rate`, `lr_scheduler_type`, `max_steps`, `per_device_train_batch_size`: measured for unlearning.
+    - `max_grad_norm` 0: a relative step has the length it is told to have, clipping would say so twice.
+    - `remove_unused_columns` False: it would drop the image column before it is turned into pixels.
+    - `logging_nan_inf_filter` False: a loss that is not a number is a reason to stop, not to be smoothed over.
+    - `logging_steps` 1: a run is short.
+    - `save_strategy` "no": a run is short; name a strategy to be able to resume.
+    - `restore_callback_states_from_checkpoint` True: stop rules continue from where they were.
+
+    Raises:
+        UnlearningError: a value outside its range.
+    """
+
+    max_grad_norm: float = field(default=0.0, metadata={"help": "Clip gradients (step_rule optim); 0: do not."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Keep False: it drops the images."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide non-finite losses in the logs."})
+    logging_steps: float = field(default=1, metadata={"help": "Log every so many steps."})
+    save_strategy: str = field(default="no", metadata={"help": "When to save checkpoints: no, steps, epoch."})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "On resuming, restore the state of the stop rules."}
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.learning_rate > 0:
+            raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
+        if self.step_rule not in ("relative", "optim"):
+            raise UnlearningError(f"step_rule is {self.step_rule!r}; expected 'relative' or 'optim'")
+        if self.stop_window < 1:
+            raise UnlearningError(f"stop_window is {self.stop_window}; expected at least 1 sample")
+        if self.remove_unused_columns:
+            raise UnlearningError("remove_unused_columns is True; expected False, since it drops the image column")

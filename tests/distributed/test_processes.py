@@ -1,0 +1,46 @@
+"""Two real processes against one: the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("worker.py")
+
+
+def launch(processes: int, *arguments: str) -> dict:
+    """Run the worker in so many processes; returns what the first one wrote."""
+    out = arguments[arguments.index("--out") + 1]
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", "0"]
+        command += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"]
+    done = subprocess.run(
+        [*command, str(WORKER), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(Path(out).read_text())
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize("model_type", ["resnet", "vit"])
+def test_two_processes_make_the_run_of_one(tmp_path, model_type):
+    one = launch(1, "--model", model_type, "--batch", "8", "--out", str(tmp_path / "one.json"))
+    two = launch(2, "--model", model_type, "--batch", "4", "--out", str(tmp_path / "two.json"))
+    assert (one["num_processes"], two["num_processes"]) == (1, 2)
+    assert two["steps"] == one["steps"] and two["reason"] == one["reason"]
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
+    assert two["weights"] == pytest.approx(one["weights"], rel=1e-4, abs=1e-6)
+    # The weights moved: agreement is not that of two runs that did nothing.
+    assert two["weights"] != pytest.approx(two["before"], rel=1e-4, abs=1e-6)

@@ -1,0 +1,56 @@
+"""One process of a distributed test: unlearns a tiny model and writes down what happened."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+
+import torch
+
+from hf_unlearn import MUMisConfig, MUMisTrainer
+from tests.tiny import make_dataset, make_model, make_processor
+
+
+def vector(model: torch.nn.Module) -> list[float]:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])[::7].tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model")
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--out")
+    flags = parser.parse_args()
+    model = make_model(flags.model)
+    before = vector(model)
+    trainer = MUMisTrainer(
+        model,
+        MUMisConfig(
+            output_dir=tempfile.mkdtemp(),
+            per_device_train_batch_size=flags.batch,
+            max_steps=6,
+            target_forget_accuracy=-1.0,
+            use_cpu=True,
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        ),
+        train_dataset=make_dataset(16),
+        processing_class=make_processor(),
+    )
+    trainer.train()
+    if trainer.is_world_process_zero():
+        figures = {
+            "num_processes": trainer.accelerator.num_processes,
+            "steps": trainer.state.global_step,
+            "reason": trainer.stop_reason,
+            "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+            "before": before,
+            "weights": vector(model),
+        }
+        with open(flags.out, "w", encoding="utf-8") as file:
+            json.dump(figures, file)
+
+
+if __name__ == "__main__":
+    main()

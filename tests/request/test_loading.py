@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import datasets
+import pytest
+from datasets import DatasetDict
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.request.loading import load_image_dataset, quiet_unless_terminal
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`load_image_dataset`, with its cache in the test's own folder."""
+    return lambda name, config=None, **options: load_image_dataset(
+        str(name), config, cache_dir=str(tmp_path / "cache"), **options
+    )
+
+
+def same_samples(loaded, expected):
+    return [row["image"].tobytes() for row in loaded] == [row["image"].tobytes() for row in expected]
+
+
+def test_a_saved_dataset_dict(animals, tmp_path, load):
+    animals.save_to_disk(tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    assert list(loaded) == ["train", "test"]
+    assert same_samples(loaded["test"], animals["test"])
+
+
+def test_a_saved_split_is_called_train(animals, tmp_path, load):
+    animals["test"].save_to_disk(tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    assert isinstance(loaded, DatasetDict)
+    assert list(loaded) == ["train"]
+
+
+def test_parquet(animals, tmp_path, load):
+    (tmp_path / "data").mkdir()
+    for name in animals:
+        animals[name].to_parquet(tmp_path / "data" / f"{name}.parquet")
+    loaded = load(tmp_path / "data")
+    assert sorted(loaded) == ["test", "train"]
+    assert loaded["train"].features == animals["train"].features
+    alone = load(tmp_path / "data" / "test.parquet")
+    assert list(alone) == ["train"]
+    assert same_samples(alone["train"], animals["test"])
+
+
+@pytest.mark.parametrize("splits", [["train", "test"], [""]])
+def test_an_image_folder(animals, tmp_path, load, splits):
+    for name in splits:
+        for kind in ("cat", "dog"):
+            (tmp_path / "images" / name / kind).mkdir(parents=True)
+            animals["train"][0]["image"].save(tmp_path / "images" / name / kind / "1.png")
+    loaded = load(tmp_path / "images")
+    assert sorted(loaded) == sorted(name or "train" for name in splits)
+    assert loaded["train"].features["label"].names == ["cat", "dog"]
+
+
+def test_a_sub_folder_is_a_configuration(animals, tmp_path, load):
+    animals.save_to_disk(tmp_path / "data" / "full")
+    animals["test"].save_to_disk(tmp_path / "data" / "forget10")
+    assert len(load(tmp_path / "data", "forget10")["train"]) == 6
+    with pytest.raises(UnlearningError, match="has no configuration 'forget1'; did you mean 'forget10'"):
+        load(tmp_path / "data", "forget1")
+
+
+def test_configurations_of_a_readme(animals, tmp_path, load):
+    (tmp_path / "data").mkdir()
+    for name in animals:
+        animals[name].to_parquet(tmp_path / "data" / f"{name}.parquet")
+    (tmp_path / "data" / "README.md").write_text(
+        "---\nconfigs:\n- config_name: full\n  data_files: train.parquet\n"
+        "- config_name: forget10\n  data_files: test.parquet\n---\n"
+    )
+    assert len(load(tmp_path / "data", "forget10")["train"]) == 6
+    with pytest.raises(UnlearningError, match="no configuration 'zzz'; there are: 'full', 'forget10'"):
+        load(tmp_path / "data", "zzz")
+    with pytest.raises(UnlearningError, match="several configurations, name one of: 'full', 'forget10'"):
+        load(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "there is no such file or folder"),
+        ("empty", "cannot be loaded: The directory at .* doesn't contain any data files"),
+        ("table.csv", "is a file, but not a .parquet one"),
+        ("broken.parquet", "cannot be loaded: "),
+    ],
+)
+def test_bad_paths(tmp_path, load, name, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "broken.parquet").write_bytes(b"no")
+    with pytest.raises(UnlearningError, match=message) as caught:
+        load(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_saved_dataset_has_no_configurations(animals, tmp_path, load):
+    animals.save_to_disk(tmp_path / "saved")
+    with pytest.raises(UnlearningError, match="has no configuration 'x'; it has none to choose from"):
+        load(tmp_path / "saved", "x")
+
+
+def test_a_saved_dataset_that_lost_a_file(animals, tmp_path, load):
+    animals["test"].save_to_disk(tmp_path / "saved")
+    next((tmp_path / "saved").glob("*.arrow")).unlink()
+    with pytest.raises(UnlearningError, match="cannot be loaded"):
+        load(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            datasets.exceptions.DatasetNotFoundError("Dataset 'a/b' doesn't exist on the Hub"),
+            "is neither a local",
+        ),
+        (
+            datasets.exceptions.DatasetNotFoundError("Dataset 'a/b' is a gated dataset"),
+            "is gated: ask for access",
+        ),
+        (datasets.exceptions.DatasetNotFoundError("Revision 'v9' doesn't exist"), "has no revision 'v9'"),
+        (ConnectionError("Couldn't reach 'a/b' on the Hub"), "the Hugging Face Hub cannot be reached"),
+        (
+            RuntimeError("Dataset scripts are no longer supported\nmore"),
+            "cannot be loaded: Dataset scripts .*ed$",
+        ),
+    ],
+)
+def test_what_the_hub_answers_is_told_in_one_line(monkeypatch, load, error, message):
+    def load_dataset(*args, **kwargs):
+        assert "trust_remote_code" not in kwargs
+        raise error
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(UnlearningError, match=f"dataset 'a/b' .*{message}"):
+        load("a/b", revision="v9")
+
+
+def test_an_unknown_configuration_on_the_hub(monkeypatch, load):
+    def load_dataset(*args, **kwargs):
+        raise ValueError("BuilderConfig 'forget1' not found. Available: [...]")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets, "get_dataset_config_names", lambda *args, **kwargs: ["full", "forget10"])
+    with pytest.raises(
+        UnlearningError, match="'a/b' has no configuration 'forget1'; did you mean 'forget10'"
+    ):
+        load("a/b", "forget1")
+
+
+def test_configurations_that_cannot_be_listed(monkeypatch, load):
+    def load_dataset(*args, **kwargs):
+        raise ValueError("Config name is missing.\nPlease pick one among the available configs: ...")
+
+    def unreachable(*args, **kwargs):
+        raise ConnectionError
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets, "get_dataset_config_names", unreachable)
+    with pytest.raises(UnlearningError, match="'a/b' has several configurations, name one$"):
+        load("a/b")
+
+
+def test_bars_are_hidden_only_while_loading():
+    assert not datasets.are_progress_bars_disabled()
+    with quiet_unless_terminal():
+        assert datasets.are_progress_bars_disabled()
+    assert not datasets.are_progress_bars_disabled()
+
+
+def test_importing_the_room_is_light():
+    code = "import sys, hf_unlearn.request as room; room.ForgetRequest; print('datasets' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
+
+
+def test_every_public_name_is_there():
+    import hf_unlearn.request as room
+
+    assert all(getattr(room, name) for name in room.__all__)
+    with pytest.raises(AttributeError):
+        _ = room.nothing

@@ -1,0 +1,73 @@
+"""What is refused before a run, and why."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from hf_unlearn import MUMisConfig, UnlearningError
+from hf_unlearn.trainers.guards import find_problems, refuse_problems
+from tests.tiny import make_model
+
+
+def make_args(tmp_path, **settings):
+    return MUMisConfig(output_dir=str(tmp_path), use_cpu=True, **settings)
+
+
+def test_nothing_is_wrong_with_the_defaults(tmp_path, architecture):
+    assert find_problems(make_model(architecture), make_args(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("ddp_static_graph", True, "ddp_static_graph"),
+        ("fsdp", "full_shard", "FSDP"),
+        ("deepspeed", "zero3.json", "DeepSpeed"),
+        ("torch_compile", True, "torch_compile"),
+        ("fp16", True, "fp16"),
+        ("_n_gpu", 4, "4 GPUs in one process"),
+    ],
+)
+def test_arguments_that_go_wrong(tmp_path, field, value, named):
+    args = make_args(tmp_path)
+    # Set afterwards: what they name need not be installed here.
+    setattr(args, field, value)
+    with pytest.raises(UnlearningError, match=named):
+        refuse_problems(make_model(), args)
+
+
+def test_reentrant_checkpointing(tmp_path):
+    args = make_args(tmp_path)
+    prefix = "activation" if hasattr(args, "activation_checkpointing") else "gradient"
+    setattr(args, f"{prefix}_checkpointing", True)
+    setattr(args, f"{prefix}_checkpointing_kwargs", {"use_reentrant": True})
+    with pytest.raises(UnlearningError, match="use_reentrant"):
+        refuse_problems(make_model(), args)
+
+
+def test_all_problems_are_named_at_once(tmp_path):
+    model = nn.SyncBatchNorm.convert_sync_batchnorm(make_model("resnet"))
+    args = make_args(tmp_path)
+    args.ddp_static_graph = True
+    problems = find_problems(model, args)
+    assert len(problems) == 2
+    with pytest.raises(UnlearningError) as caught:
+        refuse_problems(model, args)
+    assert "SyncBatchNorm" in str(caught.value) and "ddp_static_graph" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"objective": "differnce"}, "did you mean 'difference'"),
+        ({"step_rule": "bold"}, "step_rule is 'bold'"),
+        ({"stop_window": 0}, "stop_window is 0"),
+        ({"remove_unused_columns": True}, "remove_unused_columns"),
+    ],
+)
+def test_settings_out_of_range(tmp_path, settings, named):
+    with pytest.raises(UnlearningError, match=named):
+        make_args(tmp_path, **settings)
