@@ -28,9 +28,9 @@ def there_are(names: Iterable[object], limit: int = 12) -> str:
 
 def did_you_mean(name: object, names: Iterable[object]) -> str:
     """The end of a message about an unknown name: the nearest names, or those there are."""
-    names = [str(known) for known in names]
-    by_folded = {known.casefold(): known for known in names}
+    known = [str(there) for there in names]
+    by_folded = {there.casefold(): there for there in known}
     near = difflib.get_close_matches(str(name).casefold(), list(by_folded), n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(repr(by_folded[folded]) for folded in near)}?"
-    return f"there are: {there_are(names)}"
+    return f"there are: {there_are(known)}"

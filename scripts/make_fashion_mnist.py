@@ -113,12 +113,9 @@ def make_split(images: np.ndarray, labels: np.ndarray, max_samples: int | None =
     is_split = images.ndim == 3 and labels.shape == images.shape[:1] and (labels < len(LABELS)).all()
     if not is_split:
         raise UnlearningError(
-            f"images of shape {images.shape} and labels of shape {labels.shape} are not a split of "
-            "Fashion-MNIST"
+            f"images of shape {images.shape} and labels of shape {labels.shape} are not a split of Fashion-MNIST"
         )
-    superclass_of = {
-        label: group for group, (_, members) in enumerate(SUPERCLASSES.items()) for label in members
-    }
+    superclass_of = {label: group for group, (_, members) in enumerate(SUPERCLASSES.items()) for label in members}
     superclass_ids = [superclass_of[label] for label in LABELS]
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -163,19 +160,11 @@ def positive_int(text: str) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Turn Debian's dataset-fashion-mnist into a saved dataset.")
-    parser.add_argument(
-        "--source", type=Path, default=Path(DEFAULT_SOURCE), help="folder of the four idx .gz files"
-    )
+    parser.add_argument("--source", type=Path, default=Path(DEFAULT_SOURCE), help="folder of the four idx .gz files")
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to save the dataset in")
-    parser.add_argument(
-        "--overwrite_output_dir", action="store_true", help="replace what the output folder has"
-    )
-    parser.add_argument(
-        "--max_train_samples", type=positive_int, help="keep only the first so many train samples"
-    )
-    parser.add_argument(
-        "--max_test_samples", type=positive_int, help="keep only the first so many test samples"
-    )
+    parser.add_argument("--overwrite_output_dir", action="store_true", help="replace what the output folder has")
+    parser.add_argument("--max_train_samples", type=positive_int, help="keep only the first so many train samples")
+    parser.add_argument("--max_test_samples", type=positive_int, help="keep only the first so many test samples")
     return parser
 
 

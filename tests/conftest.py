@@ -11,6 +11,7 @@ import pytest
 
 from tests.tiny import make_dataset, make_model, make_processor
 
+
 @pytest.fixture(params=["resnet", "vit"])
 def architecture(request):
     return request.param

@@ -17,8 +17,7 @@ def make_dataset(num_samples: int = 24, seed: int = 0, label_names: list[str] | 
     colours = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200), "grey": (120, 120, 120)}
     rows = [names[index % len(names)] for index in range(num_samples)]
     pixels = [
-        np.clip(np.array(colours[name]) + rng.normal(0, 25, (size, size, 3)), 0, 255).astype(np.uint8)
-        for name in rows
+        np.clip(np.array(colours[name]) + rng.normal(0, 25, (size, size, 3)), 0, 255).astype(np.uint8) for name in rows
     ]
     return Dataset.from_dict(
         {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_unlearn.commands.arguments import DataArguments, ModelArguments, RequestArguments
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, parse_where
+from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingArguments
@@ -65,6 +66,18 @@ def _is_integer(word: str) -> bool:
     return word.removeprefix("-").isdecimal()
 
 
+def load_whole(data: DataArguments) -> LabelledParts:
+    """The train split and, if there is one, the test split, without any request.
+
+    Raises:
+        UnlearningError: no such dataset, split or column.
+    """
+    dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
+    names = [name for name in find_splits(dataset, data.train_split, data.test_split) if name is not None]
+    parts = {f"the split {name!r}": dataset[name] for name in names}
+    return label_parts(parts, data.image_column_name, data.label_column_name)
+
+
 def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits:
     """Load the dataset and make the request's splits.
 
@@ -79,6 +92,7 @@ def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits
         load(data.dataset_config_name),
         request,
         dataset_name=data.dataset_name,
+        dataset_config_name=data.dataset_config_name,
         dataset_revision=data.dataset_revision,
         train_split=data.train_split,
         test_split=data.test_split,
@@ -108,21 +122,17 @@ def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcess
 
 
 def pixels_of(
-    dataset: Any, splits: UnlearningSplits, model: PreTrainedModel, image_processor: BaseImageProcessor, **kwargs: Any
+    dataset: Any,
+    splits: UnlearningSplits,
+    model: PreTrainedModel,
+    image_processor: BaseImageProcessor,
+    **kwargs: Any,
 ) -> PixelDataset:
     """One of the splits as this model eats it."""
     from hf_unlearn.models.pixels import PixelDataset
-    from hf_unlearn.request import match_labels
 
-    return PixelDataset(
-        dataset,
-        image_processor,
-        splits.image_column,
-        splits.label_column,
-        match_labels(splits.label_names, model.config.label2id),
-        num_channels=getattr(model.config, "num_channels", 3),
-        **kwargs,
-    )
+    columns = (splits.image_column, splits.label_column, splits.label_names)
+    return PixelDataset.for_model(dataset, model.config, image_processor, *columns, **kwargs)
 
 
 def check_output_dir(output_dir: str | None, overwrite: bool, resuming: bool = False) -> str:

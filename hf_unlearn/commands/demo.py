@@ -58,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         *("evaluate", "--model_name_or_path", unlearned, "--original_model", original),
         *("--reference_model", retrained, *data, *request, "--output_dir", flags.output_dir, *again),
     )
-    say("", f"All of it took {seconds_as_text(time.monotonic() - started)}. Everything is in {flags.output_dir}.")
+    say(
+        "",
+        f"All of it took {seconds_as_text(time.monotonic() - started)}. Everything is in {flags.output_dir}.",
+    )
 
 
 def save_digits(folder: str) -> None:

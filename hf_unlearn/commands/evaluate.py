@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hf_unlearn.commands.arguments import DataArguments, ModelArguments, OutputArguments, RequestArguments, flag
+from hf_unlearn.commands.arguments import (
+    DataArguments,
+    ModelArguments,
+    OutputArguments,
+    RequestArguments,
+    flag,
+)
 from hf_unlearn.commands.common import (
     RECORD_NAME,
     RESULTS_NAME,
@@ -30,7 +36,9 @@ DESCRIPTION = (
 class EvaluationArguments:
     """Beside what, and where to"""
 
-    original_model: str | None = flag("The model before unlearning (default: the one from the Hub that unlearning.json names).")
+    original_model: str | None = flag(
+        "The model before unlearning (default: the one from the Hub that unlearning.json names)."
+    )
     reference_model: str | None = flag("A model retrained without the forget set: the target.")
     output_dir: str | None = flag("Where results.json goes (default: the model's folder, else here).")
     per_device_eval_batch_size: int = flag("Samples a step.", 256)
@@ -61,9 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv or (),
     )
     if flags.per_device_eval_batch_size < 1:
-        raise UnlearningError(
-            f"per_device_eval_batch_size is {flags.per_device_eval_batch_size}; expected at least 1"
-        )
+        raise UnlearningError(f"per_device_eval_batch_size is {flags.per_device_eval_batch_size}; expected at least 1")
     request = make_request(request_flags)
     name = model_flags.model_name_or_path
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
@@ -93,7 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = compare(contestants, splits, batch_size=flags.per_device_eval_batch_size, device=device)
     os.makedirs(folder, exist_ok=True)
     write_results(results, path)
-    say(f"Forget request: {request.describe()} of {data.dataset_name}", comparison_table(results), f"Saved {path}")
+    say(
+        f"Forget request: {splits.request.describe()} of {data.dataset_name}",
+        comparison_table(results),
+        f"Saved {path}",
+    )
 
 
 def write_results(results: dict[str, Any], path: str) -> None:

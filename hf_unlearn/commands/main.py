@@ -30,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command not in COMMANDS:
         from hf_unlearn.errors import did_you_mean
 
-        print(f"hf-unlearn: error: {command!r} is not a command; {did_you_mean(command, COMMANDS)}", file=sys.stderr)
+        print(
+            f"hf-unlearn: error: {command!r} is not a command; {did_you_mean(command, COMMANDS)}",
+            file=sys.stderr,
+        )
         return 2
     return run(command, importlib.import_module(f"hf_unlearn.commands.{command}").main, rest)
 

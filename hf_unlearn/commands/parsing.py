@@ -52,8 +52,7 @@ def parse(
         def error(self, message: str) -> NoReturn:
             raise UnlearningError(message.replace("argument ", "", 1))
 
-    classes = [*light] if heavy is None else [*light, heavy()]
-    # Dataclasses are parsed as written: an annotation is a type here, not a string.
+    classes: Any = [*light] if heavy is None else [*light, heavy()]
     parser = Parser(classes, add_help=False, allow_abbrev=False)
     known = sorted({option for action in parser._actions for option in action.option_strings})
     words = [*_config_words(argv, known), *_without_config(argv)]
@@ -94,7 +93,9 @@ def _config_words(argv: Sequence[str], known: Sequence[str] | None) -> list[str]
         option = f"--{name}"
         if known is not None and option not in known:
             names = [known_option.lstrip("-") for known_option in known]
-            raise UnlearningError(f"--config {path!r} sets {str(name)!r}, which is no flag; {did_you_mean(name, names)}")
+            raise UnlearningError(
+                f"--config {path!r} sets {str(name)!r}, which is no flag; {did_you_mean(name, names)}"
+            )
         if value is None:
             continue
         if isinstance(value, list):
@@ -116,7 +117,12 @@ def _without_config(argv: Sequence[str]) -> list[str]:
 
 
 def _help(command: str, description: str, groups: Iterable[type], has_trainer_flags: bool) -> str:
-    lines = [f"usage: hf-unlearn {command} [--config FILE.yaml] [flags]", "", *textwrap.wrap(description, 100), ""]
+    lines = [
+        f"usage: hf-unlearn {command} [--config FILE.yaml] [flags]",
+        "",
+        *textwrap.wrap(description, 100),
+        "",
+    ]
     lines += ["  --config FILE", "        Settings by name; flags on the command line override them."]
     for group in groups:
         lines += ["", f"{(group.__doc__ or group.__name__).strip().splitlines()[0].rstrip('.')}:"]
@@ -127,7 +133,10 @@ def _help(command: str, description: str, groups: Iterable[type], has_trainer_fl
             note = "" if field.default is None else f" ({shown})"
             lines.append(f"  --{field.name} {_metavar(field, hints[field.name])}".rstrip())
             lines += textwrap.wrap(
-                f"{field.metadata.get('help', '')}{note}", 100, initial_indent=" " * 8, subsequent_indent=" " * 8
+                f"{field.metadata.get('help', '')}{note}",
+                100,
+                initial_indent=" " * 8,
+                subsequent_indent=" " * 8,
             )
     if has_trainer_flags:
         lines += ["", "Trainer:", "  --output_dir DIR", "        Where the model is saved (required)."]

@@ -13,6 +13,7 @@ from hf_unlearn.commands.common import (
     check_output_dir,
     has_request,
     load_splits,
+    load_whole,
     make_request,
     quieten,
     seconds_as_text,
@@ -70,22 +71,27 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.learning_rate = float(FINE_TUNING_RATE)
     check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, bool(args.resume_from_checkpoint))
     settle(args)
-    train_set, test_set, image_column, label_column, names, left_out = _splits(data, request_flags)
-    model, image_processor = _start(start, names, args.seed)
+    left_out = ""
+    if has_request(request_flags):
+        splits = load_splits(data, make_request(request_flags))
+        train_set, test_set = splits.retain, splits.test
+        columns = (splits.image_column, splits.label_column, splits.label_names)
+        left_out = f", without {splits.request.describe()} ({len(splits.forget)} samples)"
+    else:
+        whole = load_whole(data)
+        train_set, *rest = whole.parts
+        test_set = rest[0] if rest else None
+        columns = (whole.image_column, whole.label_column, whole.label_names)
+    model, image_processor = _start(start, columns[-1], args.seed)
 
     from hf_unlearn.evaluation.metrics import accuracy
     from hf_unlearn.evaluation.predict import predict_logits
     from hf_unlearn.models.pixels import PixelDataset
-    from hf_unlearn.request import match_labels
     from hf_unlearn.trainers.classifier_trainer import ClassifierTrainer
 
-    class_ids = match_labels(names, model.config.label2id)
-    channels = getattr(model.config, "num_channels", 3)
-    pixels = PixelDataset(train_set, image_processor, image_column, label_column, class_ids, channels)
+    pixels = PixelDataset.for_model(train_set, model.config, image_processor, *columns)
     pixels.preload("Reading the training set")
-    trainer = ClassifierTrainer(
-        model=model, args=args, train_dataset=pixels, processing_class=image_processor
-    )
+    trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
     quieten(trainer)
     started = time.monotonic()
     trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
@@ -93,21 +99,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     trainer.save_model()
     lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
     if test_set is not None:
-        test = PixelDataset(test_set, image_processor, image_column, label_column, class_ids, channels)
+        test = PixelDataset.for_model(test_set, model.config, image_processor, *columns)
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")
         lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")
     lines += [f"  in      {seconds_as_text(seconds)}", f"  saved   {args.output_dir}"]
     say(*lines)
-
-
-def _splits(data: DataArguments, flags: RequestArguments) -> tuple[Any, Any, str, str, list[str], str]:
-    """Training set, test set, image and label column, label names, and what was left out, in words."""
-    if has_request(flags):
-        request = make_request(flags)
-        splits = load_splits(data, request)
-        left_out = f", without {request.describe()} ({len(splits.forget)} samples)"
-        return splits.retain, splits.test, splits.image_column, splits.label_column, splits.label_names, left_out
-    raise NotImplementedError
 
 
 def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
@@ -138,5 +134,5 @@ def _overrides(text: str | None) -> dict[str, Any]:
     except ValueError as error:
         raise UnlearningError(f"config_overrides {text!r} is not JSON: {error}") from error
     if not isinstance(overrides, dict):
-        raise UnlearningError(f"config_overrides {text!r} is not an object; expected for example {{\"depths\": [2, 2]}}")
+        raise UnlearningError(f'config_overrides {text!r} is not an object; expected for example {{"depths": [2, 2]}}')
     return overrides

@@ -6,7 +6,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_unlearn.commands.arguments import DataArguments, ModelArguments, OutputArguments, RequestArguments, flag
+from hf_unlearn.commands.arguments import (
+    DataArguments,
+    ModelArguments,
+    OutputArguments,
+    RequestArguments,
+    flag,
+)
 from hf_unlearn.commands.common import (
     RECORD_NAME,
     check_output_dir,
@@ -95,8 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_record(record, args.output_dir, RECORD_NAME)
     sampled = "" if len(forget) <= SUMMARY_SAMPLES else f" (of {SUMMARY_SAMPLES} samples)"
     say(
-        f"Forgot {request.describe()}: {len(splits.forget)} of {len(splits.forget) + len(splits.retain)} training "
-        f"samples of {data.dataset_name}",
+        f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, {len(splits.retain)} left",
         f"  from    {model_flags.model_name_or_path}",
         f"  forget accuracy {before:.1f} % -> {after:.1f} %{sampled}",
         f"  in      {trainer.state.global_step} steps, {seconds_as_text(seconds)}; stopped: {trainer.stop_reason}",

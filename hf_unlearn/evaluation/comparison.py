@@ -12,7 +12,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.metrics import accuracy, average_gap
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.models.pixels import PixelDataset
-from hf_unlearn.request import UnlearningSplits, match_labels
+from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 1
 ROLES = ("original", "unlearned", "retrained")
@@ -45,23 +45,13 @@ def compare(
     logits: dict[str, dict[str, np.ndarray]] = {role: {} for role in contestants}
     labels: dict[str, dict[str, np.ndarray]] = {role: {} for role in contestants}
     datasets = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
-    class_ids = {
-        role: match_labels(splits.label_names, contestant.model.config.label2id)
-        for role, contestant in contestants.items()
-    }
     for name, dataset in datasets.items():
         if dataset is None:
             continue
-        for roles in _alike(contestants, class_ids):
+        for roles in _alike(contestants):
             first = contestants[roles[0]]
-            pixels = PixelDataset(
-                dataset,
-                first.image_processor,
-                splits.image_column,
-                splits.label_column,
-                class_ids[roles[0]],
-                num_channels=getattr(first.model.config, "num_channels", 3),
-            )
+            columns = (splits.image_column, splits.label_column, splits.label_names)
+            pixels = PixelDataset.for_model(dataset, first.model.config, first.image_processor, *columns)
             models = {role: contestants[role].model for role in roles}
             predicted = predict_logits(models, pixels, batch_size, device, f"Evaluating on the {name} set")
             for role in roles:
@@ -101,11 +91,12 @@ def split_figures(
     return figures
 
 
-def _alike(contestants: Mapping[str, Contestant], class_ids: Mapping[str, list[int]]) -> list[list[str]]:
+def _alike(contestants: Mapping[str, Contestant]) -> list[list[str]]:
     """Roles grouped by what their models are given: the same image processing, channels and class ids."""
     groups: dict[str, list[str]] = {}
     for role, contestant in contestants.items():
-        channels = getattr(contestant.model.config, "num_channels", 3)
-        seen = repr((sorted(contestant.image_processor.to_dict().items(), key=str), channels, class_ids[role]))
+        config = contestant.model.config
+        processing = sorted(contestant.image_processor.to_dict().items(), key=str)
+        seen = repr((processing, getattr(config, "num_channels", 3), sorted((config.label2id or {}).items())))
         groups.setdefault(seen, []).append(role)
     return list(groups.values())

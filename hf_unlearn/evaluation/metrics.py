@@ -32,9 +32,7 @@ def accuracy(logits: np.ndarray, labels: np.ndarray, rows: np.ndarray | None = N
     return 100.0 * float(correct.mean()) if len(correct) else None
 
 
-def average_gap(
-    figures: Mapping[str, float | None], retrained: Mapping[str, float | None]
-) -> float | None:
+def average_gap(figures: Mapping[str, float | None], retrained: Mapping[str, float | None]) -> float | None:
     """Mean absolute difference to the retrained model, in points, over `GAP_FIGURES`; lower is better.
 
     MU-Mis's average gap (arXiv 2402.15109), with held-out data of the remaining classes for the remaining accuracy.

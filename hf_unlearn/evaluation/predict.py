@@ -49,6 +49,6 @@ def predict_logits(
             logits = model(pixel_values=pixel_values.to(model.dtype))["logits"]
             batches[role].append(logits.float().cpu().numpy())
     return {
-        role: np.concatenate(logits) if logits else np.empty((0, models[role].config.num_labels), np.float32)
+        role: np.concatenate(logits) if logits else np.empty((0, models[role].config.num_labels or 0), np.float32)
         for role, logits in batches.items()
     }

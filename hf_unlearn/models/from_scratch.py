@@ -30,16 +30,14 @@ def new_image_classifier(
     Raises:
         UnlearningError: unknown architecture or field, or an architecture without an image classifier.
     """
-    classifiers = sorted(
-        config_class.model_type for config_class in AutoModelForImageClassification._model_mapping
-    )
+    classifiers = sorted(config_class.model_type for config_class in AutoModelForImageClassification._model_mapping)
     if model_type not in classifiers:
         raise UnlearningError(
             f"model_type {model_type!r} is not an image classifier of transformers; "
             f"{did_you_mean(model_type, classifiers)}"
         )
     config = CONFIG_MAPPING[model_type]()
-    for field, value in (overrides or {}).items():
+    for field in overrides or {}:
         if not hasattr(config, field):
             known = [name for name in config.to_dict() if not name.startswith("_")]
             raise UnlearningError(
@@ -54,14 +52,16 @@ def new_image_classifier(
     try:
         return AutoModelForImageClassification.from_config(config)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise UnlearningError(
-            f"config_overrides do not fit a {model_type}: {str(error).splitlines()[0]}"
-        ) from error
+        raise UnlearningError(f"config_overrides do not fit a {model_type}: {str(error).splitlines()[0]}") from error
 
 
 def new_image_processor(image_size: int) -> BaseImageProcessor:
     """Resize to `image_size` × `image_size`, scale to [0, 1], then to [−1, 1] (mean and deviation 0.5)."""
-    size = {"height": image_size, "width": image_size}
     half = [0.5, 0.5, 0.5]
-    settings = {"size": size, "image_mean": half, "image_std": half, "do_resize": True, "do_normalize": True}
-    return ViTImageProcessorPil(**settings)
+    return ViTImageProcessorPil(
+        do_resize=True,
+        size={"height": image_size, "width": image_size},
+        do_normalize=True,
+        image_mean=half,
+        image_std=half,
+    )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.request import match_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import PretrainedConfig
 
 _GIB = 2**30
 
@@ -54,6 +56,29 @@ class PixelDataset(torch.utils.data.Dataset):
         self._mode = "L" if num_channels == 1 else "RGB"
         self._index_names = index_names
         self._pixels: torch.Tensor | None = None
+
+    @classmethod
+    def for_model(
+        cls,
+        dataset: Dataset,
+        config: PretrainedConfig,
+        image_processor: Callable[..., Any],
+        image_column: str,
+        label_column: str,
+        label_names: Sequence[str],
+        **kwargs: Any,
+    ) -> PixelDataset:
+        """As the model with this configuration eats it: its channels, its class ids (matched by name).
+
+        Args:
+            label_names: names of the dataset's labels, by label id.
+
+        Raises:
+            UnlearningError: a label that the model does not have.
+        """
+        class_ids = match_labels(label_names, cast("dict[str, int]", config.label2id))
+        num_channels = getattr(config, "num_channels", 3)
+        return cls(dataset, image_processor, image_column, label_column, class_ids, num_channels, **kwargs)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -49,7 +49,7 @@ def load_image_classifier(
     replaces_head = config is not None
     if config is None:
         config = load_config(name, **loading)
-    if config.num_labels < 2:
+    if (config.num_labels or 0) < 2:
         raise UnlearningError(f"model {name!r} has {config.num_labels} label; expected a classifier with at least 2")
     try:
         model, info = AutoModelForImageClassification.from_pretrained(
@@ -104,11 +104,6 @@ def load_image_processor(
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {_first_line(error)}"
         ) from error
-
-
-def class_names(config: PretrainedConfig) -> list[str]:
-    """The model's label names, in the order of its logits."""
-    return [str(config.id2label[index]) for index in range(config.num_labels)]
 
 
 def _first_line(error: BaseException) -> str:

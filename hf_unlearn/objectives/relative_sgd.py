@@ -29,7 +29,7 @@ class RelativeSGD(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """One step. With a gradient that is exactly zero the weights stay as they are."""
         loss = None
         if closure is not None:

@@ -71,18 +71,12 @@ def find_label_column(dataset: Dataset, name: str | None = None, exclude: str | 
                 f"{there_are(column for column in features if is_class_column(features, column))}"
             )
         return name
-    found = [
-        column
-        for column, feature in features.items()
-        if isinstance(feature, ClassLabel) and column != exclude
-    ]
+    found = [column for column, feature in features.items() if isinstance(feature, ClassLabel) and column != exclude]
     usual = [column for column in _USUAL_LABEL_COLUMNS if column in found]
     if len(found) == 1 or usual:
         return (usual or found)[0]
     if found:
-        raise UnlearningError(
-            f"this dataset has several columns of class labels, name one of: {there_are(found)}"
-        )
+        raise UnlearningError(f"this dataset has several columns of class labels, name one of: {there_are(found)}")
     candidates = [column for column in features if is_class_column(features, column) and column != exclude]
     raise UnlearningError(
         f"this dataset has no column of class labels; name one if it is one of: {there_are(candidates)}"

@@ -94,13 +94,9 @@ class ForgetRequest:
 
     def _check_options(self) -> None:
         if self.subclasses and self.subclass_column is None:
-            raise UnlearningError(
-                "forgetting a sub-class needs subclass_column, the column of the fine labels"
-            )
+            raise UnlearningError("forgetting a sub-class needs subclass_column, the column of the fine labels")
         if self.subclass_column is not None and not self.subclasses:
-            raise UnlearningError(
-                f"subclass_column {self.subclass_column!r} was given without a sub-class to forget"
-            )
+            raise UnlearningError(f"subclass_column {self.subclass_column!r} was given without a sub-class to forget")
         if self.stratify and self.kind not in ("fraction", "count"):
             raise UnlearningError(f"stratify goes with a random fraction or count, not with {self.kind}")
         if self.indices == ():
@@ -108,9 +104,7 @@ class ForgetRequest:
 
     def _check_ranges(self) -> None:
         if self.fraction is not None and (
-            isinstance(self.fraction, bool)
-            or not isinstance(self.fraction, (int, float))
-            or not 0 < self.fraction < 1
+            isinstance(self.fraction, bool) or not isinstance(self.fraction, (int, float)) or not 0 < self.fraction < 1
         ):
             raise UnlearningError(f"forget fraction {self.fraction!r} is not strictly between 0 and 1")
         if self.count is not None and (not _is_int(self.count) or self.count < 1):

@@ -61,8 +61,7 @@ def verify_images(
         except Exception as error:
             # What the decoder says may hold the address of a buffer; its kind is enough.
             raise UnlearningError(
-                f"the image at index {index} of {what} is corrupt and cannot be decoded "
-                f"({type(error).__name__})"
+                f"the image at index {index} of {what} is corrupt and cannot be decoded ({type(error).__name__})"
             ) from error
 
 

@@ -24,9 +24,7 @@ def as_index_tuple(values: object) -> tuple[int, ...]:
     if hasattr(values, "tolist"):
         values = values.tolist()
     if not isinstance(values, Iterable):
-        raise UnlearningError(
-            f"forget indices must be a list of integers or the path of a file, not {values!r}"
-        )
+        raise UnlearningError(f"forget indices must be a list of integers or the path of a file, not {values!r}")
     indices: dict[int, None] = {}
     for value in values:
         if isinstance(value, bool) or not hasattr(value, "__index__"):

@@ -62,9 +62,7 @@ def class_codes(dataset: Dataset, column: str, what: str = "the dataset") -> tup
             )
         return codes, list(feature.names)
     if largest >= MAX_CLASSES:
-        raise UnlearningError(
-            f"column {column!r} of {what} has values up to {largest}: these are not class ids"
-        )
+        raise UnlearningError(f"column {column!r} of {what} has values up to {largest}: these are not class ids")
     return codes, [str(code) for code in range(largest + 1)]
 
 
@@ -110,8 +108,7 @@ def encode_labels(dataset: Dataset, column: str, names: list[str], what: str = "
     unknown = [own_names[code] for code in np.unique(codes) if own_names[code] not in ids]
     if unknown:
         raise UnlearningError(
-            f"label {unknown[0]!r} of {what} is not a label of the train split; "
-            f"{did_you_mean(unknown[0], names)}"
+            f"label {unknown[0]!r} of {what} is not a label of the train split; {did_you_mean(unknown[0], names)}"
         )
     lookup = np.array([ids.get(name, -1) for name in own_names], dtype=np.int64)
     # A cast would write the whole table again, images included; a column beside the others does not.
@@ -121,9 +118,7 @@ def encode_labels(dataset: Dataset, column: str, names: list[str], what: str = "
     return encoded.remove_columns(column).rename_column(new, column)
 
 
-def resolve_classes(
-    wanted: Iterable[str | int], names: Sequence[str], what: str = "forget class"
-) -> list[int]:
+def resolve_classes(wanted: Iterable[str | int], names: Sequence[str], what: str = "forget class") -> list[int]:
     """The sorted ids of classes given by name or id; digits in a string are an id only if no class has that
     name.
 
@@ -138,9 +133,7 @@ def resolve_classes(
             continue
         number = int(value) if isinstance(value, int) or (value.isascii() and value.isdigit()) else None
         if number is None:
-            raise UnlearningError(
-                f"{what} {value!r} is not a label of this dataset; {did_you_mean(value, names)}"
-            )
+            raise UnlearningError(f"{what} {value!r} is not a label of this dataset; {did_you_mean(value, names)}")
         if not 0 <= number < len(names):
             raise UnlearningError(
                 f"{what} {value!r} is not a label of this dataset: its ids are 0 to {len(names) - 1}, "
@@ -185,15 +178,12 @@ def match_labels(names: Sequence[str], label2id: Mapping[str, int]) -> list[int]
     for name in names:
         candidates = [name] if name in exact else by_folded[_fold(name)]
         if len(candidates) > 1:
-            raise UnlearningError(
-                f"label {name!r} could be any of the model's labels {there_are(candidates)}"
-            )
+            raise UnlearningError(f"label {name!r} could be any of the model's labels {there_are(candidates)}")
         if not candidates:
             missing.append(name)
         elif candidates[0] in matched:
             raise UnlearningError(
-                f"labels {matched[candidates[0]]!r} and {name!r} both match the model's label "
-                f"{candidates[0]!r}"
+                f"labels {matched[candidates[0]]!r} and {name!r} both match the model's label {candidates[0]!r}"
             )
         else:
             matched[candidates[0]] = name

@@ -149,9 +149,7 @@ def _explained(
         known = f", name one of: {there_are(configs)}" if configs else ", name one"
         return UnlearningError(f"dataset {name!r} has several configurations{known}")
     if isinstance(error, DatasetNotFoundError) and "gated" in message:
-        return UnlearningError(
-            f"dataset {name!r} is gated: ask for access on its page, and log in to the Hub"
-        )
+        return UnlearningError(f"dataset {name!r} is gated: ask for access on its page, and log in to the Hub")
     if isinstance(error, DatasetNotFoundError) and "Revision" in message:
         return UnlearningError(f"dataset {name!r} has no revision {revision!r}")
     if isinstance(error, DatasetNotFoundError):
@@ -160,8 +158,7 @@ def _explained(
         )
     if isinstance(error, ConnectionError) and not local:
         return UnlearningError(
-            f"dataset {name!r} is not a local folder, and the Hugging Face Hub cannot be reached to look for "
-            "it"
+            f"dataset {name!r} is not a local folder, and the Hugging Face Hub cannot be reached to look for it"
         )
     return UnlearningError(f"dataset {name!r} cannot be loaded: {message.splitlines()[0]}")
 

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from hf_unlearn.request.forget_request import ForgetRequest
 
 
-def select_rows(
-    request: ForgetRequest, train: Dataset, label_column: str
-) -> tuple[np.ndarray, ForgetRequest]:
+def select_rows(request: ForgetRequest, train: Dataset, label_column: str) -> tuple[np.ndarray, ForgetRequest]:
     """The rows of the train split to forget.
 
     Args:
@@ -95,9 +93,7 @@ def _random_rows(request: ForgetRequest, train: Dataset, label_column: str) -> n
         assert request.count is not None
         num_samples = request.count
     if num_samples > size:
-        raise UnlearningError(
-            f"forget count {num_samples} is more than the {size} samples of the train split"
-        )
+        raise UnlearningError(f"forget count {num_samples} is more than the {size} samples of the train split")
     labels = label_array(train, label_column) if request.stratify else None
     return random_rows(size, num_samples, request.seed, labels)
 
@@ -130,9 +126,7 @@ def _has_value(train: Dataset, column: str, wanted: tuple[str, ...]) -> np.ndarr
         raise UnlearningError(f"column {column!r} does not hold plain values to compare with")
     values = column_array(train, column).to_pylist()
     if isinstance(feature, ClassLabel):
-        wanted = tuple(
-            str(position) for position in resolve_classes(wanted, feature.names, f"{column!r} value")
-        )
+        wanted = tuple(str(position) for position in resolve_classes(wanted, feature.names, f"{column!r} value"))
     # A row without a value has none to match, not the text "None".
     texts = [None if value is None else str(value) for value in values]
     present = {text for text in texts if text is not None}

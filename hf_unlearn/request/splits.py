@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
-from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
+from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.request.fingerprint import (
     Fingerprint,
     content_fingerprint,
@@ -17,16 +16,14 @@ from hf_unlearn.request.fingerprint import (
     public_dataset_name,
 )
 from hf_unlearn.request.images import sample_digests, verify_images
-from hf_unlearn.request.labels import encode_labels, label_array, label_names
-from hf_unlearn.request.loading import quiet_unless_terminal
+from hf_unlearn.request.labelled import find_splits, label_parts
+from hf_unlearn.request.labels import label_array
 from hf_unlearn.request.selection import rows_of_subclasses, select_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
     from hf_unlearn.request.forget_request import ForgetRequest
-
-_USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,38 +132,22 @@ def make_splits(
             f"make_splits takes a DatasetDict of all splits, not a {type(dataset).__name__}: wrap it as "
             "DatasetDict(train=...)"
         )
-    train_split, test_split = _split_names(dataset, request, train_split, test_split)
-    train = dataset[train_split]
-    if not len(train):
-        raise UnlearningError(f"the train split {train_split!r} is empty")
-    image_column = find_image_column(train, image_column_name)
-    label_column = find_label_column(train, label_column_name, exclude=request.subclass_column)
-
-    called = {
-        "train": f"the train split {train_split!r}",
-        "test": f"the test split {test_split!r}",
-        "forget": request.describe(),
-    }
-    parts = {"train": train}
+    train_split, test_split = find_splits(dataset, train_split, test_split, taken=request.split)
+    parts = {f"the train split {train_split!r}": dataset[train_split]}
     if test_split is not None:
-        parts["test"] = dataset[test_split]
+        parts[f"the test split {test_split!r}"] = dataset[test_split]
     if request.kind in ("dataset_config", "split"):
-        parts["forget"] = _given_forget_set(dataset, request, train_split, load_config)
-    for role, part in parts.items():
-        _check_columns(part, (image_column, label_column), called[role])
-    names = label_names(train, label_column, *[part for role, part in parts.items() if role != "train"])
-    with quiet_unless_terminal():
-        parts = {
-            role: encode_labels(as_image_column(part, image_column), label_column, names, called[role])
-            for role, part in parts.items()
-        }
-    train, test = parts["train"], parts.get("test")
+        parts[request.describe()] = _given_forget_set(dataset, request, train_split, load_config)
+    labelled = label_parts(parts, image_column_name, label_column_name, exclude=request.subclass_column)
+    image_column, label_column = labelled.image_column, labelled.label_column
+    train, *others = labelled.parts
+    test = others.pop(0) if test_split is not None else None
 
-    if "forget" not in parts:
+    if not others:
         forget_indices, request = select_rows(request, train, label_column)
         forget = train.select(forget_indices)
     else:
-        forget = parts["forget"]
+        (forget,) = others
         if not len(forget):
             raise UnlearningError(f"the forget set is empty: {request.describe()} has no samples")
         forget_indices = _rows_in(train, forget, image_column, label_column)
@@ -189,7 +170,7 @@ def make_splits(
         forgotten_class_ids=tuple(forgotten.tolist()),
         image_column=image_column,
         label_column=label_column,
-        label_names=names,
+        label_names=labelled.label_names,
         request=request,
         fingerprint=Fingerprint(
             dataset_name=public_dataset_name(dataset_name),
@@ -207,40 +188,6 @@ def make_splits(
         train_split=train_split,
         test_split=test_split,
     )
-
-
-def _split_names(
-    dataset: DatasetDict, request: ForgetRequest, train_split: str | None, test_split: str | None
-) -> tuple[str, str | None]:
-    if train_split is None:
-        if "train" not in dataset and len(dataset) != 1:
-            raise UnlearningError(f"this dataset has no split 'train'; name another of: {there_are(dataset)}")
-        train_split = "train" if "train" in dataset else next(iter(dataset))
-    _check_split(dataset, train_split, "train split")
-    if request.split is not None:
-        _check_split(dataset, request.split, "forget split")
-        if request.split == train_split:
-            raise UnlearningError(f"the forget set is everything: {train_split!r} is the train split itself")
-    if test_split is None:
-        usual = [name for name in _USUAL_TEST_SPLITS if name in dataset]
-        others = [name for name in usual if name not in (train_split, request.split)]
-        return train_split, (others[0] if others else None)
-    _check_split(dataset, test_split, "test split")
-    if test_split in (train_split, request.split):
-        role = "train" if test_split == train_split else "forget"
-        raise UnlearningError(f"split {test_split!r} cannot be both the test and the {role} split")
-    return train_split, test_split
-
-
-def _check_split(dataset: DatasetDict, name: str, what: str) -> None:
-    if name not in dataset:
-        raise UnlearningError(f"{what} {name!r} does not exist; {did_you_mean(name, dataset)}")
-
-
-def _check_columns(part: Dataset, columns: tuple[str, ...], what: str) -> None:
-    for column in columns:
-        if column not in part.features:
-            raise UnlearningError(f"{what} has no column {column!r}; there are: {there_are(part.features)}")
 
 
 def _given_forget_set(

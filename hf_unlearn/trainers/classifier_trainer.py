@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers import Trainer, TrainingArguments
+from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingArguments
 
 from hf_unlearn.models.pixels import PixelDataset, collate
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
@@ -28,8 +28,22 @@ class ClassifierConfig(ClassifierParameters, TrainingArguments):
 class ClassifierTrainer(WholeCheckpoints, Trainer):
     """A `Trainer` on a [`PixelDataset`], minimising cross-entropy. Its checkpoints restore whole."""
 
-    def __init__(self, *args: Any, train_dataset: PixelDataset, **kwargs: Any):
-        super().__init__(*args, train_dataset=train_dataset, data_collator=_collate_without_index, **kwargs)
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: ClassifierConfig,
+        train_dataset: PixelDataset,
+        processing_class: BaseImageProcessor,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=train_dataset,
+            processing_class=processing_class,
+            data_collator=_collate_without_index,
+            **kwargs,
+        )
 
 
 def _collate_without_index(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -55,7 +55,11 @@ def find_problems(model: nn.Module, args: UnlearningConfig) -> list[Problem]:
         )
     if args.fp16:
         problems.append(
-            Problem("fp16", "squared gradients leave its range, and its loss scaling is squared", "use bf16 or float32")
+            Problem(
+                "fp16",
+                "squared gradients leave its range, and its loss scaling is squared",
+                "use bf16 or float32",
+            )
         )
     # Called gradient_checkpointing before transformers 5.23.
     prefix = "activation" if hasattr(args, "activation_checkpointing") else "gradient"

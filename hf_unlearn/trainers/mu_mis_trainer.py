@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sized
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -52,17 +53,14 @@ class MUMisTrainer(UnlearningTrainer):
         logits = outputs["logits"]
         irrelevant_classes = self._draw_irrelevant(labels, inputs.get("index"), logits.shape[-1])
         target, irrelevant = squared_input_sensitivities(logits, pixel_values, labels, irrelevant_classes)
-        losses = OBJECTIVES[self.args.objective](
-            target, irrelevant, self.args.alpha_target, self.args.alpha_irrelevant
-        )
+        losses = OBJECTIVES[self.args.objective](target, irrelevant, self.args.alpha_target, self.args.alpha_irrelevant)
         return losses, outputs, {"target_sensitivity": target, "irrelevant_sensitivity": irrelevant}
 
-    def _draw_irrelevant(
-        self, labels: torch.Tensor, index: torch.Tensor | None, num_labels: int
-    ) -> torch.Tensor:
+    def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor | None, num_labels: int) -> torch.Tensor:
         if index is None:
             return draw_irrelevant_classes(labels, num_labels, self._generator)
         if self._irrelevant is None:
-            self._irrelevant = IrrelevantClassSampler(len(self.train_dataset), num_labels, self.args.seed)
+            num_samples = len(cast(Sized, self.train_dataset))
+            self._irrelevant = IrrelevantClassSampler(num_samples, num_labels, self.args.seed)
         # The state counts epochs in fractions: its whole part is the number of finished passes.
         return self._irrelevant.draw(labels, index, int(self.state.epoch or 0))

@@ -21,6 +21,11 @@ def step_figures(state: TrainerState) -> StepFigures | None:
     return getattr(state, "unlearning_step", None)
 
 
+def attach_figures(state: TrainerState, figures: StepFigures) -> None:
+    """Let callbacks see the figures of a step. They are not saved with the state."""
+    state.unlearning_step = figures  # type: ignore[attr-defined]
+
+
 class StopRule(TrainerCallback, ExportableState):
     """A callback that may end the run. Its state is saved with checkpoints, so a resumed run stops at the same step.
 
@@ -34,9 +39,7 @@ class StopRule(TrainerCallback, ExportableState):
         """Take note of one step; return the reason to stop now, or None."""
         raise NotImplementedError
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         figures = step_figures(state)
         if figures is None or self.reason is not None:
             return

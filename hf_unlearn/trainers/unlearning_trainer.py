@@ -16,10 +16,10 @@ from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.pixels import PixelDataset, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
-from hf_unlearn.request import find_image_column, find_label_column, label_names, match_labels
+from hf_unlearn.request import find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.guards import refuse_problems
-from hf_unlearn.trainers.stopping import ForgetAccuracyStop, StopRule
+from hf_unlearn.trainers.stopping import ForgetAccuracyStop, StopRule, attach_figures
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
@@ -49,10 +49,12 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
     loss_is_scaled_for_ga = True
 
     config_class: type[UnlearningConfig] = UnlearningConfig
+    args: UnlearningConfig
+    model: PreTrainedModel
 
     def __init__(
         self,
-        model: PreTrainedModel | nn.Module | str | os.PathLike,
+        model: PreTrainedModel | str | os.PathLike,
         args: UnlearningConfig | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
@@ -150,7 +152,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.step_rule == "relative":
-            parameters = [p for p in (model or self.model).parameters() if p.requires_grad]
+            parameters = [p for p in (self.model if model is None else model).parameters() if p.requires_grad]
             self.optimizer = RelativeSGD(parameters, lr=self.args.learning_rate)
         return super().create_optimizer(model)
 
@@ -185,9 +187,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
 
     # Figures of a step, and divergence
 
-    def _note(
-        self, labels: torch.Tensor, losses: torch.Tensor, outputs: Any, figures: dict[str, torch.Tensor]
-    ) -> None:
+    def _note(self, labels: torch.Tensor, losses: torch.Tensor, outputs: Any, figures: dict[str, torch.Tensor]) -> None:
         correct = outputs["logits"].argmax(-1) == labels
         noted = {"samples": torch.ones_like(losses), "correct": correct, "loss": losses, **figures}
         for name, values in noted.items():
@@ -214,7 +214,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         # The weights that gave these finite figures. The step about to be made may give others.
         self._last_good = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self._figures = figures
-        self.state.unlearning_step = figures
+        attach_figures(self.state, figures)
 
 
 class _StepFigures(TrainerCallback):
@@ -226,7 +226,7 @@ class _StepFigures(TrainerCallback):
 
 
 def _as_pixels(
-    dataset: Any, model: nn.Module, processing_class: Any, image_column: str | None, label_column: str | None
+    dataset: Any, model: PreTrainedModel, processing_class: Any, image_column: str | None, label_column: str | None
 ) -> Any:
     if not isinstance(dataset, datasets.Dataset) or "pixel_values" in dataset.column_names:
         return dataset
@@ -234,12 +234,4 @@ def _as_pixels(
         raise UnlearningError("processing_class is None; expected the model's image processor")
     image = find_image_column(dataset, image_column)
     label = find_label_column(dataset, label_column)
-    config = model.config
-    return PixelDataset(
-        dataset,
-        processing_class,
-        image,
-        label,
-        match_labels(label_names(dataset, label), config.label2id),
-        num_channels=getattr(config, "num_channels", 3),
-    )
+    return PixelDataset.for_model(dataset, model.config, processing_class, image, label, label_names(dataset, label))

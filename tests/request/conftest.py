@@ -54,6 +54,4 @@ def split() -> Callable[..., Dataset]:
 @pytest.fixture(scope="session")
 def animals() -> DatasetDict:
     """18 train rows (labels 0, 1, 2, 0, 1, 2, ...) and 6 test rows."""
-    return DatasetDict(
-        {"train": make_split([0, 1, 2] * 6), "test": make_split([0, 1, 2] * 2, first_image=100)}
-    )
+    return DatasetDict({"train": make_split([0, 1, 2] * 6), "test": make_split([0, 1, 2] * 2, first_image=100)})

@@ -30,9 +30,7 @@ def test_indices_are_not_repeated():
 
 @pytest.mark.parametrize("index", [-1, 10, 2**70])
 def test_indices_are_in_range(index):
-    with pytest.raises(
-        UnlearningError, match=rf"forget index {index} is out of range: .* 10 samples, 0 to 9"
-    ):
+    with pytest.raises(UnlearningError, match=rf"forget index {index} is out of range: .* 10 samples, 0 to 9"):
         check_range((3, index), 10)
 
 

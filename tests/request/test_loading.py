@@ -149,9 +149,7 @@ def test_an_unknown_configuration_on_the_hub(monkeypatch, load):
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr(datasets, "get_dataset_config_names", lambda *args, **kwargs: ["full", "forget10"])
-    with pytest.raises(
-        UnlearningError, match="'a/b' has no configuration 'forget1'; did you mean 'forget10'"
-    ):
+    with pytest.raises(UnlearningError, match="'a/b' has no configuration 'forget1'; did you mean 'forget10'"):
         load("a/b", "forget1")
 
 

@@ -12,9 +12,7 @@ from hf_unlearn.request.selection import random_rows
 from hf_unlearn.request.splits import make_splits
 
 # The dataset fixture is never changed, so that hypothesis may use one for all its examples.
-SHARED_FIXTURE = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SHARED_FIXTURE = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def check_partition(splits, size):
@@ -60,9 +58,7 @@ def test_a_stratified_draw_is_proportional_and_exact(labels, share, seed):
 
 
 def test_another_seed_draws_others(animals):
-    drawn = {
-        tuple(make_splits(animals, ForgetRequest(count=9, seed=seed)).forget_indices) for seed in range(5)
-    }
+    drawn = {tuple(make_splits(animals, ForgetRequest(count=9, seed=seed)).forget_indices) for seed in range(5)}
     assert len(drawn) == 5
 
 
@@ -113,9 +109,7 @@ def test_forgetting_indices_from_a_list_or_a_file(animals, tmp_path):
 
 
 def test_forgetting_a_person(animals):
-    splits = make_splits(
-        animals, ForgetRequest(where={"owner": ("42", "43"), "country": ("it",), "label": ("cat",)})
-    )
+    splits = make_splits(animals, ForgetRequest(where={"owner": ("42", "43"), "country": ("it",), "label": ("cat",)}))
     assert splits.forget_indices.tolist() == [
         row
         for row, sample in enumerate(animals["train"])
@@ -170,9 +164,7 @@ def test_string_labels_are_encoded_alike_in_all_splits(animals):
         return part.remove_columns("label").add_column("label", texts, feature=Value("string"))
 
     # The test split lacks a class, so that encoding each split by itself would number them differently.
-    dataset = DatasetDict(
-        {"train": as_strings(animals["train"]), "test": as_strings(animals["test"].select([1, 2]))}
-    )
+    dataset = DatasetDict({"train": as_strings(animals["train"]), "test": as_strings(animals["test"].select([1, 2]))})
     splits = make_splits(dataset, ForgetRequest(classes=("owl",)), label_column_name="label")
     assert splits.label_names == ["cat", "dog", "owl"]
     assert splits.test_labels().tolist() == [1, 2]
@@ -258,9 +250,7 @@ def test_an_empty_given_forget_set(animals):
 
 
 def test_a_given_forget_set_that_covers_the_train_split(animals):
-    with pytest.raises(
-        UnlearningError, match="the forget set is everything: the dataset configuration 'all'"
-    ):
+    with pytest.raises(UnlearningError, match="the forget set is everything: the dataset configuration 'all'"):
         make_splits(animals, ForgetRequest(dataset_config="all"), load_config=lambda name: animals)
 
 
@@ -287,9 +277,7 @@ def test_an_empty_train_split(animals):
 
 def test_a_test_split_without_labels(animals):
     dataset = DatasetDict({**animals, "test": animals["test"].remove_columns("label")})
-    with pytest.raises(
-        UnlearningError, match="the test split 'test' has no column 'label'; there are: 'image'"
-    ):
+    with pytest.raises(UnlearningError, match="the test split 'test' has no column 'label'; there are: 'image'"):
         make_splits(dataset, ForgetRequest(count=1))
 
 

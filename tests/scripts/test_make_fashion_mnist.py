@@ -30,9 +30,7 @@ def source(tmp_path) -> Path:
     folder.mkdir()
     for prefix, size in SIZES.items():
         numbers = np.arange(size, dtype=np.uint8)
-        write_idx(
-            folder / f"{prefix}-images-idx3-ubyte.gz", np.broadcast_to(numbers[:, None, None], (size, 28, 28))
-        )
+        write_idx(folder / f"{prefix}-images-idx3-ubyte.gz", np.broadcast_to(numbers[:, None, None], (size, 28, 28)))
         write_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", numbers % 10)
     return folder
 
@@ -73,9 +71,7 @@ def test_missing_files_name_the_package(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "content", [b"not gzip", gzip.compress(b"\0\0\x0d\1"), gzip.compress(b"\0\0\x08\1\0\0\0\5ab")]
-)
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(b"\0\0\x0d\1"), gzip.compress(b"\0\0\x08\1\0\0\0\5ab")])
 def test_broken_files(source, tmp_path, capsys, content):
     (source / "train-labels-idx1-ubyte.gz").write_bytes(content)
     assert run(source, tmp_path / "out") == 2

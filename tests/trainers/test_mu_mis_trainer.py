@@ -15,7 +15,13 @@ from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 
 def make_trainer(tmp_path, model=None, dataset=None, eval_dataset=None, **settings):
-    settings = {"max_steps": 3, "per_device_train_batch_size": 8, "use_cpu": True, "disable_tqdm": True, **settings}
+    settings = {
+        "max_steps": 3,
+        "per_device_train_batch_size": 8,
+        "use_cpu": True,
+        "disable_tqdm": True,
+        **settings,
+    }
     settings.setdefault("target_forget_accuracy", -1.0)
     return MUMisTrainer(
         model if model is not None else make_model(),
@@ -98,9 +104,7 @@ def test_default_attention_has_a_second_derivative(tmp_path):
 
 def test_default_attention_has_none_without_the_guard(tmp_path, monkeypatch):
     flash = [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr(
-        "hf_unlearn.trainers.unlearning_trainer.double_backward_attention", lambda: sdpa_kernel(flash)
-    )
+    monkeypatch.setattr("hf_unlearn.trainers.unlearning_trainer.double_backward_attention", lambda: sdpa_kernel(flash))
     with pytest.raises(RuntimeError, match="not implemented"):
         make_trainer(tmp_path, make_model("vit")).train()
 

@@ -1,4 +1,4 @@
-"""`hf-unlearn evaluate`, as a file for `accelerate launch scripts/evaluate.py ...`."""
+"""`hf-unlearn evaluate`, as a file. Not called evaluate.py: beside other scripts that would hide the library."""
 
 import sys
 

@@ -1,0 +1,111 @@
+"""Which splits of a dataset are for what, with their images and labels found and made alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
+from hf_unlearn.request.labels import encode_labels, label_names
+from hf_unlearn.request.loading import quiet_unless_terminal
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+_USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledParts:
+    """Datasets whose image column decodes to PIL images and whose label column is a `ClassLabel` of the same names.
+
+    Attributes:
+        parts: the datasets, in the order in which they were given.
+        image_column: the name of the image column, in all of them.
+        label_column: the name of the label column, in all of them.
+        label_names: the names of the labels, by label id.
+    """
+
+    parts: list[Dataset]
+    image_column: str
+    label_column: str
+    label_names: list[str]
+
+
+def label_parts(
+    parts: Mapping[str, Dataset],
+    image_column_name: str | None = None,
+    label_column_name: str | None = None,
+    exclude: str | None = None,
+) -> LabelledParts:
+    """Find the image and the label column in the first part, and make all parts alike in them.
+
+    Args:
+        parts: datasets, by what messages call them. The first one decides.
+        image_column_name: by default the column with the `Image` feature.
+        label_column_name: by default the column with the `ClassLabel` feature.
+        exclude: a column that is not the label column.
+
+    Raises:
+        UnlearningError: an empty first part, or a column that one of the parts lacks.
+    """
+    (what, first), *others = parts.items()
+    if not len(first):
+        raise UnlearningError(f"{what} is empty")
+    image_column = find_image_column(first, image_column_name)
+    label_column = find_label_column(first, label_column_name, exclude=exclude)
+    for what, part in parts.items():
+        _check_columns(part, (image_column, label_column), what)
+    names = label_names(first, label_column, *(part for _, part in others))
+    with quiet_unless_terminal():
+        alike = [
+            encode_labels(as_image_column(part, image_column), label_column, names, what)
+            for what, part in parts.items()
+        ]
+    return LabelledParts(alike, image_column, label_column, names)
+
+
+def find_splits(
+    dataset: DatasetDict, train_split: str | None, test_split: str | None, taken: str | None = None
+) -> tuple[str, str | None]:
+    """The names of the train and the test split.
+
+    Args:
+        train_split: by default "train", or the only split.
+        test_split: by default "test", "validation", "valid" or "val", or else none.
+        taken: a split that is neither, since it is the forget set itself.
+
+    Raises:
+        UnlearningError: a split that does not exist, or one in two roles.
+    """
+    if train_split is None:
+        if "train" not in dataset and len(dataset) != 1:
+            raise UnlearningError(f"this dataset has no split 'train'; name another of: {there_are(dataset)}")
+        train_split = "train" if "train" in dataset else next(iter(dataset))
+    _check_split(dataset, train_split, "train split")
+    if taken is not None:
+        _check_split(dataset, taken, "forget split")
+        if taken == train_split:
+            raise UnlearningError(f"the forget set is everything: {train_split!r} is the train split itself")
+    if test_split is None:
+        usual = [name for name in _USUAL_TEST_SPLITS if name in dataset]
+        others = [name for name in usual if name not in (train_split, taken)]
+        return train_split, (others[0] if others else None)
+    _check_split(dataset, test_split, "test split")
+    if test_split in (train_split, taken):
+        role = "train" if test_split == train_split else "forget"
+        raise UnlearningError(f"split {test_split!r} cannot be both the test and the {role} split")
+    return train_split, test_split
+
+
+def _check_split(dataset: DatasetDict, name: str, what: str) -> None:
+    if name not in dataset:
+        raise UnlearningError(f"{what} {name!r} does not exist; {did_you_mean(name, dataset)}")
+
+
+def _check_columns(part: Dataset, columns: tuple[str, ...], what: str) -> None:
+    for column in columns:
+        if column not in part.features:
+            raise UnlearningError(f"{what} has no column {column!r}; there are: {there_are(part.features)}")
