@@ -152,6 +152,27 @@ def check_output_dir(output_dir: str | None, overwrite: bool, resuming: bool = F
     return output_dir
 
 
+def find_checkpoint(args: TrainingArguments) -> str | None:
+    """The checkpoint to resume from: the one named, or for `true` the latest in the output folder.
+
+    Raises:
+        UnlearningError: there is none.
+    """
+    from transformers.trainer_utils import get_last_checkpoint
+
+    named = args.resume_from_checkpoint
+    if named is None or str(named).lower() == "false":
+        return None
+    if str(named).lower() == "true":
+        latest = get_last_checkpoint(args.output_dir) if os.path.isdir(str(args.output_dir)) else None
+        if latest is None:
+            raise UnlearningError(f"output_dir {args.output_dir!r} holds no checkpoint to resume from")
+        return latest
+    if not os.path.isfile(os.path.join(named, "trainer_state.json")):
+        raise UnlearningError(f"resume_from_checkpoint {named!r} is no checkpoint; expected a folder checkpoint-N")
+    return str(named)
+
+
 def quiet_unless_terminal() -> bool:
     """On a terminal, leave progress bars as they are; elsewhere switch them off. Returns whether they are off."""
     import datasets

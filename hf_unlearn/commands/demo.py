@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_unlearn.commands.arguments import OutputArguments, flag
-from hf_unlearn.commands.common import check_output_dir, seconds_as_text
+from hf_unlearn.commands.common import check_output_dir, quiet_unless_terminal, seconds_as_text
 from hf_unlearn.commands.parsing import parse, say
 
 DESCRIPTION = (
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     flags, output = parse("demo", DESCRIPTION, (DemoArguments, OutputArguments), None, None, argv or ())
     check_output_dir(flags.output_dir, output.overwrite_output_dir)
+    quiet_unless_terminal()
     started = time.monotonic()
     dataset, original, retrained, unlearned = (
         os.path.join(flags.output_dir, name) for name in ("dataset", "original", "retrained", "unlearned")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_unlearn.commands.arguments import DataArguments, OutputArguments, RequestArguments, flag
 from hf_unlearn.commands.common import (
     check_output_dir,
+    find_checkpoint,
     has_request,
     load_splits,
     load_whole,
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if start.model_name_or_path is not None and peek("learning_rate", argv) is None:
         args.learning_rate = float(FINE_TUNING_RATE)
     check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, bool(args.resume_from_checkpoint))
+    checkpoint = find_checkpoint(args)
     settle(args)
     left_out = ""
     if has_request(request_flags):
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
     quieten(trainer)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.monotonic() - started
     trainer.save_model()
     lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]

@@ -16,6 +16,7 @@ from hf_unlearn.commands.arguments import (
 from hf_unlearn.commands.common import (
     RECORD_NAME,
     check_output_dir,
+    find_checkpoint,
     load_model,
     load_splits,
     make_request,
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     request = make_request(request_flags)
     check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, bool(args.resume_from_checkpoint))
+    checkpoint = find_checkpoint(args)
     settle(args)
 
     splits = load_splits(data, request)
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     quieten(trainer)
     before = _forget_accuracy(model, forget, args)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
     seconds = time.monotonic() - started
     after = _forget_accuracy(model, forget, args)
     trainer.save_model()

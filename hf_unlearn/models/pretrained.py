@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -14,6 +15,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
+from transformers.utils import logging
 
 from hf_unlearn.errors import UnlearningError
 
@@ -51,12 +53,17 @@ def load_image_classifier(
         config = load_config(name, **loading)
     if (config.num_labels or 0) < 2:
         raise UnlearningError(f"model {name!r} has {config.num_labels} label; expected a classifier with at least 2")
+    verbosity = logging.get_verbosity()
+    # What is missing is looked at below: transformers' report of it would be said twice.
+    logging.set_verbosity_error()
     try:
         model, info = AutoModelForImageClassification.from_pretrained(
             name, config=config, dtype=dtype, output_loading_info=True, **loading, **kwargs
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UnlearningError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
     missing = sorted(info["missing_keys"])
     if missing and not replaces_head:
         raise UnlearningError(

@@ -1,0 +1,51 @@
+"""Metrics against cases worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hf_unlearn.evaluation.metrics import GAP_FIGURES, accuracy, average_gap
+
+LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 5.0], [9.0, 0.0, 0.0]])
+
+
+def test_accuracy_by_hand():
+    assert accuracy(LOGITS, np.array([0, 1, 2, 1])) == 75.0
+    assert accuracy(LOGITS, np.array([0, 1, 2, 1]), np.array([True, False, False, True])) == 50.0
+
+
+def test_no_sample_no_accuracy():
+    assert accuracy(LOGITS, np.array([0, 1, 2, 1]), np.zeros(4, bool)) is None
+    assert accuracy(np.empty((0, 3)), np.empty(0, int)) is None
+
+
+def test_nan_logits_are_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        accuracy(np.array([[np.nan, 1.0]]), np.array([1]))
+
+
+@given(order=st.permutations(range(4)))
+def test_the_order_of_samples_does_not_matter(order):
+    labels = np.array([0, 1, 2, 1])
+    assert accuracy(LOGITS[order], labels[order]) == accuracy(LOGITS, labels)
+
+
+def test_average_gap_by_hand():
+    ours = {"forget_accuracy": 3.0, "test_accuracy_remaining": 88.0, "test_accuracy": 80.0, "retain_accuracy": 1.0}
+    retrained = {"forget_accuracy": 0.0, "test_accuracy_remaining": 90.0, "test_accuracy": 81.0}
+    assert average_gap(ours, retrained) == pytest.approx((3 + 2 + 1) / 3)
+
+
+@given(values=st.lists(st.floats(0, 100), min_size=3, max_size=3))
+def test_no_gap_to_itself(values):
+    figures = dict(zip(GAP_FIGURES, values, strict=True))
+    assert average_gap(figures, figures) == 0
+
+
+@pytest.mark.parametrize("missing", GAP_FIGURES)
+def test_no_gap_where_a_figure_is_missing(missing):
+    figures = dict.fromkeys(GAP_FIGURES, 50.0)
+    assert average_gap({**figures, missing: None}, figures) is None

@@ -1,0 +1,39 @@
+"""Models by name: in the dtype asked for, whole, and in one line where not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.models.from_scratch import new_image_classifier
+from hf_unlearn.models.pretrained import load_image_classifier
+from tests.tiny import LABELS, make_model
+
+
+def test_a_half_precision_checkpoint_is_unlearned_in_float32_unless_asked(tmp_path):
+    make_model().bfloat16().save_pretrained(tmp_path)
+    assert load_image_classifier(tmp_path).dtype == torch.float32
+    assert load_image_classifier(tmp_path, dtype="auto").dtype == torch.bfloat16
+
+
+def test_weights_come_back_bit_by_bit(tmp_path, architecture):
+    model = make_model(architecture)
+    model.save_pretrained(tmp_path)
+    for name, value in load_image_classifier(tmp_path).state_dict().items():
+        assert torch.equal(value, model.state_dict()[name])
+
+
+def test_a_cut_checkpoint_is_refused(tmp_path):
+    make_model().save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UnlearningError, match="could not be loaded"):
+        load_image_classifier(tmp_path)
+
+
+def test_the_same_seed_gives_the_same_new_model():
+    size = {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "layer_type": "basic"}
+    first, again, other = (new_image_classifier("resnet", LABELS, size, seed) for seed in (0, 0, 1))
+    assert torch.equal(first.classifier[1].weight, again.classifier[1].weight)
+    assert not torch.equal(first.classifier[1].weight, other.classifier[1].weight)
