@@ -7,9 +7,14 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+import hypothesis
 import pytest
 
 from tests.tiny import make_dataset, make_model, make_processor
+
+# Time is no measure on a busy machine, and a failure in CI must come back at home.
+hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("house")
 
 
 @pytest.fixture(params=["resnet", "vit"])

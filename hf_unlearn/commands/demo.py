@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hf_unlearn.commands.arguments import OutputArguments, flag
 from hf_unlearn.commands.common import check_output_dir, quiet_unless_terminal, seconds_as_text
 from hf_unlearn.commands.parsing import parse, say
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 DESCRIPTION = (
     "Train a small ResNet on scikit-learn's handwritten digits, make it forget one of them, retrain it without that "
@@ -45,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset, original, retrained, unlearned = (
         os.path.join(flags.output_dir, name) for name in ("dataset", "original", "retrained", "unlearned")
     )
-    save_digits(dataset)
+    digits_dataset().save_to_disk(dataset)
     data = ["--dataset_name", dataset]
     request = ["--forget_classes", flags.forget_class]
     again = ["--overwrite_output_dir"]
@@ -65,8 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
-def save_digits(folder: str) -> None:
-    """Scikit-learn's digits (1,797 greyscale images of 8 × 8) as a `DatasetDict` saved in `folder`."""
+def digits_dataset() -> DatasetDict:
+    """Scikit-learn's digits: 1,797 greyscale images of 8 × 8 pixels, split into train and test."""
     import numpy as np
     from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
     from PIL import Image as PILImage
@@ -87,7 +91,7 @@ def save_digits(folder: str) -> None:
         )
         for name, rows in {"train": order[test_size:], "test": order[:test_size]}.items()
     }
-    DatasetDict(splits).save_to_disk(folder)
+    return DatasetDict(splits)
 
 
 def _run(command: str, *argv: str) -> None:

@@ -6,8 +6,6 @@ irrelevant class, and returns one loss a sample, `(batch,)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 
@@ -33,9 +31,3 @@ def log_ratio_loss(
     # the logarithm finite there without touching any sensitivity that a network really has.
     floor = torch.finfo(target.dtype).tiny
     return alpha_target * target.clamp_min(floor).log() - alpha_irrelevant * irrelevant.clamp_min(floor).log()
-
-
-OBJECTIVES: dict[str, Callable[..., torch.Tensor]] = {
-    "difference": difference_loss,
-    "log_ratio": log_ratio_loss,
-}

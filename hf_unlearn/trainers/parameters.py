@@ -18,9 +18,9 @@ def setting(default: object, description: str, **metadata: object):  # type: ign
 class UnlearningParameters:
     """Common to all methods."""
 
-    per_device_train_batch_size: int = setting(64, "Forget samples a step and process.")
+    per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
     max_steps: int = setting(60, "At most this many steps; it overrides num_train_epochs.")
-    learning_rate: float = setting(1e-3, "Length of a step, as a fraction of the weights' norm (step_rule relative).")
+    learning_rate: float = setting(2e-3, "Length of a step, as a fraction of the weights' norm (step_rule relative).")
     lr_scheduler_type: str = setting("cosine", "How the length of the steps falls from first to last.")
     step_rule: str = setting(
         "relative",
@@ -41,12 +41,24 @@ class MUMisParameters(UnlearningParameters):
     """MU-Mis (arXiv 2402.15109)."""
 
     objective: str = setting(
-        "difference",
-        "difference: |grad f_c|^2 - |grad f_c'|^2, as published; log_ratio: the difference of their logarithms.",
-        choices=["difference", "log_ratio"],
+        "anchored",
+        "anchored: the logarithm of the ratio of the two sensitivities, with guards that keep the rest of the model; "
+        "difference: |grad f_c|^2 - |grad f_c'|^2, as published; log_ratio: the logarithm of the ratio alone.",
+        choices=["anchored", "difference", "log_ratio"],
     )
     alpha_target: float = setting(1.0, "Weight of the target term (paper, App. F.4).")
     alpha_irrelevant: float = setting(1.0, "Weight of the irrelevant term (paper, App. F.4).")
+    num_irrelevant_classes: int = setting(1, "Irrelevant classes a sample, drawn anew in each pass; 0: all others.")
+    irrelevant_cap: float | None = setting(
+        None, "Raise no irrelevant sensitivity above this many times its mean before the first step."
+    )
+    sensitivity_weight: float | None = setting(None, "Weight of the sensitivity term (default: the objective's).")
+    guard_weight: float | None = setting(
+        None, "Weight of the divergence from the original over the other classes (default: the objective's)."
+    )
+    surroundings_weight: float | None = setting(
+        None, "Weight of the same on inputs near the forget samples (default: the objective's)."
+    )
 
 
 @dataclass

@@ -18,6 +18,7 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
 
     - `learning_rate`, `lr_scheduler_type`, `max_steps`, `per_device_train_batch_size`: measured for unlearning.
     - `max_grad_norm` 0: a relative step has the length it is told to have, clipping would say so twice.
+    - `ddp_broadcast_buffers` False: buffers are frozen, and the loss may need two forward passes for one backward.
     - `remove_unused_columns` False: it would drop the image column before it is turned into pixels.
     - `logging_nan_inf_filter` False: a loss that is not a number is a reason to stop, not to be smoothed over.
     - `logging_steps` 1: a run is short.
@@ -29,6 +30,9 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
     """
 
     max_grad_norm: float = field(default=0.0, metadata={"help": "Clip gradients (step_rule optim); 0: do not."})
+    ddp_broadcast_buffers: bool | None = field(
+        default=False, metadata={"help": "Keep False: buffers are frozen, and sent in between they break a backward."}
+    )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Keep False: it drops the images."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide non-finite losses in the logs."})
     logging_steps: float = field(default=1, metadata={"help": "Log every so many steps."})
