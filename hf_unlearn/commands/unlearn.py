@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from hf_unlearn.commands.common import (
     settle,
 )
 from hf_unlearn.commands.parsing import parse, peek, say
+from hf_unlearn.errors import DivergenceError
 from hf_unlearn.trainers.registry import METHODS, find_method
 
 DESCRIPTION = (
@@ -33,6 +35,8 @@ DESCRIPTION = (
 )
 # How many forget samples the summary's before and after are taken over.
 SUMMARY_SAMPLES = 1000
+# Percent; above it a request for whole classes is not met.
+WHOLE_CLASS_ACCURACY = 2.0
 
 
 @dataclass
@@ -49,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         UnlearningError: bad input; nothing was written.
         DivergenceError: the run diverged; nothing was saved.
     """
-    method = find_method(peek("method", argv or ()) or "mu_mis")
+    method_name = peek("method", argv or ()) or "mu_mis"
+    method = find_method(method_name)
 
     def config_class() -> type:
         import hf_unlearn.trainers
@@ -71,12 +76,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     splits = load_splits(data, request)
     model, image_processor = load_model(model_flags)
-    forget = pixels_of(splits.forget, splits, model, image_processor, index_names=splits.forget_indices)
+    given_set = splits.request.kind in ("dataset_config", "split")
+    names = None if given_set else splits.forget_indices
+    forget = pixels_of(splits.forget, splits, model, image_processor, index_names=names)
     # Every image is decoded here, so a corrupt one is found before anything is written.
     forget.preload("Reading the forget set")
-
     import hf_unlearn.trainers
     from hf_unlearn.publishing.record import unlearning_record, write_record
+    from hf_unlearn.trainers.request_settings import removes_whole_classes, request_settings
+
+    if hasattr(args, "label_shift"):
+        for name, value in request_settings(splits, args.objective).items():
+            if peek(name, argv or ()) is None:
+                setattr(args, name, value)
 
     trainer = getattr(hf_unlearn.trainers, method.trainer)(
         model=model, args=args, train_dataset=forget, processing_class=image_processor
@@ -84,13 +96,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     quieten(trainer)
     before = _forget_accuracy(model, forget, args)
     started = time.monotonic()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except DivergenceError:
+        # The Trainer made the folder; an empty one would be all that is left of this run.
+        if os.path.isdir(args.output_dir) and not os.listdir(args.output_dir):
+            os.rmdir(args.output_dir)
+        raise
     seconds = time.monotonic() - started
     after = _forget_accuracy(model, forget, args)
     trainer.save_model()
     if trainer.is_world_process_zero():
         record = unlearning_record(
-            method=peek("method", argv or ()) or "mu_mis",
+            method=method_name,
             model_name=model_flags.model_name_or_path,
             model_revision=getattr(model.config, "_commit_hash", None) or model_flags.model_revision,
             splits=splits,
@@ -99,17 +117,36 @@ def main(argv: Sequence[str] | None = None) -> None:
             stop_reason=trainer.stop_reason,
             seconds=seconds,
             forget_accuracy={"before": before, "after": after},
+            premise=getattr(trainer, "premise", None),
+            agreement=trainer.agreement,
         )
         write_record(record, args.output_dir, RECORD_NAME)
     sampled = "" if len(forget) <= SUMMARY_SAMPLES else f" (of {SUMMARY_SAMPLES} samples)"
+    premise = getattr(trainer, "premise", None)
     say(
         f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, {len(splits.retain)} left",
         f"  from    {model_flags.model_name_or_path}",
+        *([f"  before  {premise}"] if premise is not None else []),
         f"  forget accuracy {before:.1f} % -> {after:.1f} %{sampled}",
         f"  in      {trainer.state.global_step} steps, {seconds_as_text(seconds)}; stopped: {trainer.stop_reason}",
         f"  saved   {args.output_dir}",
         f'  load    pipeline("image-classification", model="{args.output_dir}")',
-        "  check   hf-unlearn evaluate, with a model retrained without these samples where there is one",
+        f"  {_verdict(removes_whole_classes(splits), after)}",
+    )
+
+
+def _verdict(whole_classes: bool, after: float) -> str:
+    """What the forget accuracy after the run says of the request, and what it does not."""
+    if whole_classes:
+        if after > WHOLE_CLASS_ACCURACY:
+            return (
+                f"WARNING: the request is not met. A model that never saw these classes has a forget accuracy of 0 %, "
+                f"this one of {after:.1f} %; try more --max_steps"
+            )
+        return "check   hf-unlearn evaluate, with a model retrained without these samples where there is one"
+    return (
+        "WARNING: other samples still teach these labels, so the original may be nearly as close to a retrained model "
+        "as this one, and without a retrained model nobody can tell: hf-unlearn evaluate --reference_model"
     )
 
 

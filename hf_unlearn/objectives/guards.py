@@ -1,36 +1,44 @@
-"""Guard terms: what keeps the rest of the model while the forget samples go, without any retained data.
-
-Each takes the current logits on some inputs and the original model's logits on the same inputs, and returns one value
-a sample, `(batch,)`, in nats. `labels` are the samples' own classes, `(batch,)`.
-"""
+"""The guard: what keeps the rest of the model while the forget samples go, without any retained data."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 
 
-def level_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """−log(1 − p_c): how far the sample's own class is from being ruled out.
+def shifted_divergence(
+    logits: torch.Tensor, original_logits: torch.Tensor, labels: torch.Tensor, shift: float
+) -> torch.Tensor:
+    """KL(q ‖ p): q what the original said with the own logit lowered by `shift`, p what the model says now.
 
-    A sensitivity has no level: a model whose logits are flat around a sample can still be sure of its class. This
-    term is what lowers the logit itself. It is at least 0, and its gradient fades as p_c does.
+    A model that never saw the samples says of them nearly what the original says, but is less sure of their label: its
+    log-odds of the label lie lower by about a constant, the same for all samples of a request. For a whole class that
+    constant is infinite (no other sample teaches the label): then q is the original's distribution over the other
+    classes, and this is the masked distillation of DELETE (arXiv 2503.23751). For a random subset it is small.
+
+    A sensitivity has no level, so a model whose logits are flat around a sample can still be sure of its class: this
+    term is what brings the level down, no further than to q.
+
+    Args:
+        logits: of the model now, `(batch, num_labels)`.
+        original_logits: of the original model on the same inputs, `(batch, num_labels)`.
+        labels: the samples' own classes, integer `(batch,)`.
+        shift: in nats, 0 or more, `math.inf` for whole classes.
+
+    Returns:
+        `(batch,)`, in nats, at least 0.
+
+    Raises:
+        ValueError: a negative shift.
     """
-    return logits.logsumexp(1) - _without_own(logits, labels).logsumexp(1)
-
-
-def anchor_loss(logits: torch.Tensor, original_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """KL(q ‖ r): q and r the original's and the current distribution over the *other* classes.
-
-    The sample's own class is masked out of both and the rest renormalised. `level_loss` + `anchor_loss` is
-    KL(q ‖ p) with p over all classes, the masked distillation of DELETE (arXiv 2503.23751).
-    """
-    original = _without_own(original_logits.detach(), labels).log_softmax(1)
-    current = _without_own(logits, labels).log_softmax(1)
-    # The masked class is −inf in both: it has no share in the sum.
-    difference = (original - current).masked_fill(~torch.isfinite(original), 0.0)
-    return (original.exp() * difference).sum(1)
-
-
-def _without_own(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return wide.scatter(1, labels.unsqueeze(1), float("-inf"))
+    if not shift >= 0:
+        raise ValueError(f"shift is {shift}; expected 0 or more nats")
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    original = original_logits.detach().to(wide)
+    own = labels.unsqueeze(1)
+    lowered = torch.full_like(own, -math.inf, dtype=wide) if math.isinf(shift) else original.gather(1, own) - shift
+    target = original.scatter(1, own, lowered).log_softmax(1)
+    # Where q is 0 its logarithm is −inf, and the product has no share in the sum.
+    difference = (target - logits.to(wide).log_softmax(1)).masked_fill(target == -math.inf, 0.0)
+    return (target.exp() * difference).sum(1)

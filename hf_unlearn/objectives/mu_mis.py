@@ -1,10 +1,12 @@
-"""The objectives: what is minimised on the forget set, given each sample's two sensitivities.
+"""What is minimised of the forget samples' sensitivities.
 
-Each takes `target` and `irrelevant`, the squared sensitivities `(batch,)` of the sample's own class and of an
-irrelevant class, and returns one loss a sample, `(batch,)`.
+`target` and `irrelevant` are the squared sensitivities `(batch,)` of each sample's own class and of an irrelevant
+class; the loss is one value a sample, `(batch,)`.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 
@@ -31,3 +33,21 @@ def log_ratio_loss(
     # the logarithm finite there without touching any sensitivity that a network really has.
     floor = torch.finfo(target.dtype).tiny
     return alpha_target * target.clamp_min(floor).log() - alpha_irrelevant * irrelevant.clamp_min(floor).log()
+
+
+def matched_loss(target: torch.Tensor, level: float) -> torch.Tensor:
+    """(log ‖∇ₓ f_c‖² − log level)²: bring the target's sensitivity to a level, from above or from below.
+
+    With the level that irrelevant classes have in the original model, this is where the log ratio leads in a model
+    that holds the premise of MU-Mis, and where it stops; it is bounded below. In a model that does not, it leads up.
+    A variant of this library's, not of the paper.
+
+    Args:
+        level: squared sensitivity, above 0.
+
+    Raises:
+        ValueError: a level that is not above 0.
+    """
+    if not level > 0:
+        raise ValueError(f"level is {level}; expected a squared sensitivity above 0")
+    return (target.clamp_min(torch.finfo(target.dtype).tiny).log() - math.log(level)).square()

@@ -8,7 +8,7 @@ import torch
 
 
 class RelativeSGD(torch.optim.Optimizer):
-    """w ← w − ρ · ‖w‖ · g / ‖g‖, with the norms taken over all parameters together.
+    """w ← w − ρ · ‖w‖ · s g / ‖s g‖, with the norms taken over all parameters together.
 
     The step's length is the fraction ρ of the weights' length, whatever the size of the gradient: a loss that is
     unbounded below cannot throw the weights away in one step, and one ρ serves models, inputs and logits of any
@@ -17,6 +17,7 @@ class RelativeSGD(torch.optim.Optimizer):
     Args:
         params: parameters, as for any `torch.optim.Optimizer`; parameters without a gradient stay put and do not
             count in ‖w‖.
+            A group of them may have a `scale` s (default 1): how much its gradient counts against the others'.
         lr: ρ, a fraction of ‖w‖ (no unit), > 0. A learning-rate schedule applies to it.
 
     Raises:
@@ -26,7 +27,7 @@ class RelativeSGD(torch.optim.Optimizer):
     def __init__(self, params: Iterable, lr: float = 1e-3):
         if not lr > 0:
             raise ValueError(f"lr is {lr!r}; expected a fraction of the weights' norm above 0")
-        super().__init__(params, {"lr": lr})
+        super().__init__(params, {"lr": lr, "scale": 1.0})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -36,20 +37,20 @@ class RelativeSGD(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         moving = [
-            (parameter, group["lr"])
+            (parameter, group["lr"], group["scale"])
             for group in self.param_groups
             for parameter in group["params"]
             if parameter.grad is not None
         ]
         if not moving:
             return loss
-        weight_norm = _global_norm(parameter for parameter, _ in moving)
-        gradient_norm = _global_norm(parameter.grad for parameter, _ in moving)
+        weight_norm = _global_norm(parameter for parameter, _, _ in moving)
+        gradient_norm = _global_norm(scale * parameter.grad for parameter, _, scale in moving)
         if gradient_norm == 0:
             return loss
-        scale = float(weight_norm / gradient_norm)
-        for parameter, lr in moving:
-            parameter.add_(parameter.grad, alpha=-lr * scale)
+        unit = float(weight_norm / gradient_norm)
+        for parameter, lr, scale in moving:
+            parameter.add_(parameter.grad, alpha=-lr * scale * unit)
         return loss
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
     from hf_unlearn.request import UnlearningSplits
+    from hf_unlearn.trainers.checks import Premise
 
 SCHEMA_VERSION = 1
 
@@ -30,12 +31,16 @@ def unlearning_record(
     stop_reason: str,
     seconds: float,
     forget_accuracy: Mapping[str, float],
+    premise: Premise | None,
+    agreement: float | None,
 ) -> dict[str, Any]:
     """What `unlearning.json` holds; no index, no sample, no token.
 
     Args:
         seconds: wall-clock time of the unlearning alone.
         forget_accuracy: percent, `before` and `after`.
+        premise: sensitivities before the run, where the method has any.
+        agreement: share of inputs near the forget samples that original and unlearned model give the same class.
     """
     return {
         "schema_version": SCHEMA_VERSION,
@@ -54,6 +59,8 @@ def unlearning_record(
         "stop_reason": stop_reason,
         "seconds": round(seconds, 3),
         "forget_accuracy": dict(forget_accuracy),
+        "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
+        "surroundings_agreement": agreement,
         "settings": public_arguments(args),
         "versions": {
             "hf-unlearn": hf_unlearn.__version__,

@@ -34,6 +34,8 @@ class MUMisConfig(MUMisParameters, UnlearningConfig):
             )
         if self.irrelevant_cap is not None and not self.irrelevant_cap > 0:
             raise UnlearningError(f"irrelevant_cap is {self.irrelevant_cap}; expected a factor above 0")
+        if self.label_shift is not None and not self.label_shift >= 0:
+            raise UnlearningError(f"label_shift is {self.label_shift}; expected 0 or more nats")
         if not any(self.weights[1:]):
             raise UnlearningError("all weights of the objective are 0; expected one above 0")
 

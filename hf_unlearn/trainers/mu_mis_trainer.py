@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sized
-from typing import Any, cast
+import logging
+import math
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from hf_unlearn.objectives import (
     IrrelevantClassSampler,
     Objective,
     Surroundings,
-    anchor_loss,
-    level_loss,
+    difference_loss,
+    log_ratio_loss,
+    matched_loss,
+    shifted_divergence,
     squared_input_sensitivities,
 )
+from hf_unlearn.trainers.checks import Premise, WrongWay, measure_premise
 from hf_unlearn.trainers.mu_mis_config import MUMisConfig
 from hf_unlearn.trainers.unlearning_trainer import UnlearningTrainer
+
+# The retrained model's sensitivity to the class it never saw, as a share of the original's to its unlikely classes on
+# the same samples: measured in scripts/study_defaults.py.
+LEVEL = 0.5
+
+logger = logging.getLogger(__name__)
 
 
 class MUMisTrainer(UnlearningTrainer):
@@ -52,11 +60,38 @@ class MUMisTrainer(UnlearningTrainer):
         self.objective: Objective = self.args.weights
         self._irrelevant: IrrelevantClassSampler | None = None
         self._surroundings: Surroundings | None = None
-        self._original: PreTrainedModel | None = None
-        if self.objective.guard or self.objective.surroundings:
-            # The guards ask what the original would say, also of inputs that are only drawn during the run.
-            self._original = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self._ceiling = float("inf")
+        self.premise: Premise | None = None
+        # With a guard the sensitivities may fall before the confidence does; without one that is the wrong way.
+        self.add_callback(WrongWay(min(96, self._num_samples or 96), watch_sensitivity=not self.objective.guard))
+        self._ceiling = math.inf
+        self._shift = math.inf if self.args.label_shift is None else self.args.label_shift
+        # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
+        self._near_shift = math.inf if math.isinf(self._shift) else 0.0
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As [`UnlearningTrainer.train`], after the premise of the method was measured: see `self.premise`."""
+        if self._num_samples and self.objective.sensitivity:
+            self.premise = measure_premise(
+                self._original, self._checked_sample(), int(self.model.config.num_labels or 0)
+            )
+            logger.info("%s", self.premise)
+            if self.args.irrelevant_cap is not None:
+                self._ceiling = self.args.irrelevant_cap * self.premise.irrelevant
+        return super().train(*args, **kwargs)
+
+    @property
+    def forward_equivalents_per_sample(self) -> float:
+        """Cost of the loss and its gradient, in forward passes of one sample.
+
+        A forward pass, and for each sensitivity a vector-Jacobian product and three passes back through it (two where
+        the network is piecewise linear: this is the dearer count). Then two passes of the original model, and a pass
+        forth and back on the inputs near the samples.
+        """
+        count = self.args.num_irrelevant_classes or int(self.model.config.num_labels or 0) - 1
+        if self.objective.term == "matched":
+            count = 0
+        cost = 1.0 + 4.0 * (1 + count) if self.objective.sensitivity else 3.0
+        return cost + (1.0 if self.objective.guard else 0.0) + (4.0 if self.objective.surroundings else 0.0)
 
     def unlearning_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
@@ -67,37 +102,48 @@ class MUMisTrainer(UnlearningTrainer):
         outputs = model(pixel_values=pixel_values.requires_grad_(bool(self.objective.sensitivity)))
         logits = outputs["logits"]
         losses = torch.zeros(len(labels), device=logits.device)
-        figures = {}
+        figures: dict[str, torch.Tensor] = {}
         if self.objective.sensitivity:
-            irrelevant_classes = self._draw_irrelevant(labels, inputs["index"], logits.shape[-1])
-            target, *others = squared_input_sensitivities(logits, pixel_values, labels, *irrelevant_classes)
-            # A mean of norms, not the norm of a sum.
-            irrelevant = torch.stack(others).mean(0)
-            figures = {"target_sensitivity": target, "irrelevant_sensitivity": irrelevant}
-            losses = losses + self.objective.sensitivity * self.objective.sensitivity_loss(
-                target, irrelevant.clamp(max=self._ceiling), self.args.alpha_target, self.args.alpha_irrelevant
-            )
-        if self._original is not None:
+            term, figures = self._sensitivity_term(logits, pixel_values, labels, inputs["index"])
+            losses = losses + self.objective.sensitivity * term
+        if self.objective.guard or self.objective.surroundings:
             with torch.no_grad():
                 seen = pixel_values if near is None else torch.cat([pixel_values, near])
                 said = self._original(pixel_values=seen)["logits"]
             if self.objective.guard:
-                figures["guard"] = _divergence(logits, said[: len(labels)], labels)
+                figures["guard"] = shifted_divergence(logits, said[: len(labels)], labels, self._shift)
                 losses = losses + self.objective.guard * figures["guard"]
             if near is not None:
                 near_logits = model(pixel_values=near)["logits"]
-                figures["surroundings"] = _divergence(near_logits, said[len(labels) :], labels)
+                figures["surroundings"] = shifted_divergence(near_logits, said[len(labels) :], labels, self._near_shift)
                 losses = losses + self.objective.surroundings * figures["surroundings"]
         return losses, outputs, figures
+
+    def _sensitivity_term(
+        self, logits: torch.Tensor, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        if self.objective.term == "matched":
+            (target,) = squared_input_sensitivities(logits, pixel_values, labels)
+            return matched_loss(target, self._level), {"target_sensitivity": target}
+        irrelevant_classes = self._draw_irrelevant(labels, index, logits.shape[-1])
+        target, *others = squared_input_sensitivities(logits, pixel_values, labels, *irrelevant_classes)
+        # A mean of norms, not the norm of a sum.
+        irrelevant = torch.stack(others).mean(0)
+        loss = {"difference": difference_loss, "log_ratio": log_ratio_loss}[self.objective.term]
+        capped = irrelevant.clamp(max=self._ceiling)
+        term = loss(target, capped, self.args.alpha_target, self.args.alpha_irrelevant)
+        return term, {"target_sensitivity": target, "irrelevant_sensitivity": irrelevant}
+
+    @property
+    def _level(self) -> float:
+        if self.premise is None:
+            self.premise = measure_premise(self._original, self._checked_sample(), self.args.seed)
+        return max(LEVEL * self.premise.unlikely, torch.finfo(torch.float32).tiny)
 
     @property
     def _pass_number(self) -> int:
         # The state counts epochs in fractions: the whole part is the number of finished passes.
         return int(self.state.epoch or 0)
-
-    @property
-    def _num_samples(self) -> int:
-        return len(cast(Sized, self.train_dataset))
 
     def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor, num_labels: int) -> torch.Tensor:
         if self._irrelevant is None:
@@ -109,8 +155,3 @@ class MUMisTrainer(UnlearningTrainer):
         if self._surroundings is None:
             self._surroundings = Surroundings(self._num_samples, self.args.seed)
         return self._surroundings.near(pixel_values, index, self._pass_number)
-
-
-def _divergence(logits: torch.Tensor, original_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """KL(q ‖ p) of the original's distribution over the other classes and the current one over all, `(batch,)`."""
-    return level_loss(logits, labels) + anchor_loss(logits, original_logits, labels)

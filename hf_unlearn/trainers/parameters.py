@@ -22,18 +22,26 @@ class UnlearningParameters:
     max_steps: int = setting(60, "At most this many steps; it overrides num_train_epochs.")
     learning_rate: float = setting(2e-3, "Length of a step, as a fraction of the weights' norm (step_rule relative).")
     lr_scheduler_type: str = setting("cosine", "How the length of the steps falls from first to last.")
+    head_scale: float = setting(
+        3.0, "Weight of the classifier head's gradient against the rest of the model's (step_rule relative)."
+    )
     step_rule: str = setting(
         "relative",
         "relative: w <- w - lr * |w| * g / |g|, which cannot run away; optim: the optimizer named by --optim, "
         "with --learning_rate and --max_grad_norm as in any Trainer.",
         choices=["relative", "optim"],
     )
-    target_forget_accuracy: float | None = setting(
-        2.0,
-        "Stop once the model classifies no more than this share (percent) of the latest forget samples as their "
-        "class. Below 0: never for this reason.",
+    stop_rule: str = setting(
+        "steps",
+        "When to stop before max_steps. steps: not; forget_accuracy: at target_forget_accuracy; loss_drop: once the "
+        "loss fell by stop_delta (paper, v1); irrelevant_recovery: once the irrelevant sensitivity, after a dip, is "
+        "back above stop_delta times its start (paper, v4); plateau: once the confidence in the forgotten labels "
+        "stopped falling; unseen: once the forget set looks like the unseen data that the trainer was given.",
+        choices=["steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
     )
-    stop_window: int = setting(256, "How many of the latest forget samples that share is taken over.")
+    target_forget_accuracy: float = setting(1.0, "Percent, for stop_rule forget_accuracy.")
+    stop_delta: float = setting(1.0, "For stop_rule loss_drop and irrelevant_recovery.")
+    stop_window: int = setting(256, "Stop rules look at a mean over this many of the latest forget samples.")
 
 
 @dataclass
@@ -41,16 +49,22 @@ class MUMisParameters(UnlearningParameters):
     """MU-Mis (arXiv 2402.15109)."""
 
     objective: str = setting(
-        "anchored",
-        "anchored: the logarithm of the ratio of the two sensitivities, with guards that keep the rest of the model; "
-        "difference: |grad f_c|^2 - |grad f_c'|^2, as published; log_ratio: the logarithm of the ratio alone.",
-        choices=["anchored", "difference", "log_ratio"],
+        "matched",
+        "matched: bring the target's sensitivity to the level of irrelevant ones, with guards that keep the rest of "
+        "the model; anchored: lower the logarithm of their ratio, with the guards; difference: |grad f_c|^2 - "
+        "|grad f_c'|^2, as published; log_ratio: the logarithm of the ratio alone.",
+        choices=["matched", "anchored", "difference", "log_ratio"],
     )
     alpha_target: float = setting(1.0, "Weight of the target term (paper, App. F.4).")
     alpha_irrelevant: float = setting(1.0, "Weight of the irrelevant term (paper, App. F.4).")
     num_irrelevant_classes: int = setting(1, "Irrelevant classes a sample, drawn anew in each pass; 0: all others.")
     irrelevant_cap: float | None = setting(
         None, "Raise no irrelevant sensitivity above this many times its mean before the first step."
+    )
+    label_shift: float | None = setting(
+        None,
+        "By how many nats the guard's target lowers a forget sample's own logit below the original's (default: by the "
+        "kind of request; without one infinite, as for whole classes).",
     )
     sensitivity_weight: float | None = setting(None, "Weight of the sensitivity term (default: the objective's).")
     guard_weight: float | None = setting(

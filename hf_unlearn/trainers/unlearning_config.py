@@ -47,6 +47,8 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in ("relative", "optim"):
             raise UnlearningError(f"step_rule is {self.step_rule!r}; expected 'relative' or 'optim'")
+        if not self.head_scale > 0:
+            raise UnlearningError(f"head_scale is {self.head_scale}; expected a factor above 0")
         if self.stop_window < 1:
             raise UnlearningError(f"stop_window is {self.stop_window}; expected at least 1 sample")
         if self.remove_unused_columns:

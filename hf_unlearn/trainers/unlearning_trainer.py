@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import torch
@@ -18,8 +19,9 @@ from hf_unlearn.models.pretrained import load_image_classifier, load_image_proce
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
+from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, surroundings_agreement
 from hf_unlearn.trainers.guards import refuse_problems
-from hf_unlearn.trainers.stopping import ForgetAccuracyStop, StopRule, attach_figures
+from hf_unlearn.trainers.stopping import StopRule, attach_figures, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
@@ -94,10 +96,14 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         self._sums: dict[str, torch.Tensor] = {}
         self._last_good: dict[str, torch.Tensor] = {}
         self._figures: dict[str, float] = {}
+        # What the model said before: guards ask for it during a run, and the outcome is held against it.
+        self._original = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.agreement: float | None = None
+        self.forward_equivalents = 0.0
         self.add_callback(_StepFigures(self))
-        if args.target_forget_accuracy is not None and args.target_forget_accuracy >= 0 and train_dataset is not None:
-            window = min(args.stop_window, len(train_dataset))
-            self.add_callback(ForgetAccuracyStop(args.target_forget_accuracy, window))
+        rule = make_stop_rule(args, self._num_samples)
+        if rule is not None:
+            self.add_callback(rule)
 
     # What a method says
 
@@ -152,21 +158,30 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.step_rule == "relative":
-            parameters = [p for p in (self.model if model is None else model).parameters() if p.requires_grad]
-            self.optimizer = RelativeSGD(parameters, lr=self.args.learning_rate)
+            body = f"{self.model.base_model_prefix}."
+            head: list[nn.Parameter] = []
+            rest: list[nn.Parameter] = []
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    (rest if name.startswith(body) else head).append(parameter)
+            groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
+            self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
         return super().create_optimizer(model)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Unlearn. As `Trainer.train`; afterwards [`stop_reason`] says why it ended.
 
         Raises:
-            DivergenceError: the loss or its gradient was not finite; the model has its last good weights.
+            DivergenceError: the loss or its gradient was not finite (the model has its last good weights), or the run
+                led away from forgetting, or the rest of the model collapsed (the model has its original weights).
         """
         if self.train_dataset is None:
             raise UnlearningError("there is nothing to forget: train_dataset is None; expected the forget set")
         if isinstance(self.train_dataset, PixelDataset):
             self.train_dataset.preload("Reading the forget set")
-        return super().train(*args, **kwargs)
+        output = super().train(*args, **kwargs)
+        self._check_outcome()
+        return output
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self._figures:
@@ -185,11 +200,48 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
                 return callback.reason
         return f"all {self.state.global_step} steps were made"
 
+    @property
+    def forward_equivalents_per_sample(self) -> float:
+        """Cost of the method's loss and its gradient, in forward passes of one sample."""
+        return 3.0
+
+    @property
+    def _num_samples(self) -> int:
+        return 0 if self.train_dataset is None else len(cast(Sized, self.train_dataset))
+
+    def _checked_sample(self) -> Sample:
+        return Sample.of(cast(Any, self.train_dataset), self._num_samples, self.args.device)
+
+    def _check_outcome(self) -> None:
+        """Put the original weights back and raise if the run went the wrong way or the rest of the model is gone."""
+        self.model.eval()
+        sample = self._checked_sample()
+        self.agreement = surroundings_agreement(self._original, self.model, sample, self._num_samples, self.args.seed)
+        failed = None
+        if any(isinstance(rule, StopRule) and rule.fatal and rule.reason for rule in self.callback_handler.callbacks):
+            failed = self.stop_reason
+        elif self.agreement < LEAST_AGREEMENT:
+            failed = (
+                f"the rest of the model collapsed (it agrees with the original on {100 * self.agreement:.0f} % of "
+                f"inputs near the forget samples; expected at least {100 * LEAST_AGREEMENT:.0f} %)"
+            )
+        if failed:
+            self.model.load_state_dict(self._original.state_dict())
+            raise DivergenceError(
+                f"unlearning failed after {self.state.global_step} steps: {failed}; the original weights were put back"
+            )
+
     # Figures of a step, and divergence
 
     def _note(self, labels: torch.Tensor, losses: torch.Tensor, outputs: Any, figures: dict[str, torch.Tensor]) -> None:
-        correct = outputs["logits"].argmax(-1) == labels
-        noted = {"samples": torch.ones_like(losses), "correct": correct, "loss": losses, **figures}
+        logits = outputs["logits"].detach()
+        noted = {
+            "samples": torch.ones_like(losses),
+            "correct": logits.argmax(-1) == labels,
+            "confidence": logits.float().softmax(-1).gather(1, labels.unsqueeze(1)).squeeze(1),
+            "loss": losses,
+            **figures,
+        }
         for name, values in noted.items():
             total = values.detach().to(torch.float64 if values.device.type != "mps" else torch.float32).sum()
             self._sums[name] = self._sums[name] + total if name in self._sums else total
@@ -214,6 +266,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         # The weights that gave these finite figures. The step about to be made may give others.
         self._last_good = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self._figures = figures
+        self.forward_equivalents += figures["samples"] * self.forward_equivalents_per_sample
         attach_figures(self.state, figures)
 
 

@@ -30,7 +30,6 @@ def main() -> None:
             output_dir=tempfile.mkdtemp(),
             per_device_train_batch_size=flags.batch,
             max_steps=6,
-            target_forget_accuracy=-1.0,
             use_cpu=True,
             disable_tqdm=True,
             dataloader_pin_memory=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 
 import pytest
@@ -11,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.models.pixels import collate
-from hf_unlearn.objectives import log_ratio_loss, squared_input_sensitivities
+from hf_unlearn.objectives import squared_input_sensitivities
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 
@@ -23,7 +24,6 @@ def make_trainer(tmp_path, model=None, dataset=None, eval_dataset=None, **settin
         "disable_tqdm": True,
         **settings,
     }
-    settings.setdefault("target_forget_accuracy", -1.0)
     return MUMisTrainer(
         model if model is not None else make_model(),
         MUMisConfig(output_dir=str(tmp_path), dataloader_pin_memory=False, **settings),
@@ -55,16 +55,28 @@ def test_loss_is_equation_3(tmp_path, architecture):
     torch.testing.assert_close(loss, torch.stack(expected).mean(), rtol=1e-4, atol=1e-7)
 
 
+def unlikely_sensitivity(original, trainer):
+    """Mean over the forget set of the two least likely of the three other classes, one sample at a time."""
+    values = []
+    for item in (trainer.train_dataset[index] for index in range(16)):
+        pixels = item["pixel_values"].unsqueeze(0).clone().requires_grad_()
+        logits = original(pixel_values=pixels).logits[0]
+        others = [index for index in logits.argsort().tolist() if index != item["labels"]]
+        for chosen in others[:2]:
+            (gradient,) = torch.autograd.grad(logits[chosen], pixels, retain_graph=True)
+            values.append(gradient.square().sum().item())
+    return sum(values) / len(values)
+
+
 def test_default_objective_by_its_parts(tmp_path, architecture):
     model = make_model(architecture)
     trainer = make_trainer(tmp_path, model)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.05)
+            parameter.mul_(1.05)
     batch = collate([trainer.train_dataset[index] for index in range(6)])
     labels = batch["labels"]
     original = make_model(architecture)
-    (irrelevant,) = trainer._draw_irrelevant(labels, batch["index"], len(LABELS))
     near = trainer._near(batch["pixel_values"], batch["index"])
     expected = 0.0
     for inputs in (batch["pixel_values"], near):
@@ -73,8 +85,8 @@ def test_default_objective_by_its_parts(tmp_path, architecture):
         p = model(pixel_values=inputs).logits.log_softmax(1)
         expected += torch.nn.functional.kl_div(p, q, reduction="batchmean")
     pixels = batch["pixel_values"].clone().requires_grad_()
-    target, other = squared_input_sensitivities(model(pixel_values=pixels).logits, pixels, labels, irrelevant)
-    expected += 0.1 * log_ratio_loss(target, other).mean()
+    (target,) = squared_input_sensitivities(model(pixel_values=pixels).logits, pixels, labels)
+    expected += 0.1 * (target.log() - math.log(0.5 * unlikely_sensitivity(original, trainer))).square().mean()
     with trainer.compute_loss_context_manager():
         loss = trainer.compute_loss(model.train(), batch)
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
@@ -223,7 +235,7 @@ def test_nothing_saved_is_a_pickle_or_holds_a_token(tmp_path):
     for path in (tmp_path / "saved").iterdir():
         assert b"hf_secret_of_mine" not in path.read_bytes()
     saved = json.loads((tmp_path / "saved" / "training_args.json").read_text())
-    assert saved["objective"] == "anchored" and str(tmp_path) not in json.dumps(saved)
+    assert saved["objective"] == "matched" and str(tmp_path) not in json.dumps(saved)
 
 
 def test_divergence_keeps_the_last_good_weights(tmp_path):
@@ -236,7 +248,9 @@ def test_divergence_keeps_the_last_good_weights(tmp_path):
 
 
 def test_stops_when_forgotten_and_says_why(tmp_path):
-    trainer = make_trainer(tmp_path, target_forget_accuracy=100.0, stop_window=16, max_steps=50)
+    trainer = make_trainer(
+        tmp_path, stop_rule="forget_accuracy", target_forget_accuracy=100.0, stop_window=16, max_steps=50
+    )
     trainer.train()
     assert trainer.state.global_step == 2
     assert "forget accuracy" in trainer.stop_reason

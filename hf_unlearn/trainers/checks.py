@@ -1,0 +1,153 @@
+"""What is measured on the forget set and the original model before a run, and of its outcome after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from hf_unlearn.objectives import Surroundings, double_backward_attention, squared_input_sensitivities
+from hf_unlearn.trainers.stopping import StepFigures, StopRule
+
+# How many forget samples, evenly spaced, a check looks at.
+CHECKED_SAMPLES = 256
+# Below this share of inputs near the forget samples on which the original and the unlearned model agree, the model
+# is taken for collapsed. See scripts/study_defaults.py: sound runs lie above it, collapsed ones below.
+LEAST_AGREEMENT = 0.5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some of the forget set: `pixel_values` `(n, channels, height, width)`, `labels` and `index` `(n,)`."""
+
+    pixel_values: torch.Tensor
+    labels: torch.Tensor
+    index: torch.Tensor
+
+    @classmethod
+    def of(cls, dataset: torch.utils.data.Dataset, size: int, device: torch.device) -> Sample:
+        """Evenly spaced items of a dataset of `size` items."""
+        rows = np.linspace(0, size - 1, min(size, CHECKED_SAMPLES)).round().astype(int)
+        items = [dataset[int(row)] for row in rows]
+        pixels = torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
+        labels = torch.tensor([int(item["labels"]) for item in items])
+        return cls(pixels.to(device), labels.to(device), torch.as_tensor(rows))
+
+
+class Premise(NamedTuple):
+    """Mean squared sensitivities of the original model on forget samples, before the first step.
+
+    MU-Mis supposes that training enlarged the target's above the irrelevant classes'. In some models, small ViTs among
+    them, it did not, and lowering the sensitivities alone then leads away from forgetting.
+
+    Attributes:
+        target: of the samples' own class.
+        irrelevant: of the other classes.
+        unlikely: of those other classes that the model thinks least likely, half of them.
+    """
+
+    target: float
+    irrelevant: float
+    unlikely: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the target's is above the irrelevant classes'."""
+        return self.target > self.irrelevant
+
+    def __str__(self) -> str:
+        verdict = "the premise holds" if self.holds else "the premise of MU-Mis fails here"
+        return f"target sensitivity {self.target:.3g}, irrelevant {self.irrelevant:.3g}: {verdict}"
+
+
+def measure_premise(model: nn.Module, sample: Sample, seed: int, count: int = 4, batch_size: int = 64) -> Premise:
+    """The sensitivities of the own class, and of `count` random classes among all others and among the unlikely."""
+    generator = torch.Generator().manual_seed(seed)
+    sums = np.zeros(3)
+    for start in range(0, len(sample.labels), batch_size):
+        pixels = sample.pixel_values[start : start + batch_size].clone().requires_grad_()
+        labels = sample.labels[start : start + batch_size]
+        with double_backward_attention():
+            logits = model(pixel_values=pixels)["logits"]
+            # The own class comes first, then the others from likely to unlikely.
+            first = logits.detach().float().scatter(1, labels.unsqueeze(1), float("inf"))
+            ranked = first.argsort(dim=1, descending=True).T
+            others, middle = len(ranked) - 1, 1 + (len(ranked) - 1) // 2
+            any_ranks = 1 + torch.randperm(others, generator=generator)[:count]
+            low_ranks = middle + torch.randperm(len(ranked) - middle, generator=generator)[:count]
+            classes = [labels, *ranked[any_ranks], *ranked[low_ranks]]
+            target, *rest = squared_input_sensitivities(logits, pixels, *classes, create_graph=False)
+        drawn = torch.stack(rest)
+        parts = (target, drawn[: len(any_ranks)].mean(0), drawn[len(any_ranks) :].mean(0))
+        sums += [float(part.sum()) for part in parts]
+    return Premise(*(sums / len(sample.labels)).tolist())
+
+
+@torch.no_grad()
+def surroundings_agreement(original: nn.Module, model: nn.Module, sample: Sample, size: int, seed: int) -> float:
+    """Share of inputs near forget samples that both models give the same class, their own label left out.
+
+    What a model says of such inputs rests on the features that all classes share, so this falls when the rest of the
+    model is damaged, without any retained data being looked at. Between 0 and 1; 0 if a logit is not finite.
+
+    Args:
+        sample: of the forget set, which has `size` samples.
+        seed: of the inputs near them.
+    """
+    near = Surroundings(size, seed).near(sample.pixel_values, sample.index, pass_number=0)
+    answers = []
+    for answering in (original, model):
+        logits = answering(pixel_values=near)["logits"].float()
+        if not torch.isfinite(logits).all():
+            return 0.0
+        answers.append(logits.scatter(1, sample.labels.unsqueeze(1), float("-inf")).argmax(1))
+    return float((answers[0] == answers[1]).float().mean())
+
+
+class WrongWay(StopRule):
+    """Ends a run that leads away from forgetting: sensitivities collapse, or confidence rises, in the own class.
+
+    Fatal: the trainer puts the original weights back.
+
+    Args:
+        window: samples that figures are averaged over.
+        watch_sensitivity: whether a target sensitivity that collapses while the confidence stays is a wrong way.
+    """
+
+    fatal = True
+
+    def __init__(self, window: int = 96, watch_sensitivity: bool = True):
+        self.window = window
+        self.watch_sensitivity = watch_sensitivity
+        self.first: list[float] | None = None
+        self.latest: list[list[float]] = []
+
+    def check(self, figures: StepFigures) -> str | None:
+        samples = figures["samples"]
+        confidence, target = figures["confidence"], figures.get("target_sensitivity", 0.0)
+        if self.first is None:
+            self.first = [confidence / samples, target / samples]
+        self.latest.append([confidence, target, samples])
+        while sum(entry[2] for entry in self.latest[1:]) >= self.window:
+            self.latest.pop(0)
+        seen = sum(entry[2] for entry in self.latest)
+        if seen < self.window:
+            return None
+        confidence, target = (sum(entry[column] for entry in self.latest) / seen for column in (0, 1))
+        fallen = self.first[1] > 0 and target < 0.25 * self.first[1] and confidence > self.first[0] - 0.02
+        risen = confidence > self.first[0] + 0.05
+        if not (risen or (fallen and self.watch_sensitivity)):
+            return None
+        return (
+            f"the model grew surer of what it should forget (confidence {100 * self.first[0]:.1f} -> "
+            f"{100 * confidence:.1f} %, target sensitivity {self.first[1]:.3g} -> {target:.3g})"
+        )
+
+    def _arguments(self) -> dict[str, int]:
+        return {"window": self.window, "watch_sensitivity": self.watch_sensitivity}
+
+    def _memory(self) -> dict[str, object]:
+        return {"first": self.first, "latest": self.latest}

@@ -1,0 +1,125 @@
+"""One run of the study: unlearn with a variant's settings, and measure it against the retrained model."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from study_settings import IMAGE_SIZE, Setting
+from transformers import PreTrainedModel, PrinterCallback
+
+from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSplits
+from hf_unlearn.evaluation.comparison import split_figures
+from hf_unlearn.evaluation.metrics import average_gap
+from hf_unlearn.evaluation.predict import predict_logits
+from hf_unlearn.models.from_scratch import new_image_processor
+from hf_unlearn.models.pixels import PixelDataset
+from hf_unlearn.objectives import double_backward_attention, squared_input_sensitivities
+from hf_unlearn.trainers.request_settings import request_settings
+
+# What is tried: settings of MUMisConfig beyond its defaults. The first is what a user gets.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "difference": {"objective": "difference"},
+    "log ratio": {"objective": "log_ratio"},
+}
+RETAIN_SAMPLES, SENSITIVITY_SAMPLES = 2_000, 256
+RETRAINING_PASSES, FIGURES = 30, ("FA", "RA", "TA remaining", "TA", "target", "irrelevant")
+
+
+class Measured:
+    """The splits of a setting as pixels, read once, and the figures of any model on them."""
+
+    def __init__(self, splits: UnlearningSplits, config: Any):
+        processor = new_image_processor(IMAGE_SIZE)
+        columns = (splits.image_column, splits.label_column, splits.label_names)
+        rng = np.random.default_rng(0)
+        some = np.sort(rng.permutation(len(splits.retain))[:RETAIN_SAMPLES])
+        parts = {"forget": splits.forget, "retain": splits.retain.select(some), "test": splits.test}
+        self.splits = splits
+        self.parts = {
+            name: PixelDataset.for_model(part, config, processor, *columns).preload() for name, part in parts.items()
+        }
+
+    def figures(self, model: PreTrainedModel) -> dict[str, float | None]:
+        """Accuracies in percent, and the two mean squared sensitivities on forget samples."""
+        logits = {name: predict_logits({"m": model}, part)["m"] for name, part in self.parts.items()}
+        labels = {name: part.labels.numpy() for name, part in self.parts.items()}
+        return {**split_figures(logits, labels, self.splits.test_forgotten), **self._sensitivities(model)}
+
+    def _sensitivities(self, model: PreTrainedModel) -> dict[str, float]:
+        forget = self.parts["forget"]
+        rows = np.linspace(0, len(forget) - 1, min(len(forget), SENSITIVITY_SAMPLES)).round().astype(int)
+        pixels = torch.stack([forget[int(row)]["pixel_values"] for row in rows]).requires_grad_()
+        labels = forget.labels[rows]
+        num_labels = int(model.config.num_labels or 0)
+        classes = [(labels + shift) % num_labels for shift in range(num_labels)]
+        with double_backward_attention():
+            logits = model.eval()(pixel_values=pixels).logits
+            target, *others = squared_input_sensitivities(logits, pixels, *classes, create_graph=False)
+        return {"target": float(target.mean()), "irrelevant": float(torch.stack(others).mean())}
+
+
+def run_variant(
+    setting: Setting, variant: dict[str, Any], original: PreTrainedModel, measured: Measured, seed: int
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Unlearn `original` in place; how it went."""
+    with tempfile.TemporaryDirectory() as folder:
+        args = MUMisConfig(
+            **{**request_settings(measured.splits, variant.get("objective", "matched")), **variant},
+            output_dir=folder,
+            seed=seed,
+            use_cpu=True,
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        )
+        trainer = MUMisTrainer(original, args, measured.parts["forget"], processing_class=new_image_processor(1))
+        trainer.remove_callback(PrinterCallback)
+        started = time.monotonic()
+        try:
+            trainer.train()
+            reason = trainer.stop_reason
+        except UnlearningError as error:
+            reason = f"refused: {error}"
+        seconds = time.monotonic() - started
+    return original, {
+        "steps": trainer.state.global_step,
+        "stopped": reason,
+        "seconds": round(seconds, 1),
+        "samples": trainer.state.global_step * min(args.train_batch_size, len(measured.parts["forget"])),
+        "forward_equivalents": trainer.forward_equivalents,
+        "agreement": round(trainer.agreement or 0.0, 4),
+    }
+
+
+def row_of(
+    setting: Setting,
+    variant: str,
+    figures: dict[str, Any],
+    retrained: dict[str, Any],
+    measured: Measured,
+    run: dict[str, Any],
+) -> dict[str, Any]:
+    """A line of the CSV. The cost is a share of a retraining of 30 passes, three forward-equivalents a sample."""
+    retraining = 3 * RETRAINING_PASSES * len(measured.splits.retain)
+    gap = average_gap(figures, retrained)
+    return {
+        "dataset": setting.dataset,
+        "model": setting.model,
+        "seed": setting.seed,
+        "request": setting.request.name,
+        "variant": variant,
+        **{name: value if value is None else round(value, 5) for name, value in figures.items()},
+        "average_gap": None if gap is None else round(gap, 4),
+        "forget_gap": round(abs(figures["forget_accuracy"] - retrained["forget_accuracy"]), 4),
+        "target_ratio": round(figures["target"] / retrained["target"], 4),
+        "irrelevant_ratio": round(figures["irrelevant"] / retrained["irrelevant"], 4),
+        "cost_percent": round(100 * run.get("forward_equivalents", 0) / retraining, 3),
+        "steps": run.get("steps", 0),
+        "seconds": run.get("seconds", 0),
+        "agreement": run.get("agreement", 1.0),
+        "stopped": run.get("stopped", ""),
+    }
