@@ -133,11 +133,10 @@ def splits_of(setting: Setting, data: DatasetDict) -> UnlearningSplits:
 class ModelCache:
     """Trained models in folders. A folder that is there is whole: it was moved into place once finished."""
 
-    def __init__(self, folder: str, threads: int):
+    def __init__(self, folder: str):
         self.folder = Path(folder)
-        self.threads = threads
 
-    def original(self, setting: Setting, splits: UnlearningSplits, data: DatasetDict) -> PreTrainedModel:
+    def original(self, setting: Setting, data: DatasetDict) -> PreTrainedModel:
         """The model that all requests with this label column start from."""
         whole = make_splits(data, ForgetRequest(count=1), label_column_name=setting.request.label_column)
         everything = data["train"]
@@ -153,12 +152,6 @@ class ModelCache:
         if not folder.is_dir():
             self._train(setting, folder, train, splits)
         return load_image_classifier(folder)
-
-    def seconds(self, setting: Setting) -> float:
-        """How long the retrained model took to train."""
-        name = setting.request.name.replace("/", "-")
-        folder = self.folder / setting.dataset / setting.model / f"seed{setting.seed}" / name
-        return json.loads((folder / "training.json").read_text())["seconds"]
 
     def _train(self, setting: Setting, folder: Path, train: Any, splits: UnlearningSplits) -> None:
         model_type, overrides, passes = MODELS[setting.model]

@@ -8,9 +8,9 @@ import torch
 
 
 def shifted_divergence(
-    logits: torch.Tensor, original_logits: torch.Tensor, labels: torch.Tensor, shift: float
+    logits: torch.Tensor, original_logits: torch.Tensor, lowered: torch.Tensor, shift: float
 ) -> torch.Tensor:
-    """KL(q ‖ p): q what the original said with the own logit lowered by `shift`, p what the model says now.
+    """KL(q ‖ p): q what the original said with some logits lowered by `shift`, p what the model says now.
 
     A model that never saw the samples says of them nearly what the original says, but is less sure of their label: its
     log-odds of the label lie lower by about a constant, the same for all samples of a request. For a whole class that
@@ -23,7 +23,8 @@ def shifted_divergence(
     Args:
         logits: of the model now, `(batch, num_labels)`.
         original_logits: of the original model on the same inputs, `(batch, num_labels)`.
-        labels: the samples' own classes, integer `(batch,)`.
+        lowered: which logits, boolean `(batch, num_labels)`, not all of a sample: its own class, and with it every
+            other class that is to go.
         shift: in nats, 0 or more, `math.inf` for whole classes.
 
     Returns:
@@ -36,9 +37,7 @@ def shifted_divergence(
         raise ValueError(f"shift is {shift}; expected 0 or more nats")
     wide = torch.promote_types(logits.dtype, torch.float32)
     original = original_logits.detach().to(wide)
-    own = labels.unsqueeze(1)
-    lowered = torch.full_like(own, -math.inf, dtype=wide) if math.isinf(shift) else original.gather(1, own) - shift
-    target = original.scatter(1, own, lowered).log_softmax(1)
+    target = torch.where(lowered, original - shift, original).log_softmax(1)
     # Where q is 0 its logarithm is −inf, and the product has no share in the sum.
     difference = (target - logits.to(wide).log_softmax(1)).masked_fill(target == -math.inf, 0.0)
     return (target.exp() * difference).sum(1)

@@ -87,7 +87,9 @@ def measure_premise(model: nn.Module, sample: Sample, seed: int, count: int = 4,
 
 
 @torch.no_grad()
-def surroundings_agreement(original: nn.Module, model: nn.Module, sample: Sample, size: int, seed: int) -> float:
+def surroundings_agreement(
+    original: nn.Module, model: nn.Module, sample: Sample, size: int, seed: int, left_out: torch.Tensor | None = None
+) -> float:
     """Share of inputs near forget samples that both models give the same class, their own label left out.
 
     What a model says of such inputs rests on the features that all classes share, so this falls when the rest of the
@@ -96,6 +98,7 @@ def surroundings_agreement(original: nn.Module, model: nn.Module, sample: Sample
     Args:
         sample: of the forget set, which has `size` samples.
         seed: of the inputs near them.
+        left_out: further classes that do not count.
     """
     near = Surroundings(size, seed).near(sample.pixel_values, sample.index, pass_number=0)
     answers = []
@@ -103,7 +106,10 @@ def surroundings_agreement(original: nn.Module, model: nn.Module, sample: Sample
         logits = answering(pixel_values=near)["logits"].float()
         if not torch.isfinite(logits).all():
             return 0.0
-        answers.append(logits.scatter(1, sample.labels.unsqueeze(1), float("-inf")).argmax(1))
+        logits = logits.scatter(1, sample.labels.unsqueeze(1), float("-inf"))
+        if left_out is not None:
+            logits = logits.index_fill(1, left_out.to(logits.device), float("-inf"))
+        answers.append(logits.argmax(1))
     return float((answers[0] == answers[1]).float().mean())
 
 

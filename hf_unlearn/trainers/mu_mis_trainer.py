@@ -107,15 +107,18 @@ class MUMisTrainer(UnlearningTrainer):
             term, figures = self._sensitivity_term(logits, pixel_values, labels, inputs["index"])
             losses = losses + self.objective.sensitivity * term
         if self.objective.guard or self.objective.surroundings:
+            lowered = self._lowered(labels, logits.shape[-1])
             with torch.no_grad():
                 seen = pixel_values if near is None else torch.cat([pixel_values, near])
                 said = self._original(pixel_values=seen)["logits"]
             if self.objective.guard:
-                figures["guard"] = shifted_divergence(logits, said[: len(labels)], labels, self._shift)
+                figures["guard"] = shifted_divergence(logits, said[: len(labels)], lowered, self._shift)
                 losses = losses + self.objective.guard * figures["guard"]
             if near is not None:
                 near_logits = model(pixel_values=near)["logits"]
-                figures["surroundings"] = shifted_divergence(near_logits, said[len(labels) :], labels, self._near_shift)
+                figures["surroundings"] = shifted_divergence(
+                    near_logits, said[len(labels) :], lowered, self._near_shift
+                )
                 losses = losses + self.objective.surroundings * figures["surroundings"]
         return losses, outputs, figures
 
@@ -139,6 +142,13 @@ class MUMisTrainer(UnlearningTrainer):
         if self.premise is None:
             self.premise = measure_premise(self._original, self._checked_sample(), self.args.seed)
         return max(LEVEL * self.premise.unlikely, torch.finfo(torch.float32).tiny)
+
+    def _lowered(self, labels: torch.Tensor, num_labels: int) -> torch.Tensor:
+        """Which logits the guard lowers, `(batch, num_labels)`: the own one, or those of all classes that go."""
+        own = torch.nn.functional.one_hot(labels, num_labels).bool()
+        if not math.isinf(self._shift):
+            return own
+        return own.index_fill(1, self._left_out().to(labels.device), True)
 
     @property
     def _pass_number(self) -> int:

@@ -19,9 +19,10 @@ class UnlearningParameters:
     """Common to all methods."""
 
     per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
-    max_steps: int = setting(60, "At most this many steps; it overrides num_train_epochs.")
+    max_steps: int = setting(180, "At most this many steps, all rounds together; it overrides num_train_epochs.")
+    num_rounds: int = setting(3, "Rounds that the steps are parted into; in each their length falls to nothing.")
     learning_rate: float = setting(2e-3, "Length of a step, as a fraction of the weights' norm (step_rule relative).")
-    lr_scheduler_type: str = setting("cosine", "How the length of the steps falls from first to last.")
+    lr_scheduler_type: str = setting("cosine_with_restarts", "How the length of the steps falls, in each round.")
     head_scale: float = setting(
         3.0, "Weight of the classifier head's gradient against the rest of the model's (step_rule relative)."
     )
@@ -32,14 +33,15 @@ class UnlearningParameters:
         choices=["relative", "optim"],
     )
     stop_rule: str = setting(
-        "steps",
-        "When to stop before max_steps. steps: not; forget_accuracy: at target_forget_accuracy; loss_drop: once the "
+        "round",
+        "When to stop before max_steps. round: at the end of a round, once target_forget_accuracy is met; steps: not; "
+        "forget_accuracy: at target_forget_accuracy; loss_drop: once the "
         "loss fell by stop_delta (paper, v1); irrelevant_recovery: once the irrelevant sensitivity, after a dip, is "
         "back above stop_delta times its start (paper, v4); plateau: once the confidence in the forgotten labels "
         "stopped falling; unseen: once the forget set looks like the unseen data that the trainer was given.",
-        choices=["steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
+        choices=["round", "steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
     )
-    target_forget_accuracy: float = setting(1.0, "Percent, for stop_rule forget_accuracy.")
+    target_forget_accuracy: float = setting(1.0, "Percent, for stop_rule round and forget_accuracy.")
     stop_delta: float = setting(1.0, "For stop_rule loss_drop and irrelevant_recovery.")
     stop_window: int = setting(256, "Stop rules look at a mean over this many of the latest forget samples.")
 

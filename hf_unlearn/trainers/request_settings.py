@@ -31,11 +31,12 @@ def request_settings(splits: UnlearningSplits, objective: str = "matched") -> di
     - A sub-class: the label stays in use for other things; a model that never saw the sub-class is far less sure.
     - A subset of classes that stay (random samples, a person's rows): it is a little less sure.
 
-    Where the label stays in use its sensitivity does, too: those two leave it alone.
+    Where the label stays in use its sensitivity does, too, and no forget accuracy is known to be right: those two leave
+    the sensitivity alone and make one round.
     """
     if not OBJECTIVES[objective].guard:
         return {}
     if removes_whole_classes(splits):
         return {"label_shift": math.inf}
     shift = SUBCLASS_SHIFT if splits.request.kind == "subclass" else SUBSET_SHIFT
-    return {"label_shift": shift, "sensitivity_weight": 0.0}
+    return {"label_shift": shift, "sensitivity_weight": 0.0, "max_steps": 60, "num_rounds": 1, "stop_rule": "steps"}

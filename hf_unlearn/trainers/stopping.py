@@ -108,6 +108,39 @@ class ForgetAccuracyStop(StopRule):
         return {"latest": self.latest}
 
 
+class RoundStop(StopRule):
+    """Stop at the end of a round, once the forget set is no longer recognised.
+
+    In a round the steps shrink to nothing, so its end is a place to stay; if the forget set is still recognised then,
+    the next round goes on from there with long steps again.
+
+    Args:
+        target: forget accuracy in percent, over the latest `window` samples.
+        length: steps of a round.
+        window: samples.
+    """
+
+    def __init__(self, target: float, length: int, window: int = 256):
+        self.target = target
+        self.length = length
+        self.window = window
+        self.steps = 0
+        self.latest: list[list[float]] = []
+
+    def check(self, figures: StepFigures) -> str | None:
+        mean = Latest(self.window, self.latest).add(figures["correct"], figures["samples"])
+        self.steps += 1
+        if mean is None or self.steps % self.length or 100 * mean > self.target:
+            return None
+        return f"forget accuracy {100 * mean:.1f} % at the end of round {self.steps // self.length}"
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"target": self.target, "length": self.length, "window": self.window}
+
+    def _memory(self) -> dict[str, Any]:
+        return {"steps": self.steps, "latest": self.latest}
+
+
 class LossDropStop(StopRule):
     """The rule of the paper's v1: stop once the mean loss has fallen by `drop` from its value at the first step.
 
@@ -225,6 +258,7 @@ def make_stop_rule(args: UnlearningConfig, num_samples: int) -> StopRule | None:
     window = max(1, min(args.stop_window, num_samples))
     rules = {
         "steps": lambda: None,
+        "round": lambda: RoundStop(args.target_forget_accuracy, max(1, -(-args.max_steps // args.num_rounds)), window),
         "forget_accuracy": lambda: ForgetAccuracyStop(args.target_forget_accuracy, window),
         "loss_drop": lambda: LossDropStop(args.stop_delta, window),
         "irrelevant_recovery": lambda: IrrelevantRecoveryStop(args.stop_delta, window),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from transformers import TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.parameters import UnlearningParameters
@@ -43,6 +43,10 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.num_rounds < 1:
+            raise UnlearningError(f"num_rounds is {self.num_rounds}; expected at least 1")
+        if self.lr_scheduler_type == SchedulerType.COSINE_WITH_RESTARTS and not self.lr_scheduler_kwargs:
+            self.lr_scheduler_kwargs = {"num_cycles": self.num_rounds}
         if not self.learning_rate > 0:
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in ("relative", "optim"):

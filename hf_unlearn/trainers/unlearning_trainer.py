@@ -209,6 +209,17 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
     def _num_samples(self) -> int:
         return 0 if self.train_dataset is None else len(cast(Sized, self.train_dataset))
 
+    @property
+    def _forgotten_labels(self) -> torch.Tensor:
+        """The classes of the forget set, where they are known without reading it; they may be more than one."""
+        labels = getattr(self.train_dataset, "labels", None)
+        return torch.empty(0, dtype=torch.long) if labels is None else torch.as_tensor(labels).unique()
+
+    def _left_out(self) -> torch.Tensor:
+        """Classes whose loss is no damage: those of the forget set, unless these are all classes."""
+        gone = self._forgotten_labels
+        return gone if len(gone) < int(self.model.config.num_labels or 0) - 1 else gone[:0]
+
     def _checked_sample(self) -> Sample:
         return Sample.of(cast(Any, self.train_dataset), self._num_samples, self.args.device)
 
@@ -216,7 +227,9 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         """Put the original weights back and raise if the run went the wrong way or the rest of the model is gone."""
         self.model.eval()
         sample = self._checked_sample()
-        self.agreement = surroundings_agreement(self._original, self.model, sample, self._num_samples, self.args.seed)
+        self.agreement = surroundings_agreement(
+            self._original, self.model, sample, self._num_samples, self.args.seed, self._left_out()
+        )
         failed = None
         if any(isinstance(rule, StopRule) and rule.fatal and rule.reason for rule in self.callback_handler.callbacks):
             failed = self.stop_reason

@@ -1,0 +1,116 @@
+"""The study behind the defaults: models × datasets × requests × seeds × objectives, each against a retrained model.
+
+    python scripts/study_defaults.py --work_dir outputs/study --fashion_mnist outputs/fashion-mnist
+
+trains what is missing in `--work_dir`, runs what is missing in the CSV, and draws the figure. Start it again to go on.
+`--fashion_mnist` is the folder that scripts/make_fashion_mnist.py writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+MODELS = ["resnet-basic", "vit", "resnet-bottleneck", "vit-long", "convnext"]
+RESULTS = Path(__file__).parent / "results"
+Key = tuple[str, str, int, str, str]
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The CSV's lines; none if there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def append_row(path: Path, row: dict[str, Any], lock: Any) -> None:
+    """Add a line, and the header first."""
+    with lock:
+        new = not path.is_file()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lock: Any) -> None:
+    """All settings of one model, dataset and seed, in a process of its own."""
+    import datasets
+    import torch
+    import transformers
+    from study_runs import VARIANTS, Measured, row_of, run_variant
+    from study_settings import ModelCache, all_settings, load_data, splits_of
+
+    torch.set_num_threads(1)
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    cache = ModelCache(flags.work_dir)
+    data = load_data(dataset, flags.fashion_mnist)
+    for setting in all_settings([dataset], [model], [seed]):
+        done = {
+            row["variant"]
+            for row in read_rows(flags.csv)
+            if (row["dataset"], row["model"], int(row["seed"]), row["request"])
+            == (dataset, model, seed, setting.request.name)
+        }
+        if done >= {"retrained", "do nothing", *VARIANTS}:
+            continue
+        splits = splits_of(setting, data)
+        original = cache.original(setting, data)
+        retrained_model = cache.retrained(setting, splits)
+        measured = Measured(splits, original.config)
+        retrained = measured.figures(retrained_model)
+
+        def add(
+            variant: str,
+            figures: dict[str, Any],
+            run: dict[str, Any],
+            setting: Any = setting,
+            retrained: dict[str, Any] = retrained,
+            measured: Any = measured,
+            done: set[str] = done,
+        ) -> None:
+            if variant not in done:
+                append_row(flags.csv, row_of(setting, variant, figures, retrained, measured, run), lock)
+
+        add("retrained", retrained, {})
+        add("do nothing", measured.figures(original), {})
+        for variant, changed in VARIANTS.items():
+            if variant not in done:
+                unlearned, run = run_variant(changed, cache.original(setting, data), measured, seed)
+                add(variant, measured.figures(unlearned), run)
+        print(setting.name, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work_dir", default="outputs/study", help="Where trained models are kept.")
+    parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
+    parser.add_argument("--csv", type=Path, default=RESULTS / "study_defaults.csv")
+    parser.add_argument("--num_workers", type=int, default=2)
+    parser.add_argument("--datasets", nargs="+", default=["digits", "fashion-mnist"])
+    parser.add_argument(
+        "--models", nargs="+", default=["resnet-basic", "vit", "resnet-bottleneck", "vit-long", "convnext"]
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    flags = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    flags.csv.parent.mkdir(parents=True, exist_ok=True)
+    groups = [
+        (flags, dataset, model, seed) for seed in flags.seeds for dataset in flags.datasets for model in flags.models
+    ]
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
+        lock = manager.Lock()
+        pool.starmap(run_group, [(*group, lock) for group in groups], chunksize=1)
+
+
+if __name__ == "__main__":
+    main()
