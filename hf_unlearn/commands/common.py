@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, ModelArguments, RequestArguments
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, parse_where
 from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
 
@@ -76,6 +76,18 @@ def load_whole(data: DataArguments) -> LabelledParts:
     names = [name for name in find_splits(dataset, data.train_split, data.test_split) if name is not None]
     parts = {f"the split {name!r}": dataset[name] for name in names}
     return label_parts(parts, data.image_column_name, data.label_column_name)
+
+
+def load_split(data: DataArguments, name: str) -> LabelledParts:
+    """One split by its name.
+
+    Raises:
+        UnlearningError: no such dataset, split or column.
+    """
+    dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
+    if name not in dataset:
+        raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
+    return label_parts({f"the split {name!r}": dataset[name]}, data.image_column_name, data.label_column_name)
 
 
 def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits:

@@ -19,6 +19,7 @@ from hf_unlearn.commands.common import (
     check_output_dir,
     find_checkpoint,
     load_model,
+    load_split,
     load_splits,
     make_request,
     pixels_of,
@@ -44,6 +45,10 @@ class MethodArguments:
     """How"""
 
     method: str = flag("The unlearning method.", "mu_mis", choices=list(METHODS))
+    unseen_split: str | None = flag(
+        "A split that the model was not trained on: where other samples still teach the forgotten labels, it says how "
+        "sure of them a model should be. Not the test split, which is for judging."
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -61,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         return getattr(hf_unlearn.trainers, method.config)
 
-    model_flags, data, request_flags, _, output, args = parse(
+    model_flags, data, request_flags, method_flags, output, args = parse(
         "unlearn",
         DESCRIPTION,
         (ModelArguments, DataArguments, RequestArguments, MethodArguments, OutputArguments),
@@ -76,6 +81,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     splits = load_splits(data, request)
     model, image_processor = load_model(model_flags)
+
+    from hf_unlearn.models.pixels import PixelDataset
+
+    unseen = None
+    if method_flags.unseen_split is not None:
+        part = load_split(data, method_flags.unseen_split)
+        columns = (part.image_column, part.label_column, part.label_names)
+        unseen = PixelDataset.for_model(part.parts[0], model.config, image_processor, *columns)
     given_set = splits.request.kind in ("dataset_config", "split")
     names = None if given_set else splits.forget_indices
     forget = pixels_of(splits.forget, splits, model, image_processor, index_names=names)
@@ -91,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 setattr(args, name, value)
 
     trainer = getattr(hf_unlearn.trainers, method.trainer)(
-        model=model, args=args, train_dataset=forget, processing_class=image_processor
+        model=model, args=args, train_dataset=forget, processing_class=image_processor, unseen_dataset=unseen
     )
     quieten(trainer)
     before = _forget_accuracy(model, forget, args)

@@ -90,7 +90,10 @@ def measure_premise(model: nn.Module, sample: Sample, seed: int, count: int = 4,
 def surroundings_agreement(
     original: nn.Module, model: nn.Module, sample: Sample, size: int, seed: int, left_out: torch.Tensor | None = None
 ) -> float:
-    """Share of inputs near forget samples that both models give the same class, their own label left out.
+    """Share of inputs near forget samples whose likeliest class for the one model is a likely one for the other.
+
+    Likely is the likeliest twentieth of the classes, or with up to 20 of them the likeliest one. The samples' own
+    label is left out.
 
     What a model says of such inputs rests on the features that all classes share, so this falls when the rest of the
     model is damaged, without any retained data being looked at. Between 0 and 1; 0 if a logit is not finite.
@@ -101,7 +104,7 @@ def surroundings_agreement(
         left_out: further classes that do not count.
     """
     near = Surroundings(size, seed).near(sample.pixel_values, sample.index, pass_number=0)
-    answers = []
+    ranked = []
     for answering in (original, model):
         logits = answering(pixel_values=near)["logits"].float()
         if not torch.isfinite(logits).all():
@@ -109,8 +112,35 @@ def surroundings_agreement(
         logits = logits.scatter(1, sample.labels.unsqueeze(1), float("-inf"))
         if left_out is not None:
             logits = logits.index_fill(1, left_out.to(logits.device), float("-inf"))
-        answers.append(logits.argmax(1))
-    return float((answers[0] == answers[1]).float().mean())
+        ranked.append(logits.argsort(1, descending=True))
+    likely = max(1, round(ranked[0].shape[1] / 20))
+    return float((ranked[0][:, :1] == ranked[1][:, :likely]).any(1).float().mean())
+
+
+@torch.no_grad()
+def own_logits(model: nn.Module, sample: Sample) -> torch.Tensor:
+    """For each sample the log-odds of its label, `(n,)`: its logit less the logsumexp of the others."""
+    logits = model(pixel_values=sample.pixel_values)["logits"].float()
+    own = sample.labels.unsqueeze(1)
+    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, float("-inf")).logsumexp(1)
+
+
+def calibrated_shift(forget_odds: torch.Tensor, unseen_odds: torch.Tensor, most: float = 30.0) -> float:
+    """By how many nats to lower the log-odds of forget samples, so that their mean confidence is that of unseen ones.
+
+    Args:
+        forget_odds, unseen_odds: log-odds of the labels under the original model, from [`own_logits`].
+        most: no more than this.
+
+    Returns:
+        0 where the forget samples are no surer than the unseen ones.
+    """
+    level = unseen_odds.sigmoid().mean()
+    low, high = 0.0, most
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (forget_odds - middle).sigmoid().mean() > level else (low, middle)
+    return low
 
 
 class WrongWay(StopRule):

@@ -19,7 +19,7 @@ from hf_unlearn.objectives import (
     shifted_divergence,
     squared_input_sensitivities,
 )
-from hf_unlearn.trainers.checks import Premise, WrongWay, measure_premise
+from hf_unlearn.trainers.checks import Premise, WrongWay, calibrated_shift, measure_premise, own_logits
 from hf_unlearn.trainers.mu_mis_config import MUMisConfig
 from hf_unlearn.trainers.unlearning_trainer import UnlearningTrainer
 
@@ -65,6 +65,9 @@ class MUMisTrainer(UnlearningTrainer):
         self.add_callback(WrongWay(min(96, self._num_samples or 96), watch_sensitivity=not self.objective.guard))
         self._ceiling = math.inf
         self._shift = math.inf if self.args.label_shift is None else self.args.label_shift
+        if self.unseen_odds is not None and not math.isinf(self._shift):
+            # How much surer of its labels a model is of what it saw can be read off what it did not see.
+            self._shift = calibrated_shift(own_logits(self._original, self._checked_sample()), self.unseen_odds)
         # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
         self._near_shift = math.inf if math.isinf(self._shift) else 0.0
 

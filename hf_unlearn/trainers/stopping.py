@@ -141,6 +141,32 @@ class RoundStop(StopRule):
         return {"steps": self.steps, "latest": self.latest}
 
 
+class UnseenStop(StopRule):
+    """Stop once the forget samples look like samples that the model never saw.
+
+    Args:
+        level: the original's mean confidence in the labels of unseen samples, between 0 and 1.
+        window: forget samples that the same is averaged over.
+    """
+
+    def __init__(self, level: float, window: int = 256):
+        self.level = level
+        self.window = window
+        self.latest: list[list[float]] = []
+
+    def check(self, figures: StepFigures) -> str | None:
+        mean = Latest(self.window, self.latest).add(figures["confidence"], figures["samples"])
+        if mean is None or mean > self.level:
+            return None
+        return f"confidence in the labels {100 * mean:.1f} %, that in labels of unseen samples {100 * self.level:.1f} %"
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"level": self.level, "window": self.window}
+
+    def _memory(self) -> dict[str, Any]:
+        return {"latest": self.latest}
+
+
 class LossDropStop(StopRule):
     """The rule of the paper's v1: stop once the mean loss has fallen by `drop` from its value at the first step.
 
@@ -246,11 +272,12 @@ class PlateauStop(StopRule):
         return {"lowest": self.lowest, "waited": self.waited, "latest": self.latest}
 
 
-def make_stop_rule(args: UnlearningConfig, num_samples: int) -> StopRule | None:
+def make_stop_rule(args: UnlearningConfig, num_samples: int, unseen_level: float | None = None) -> StopRule | None:
     """The rule that `args.stop_rule` names, or None for "steps".
 
     Args:
         num_samples: size of the forget set; a rule's window is no larger.
+        unseen_level: the original's mean confidence on unseen samples, for "unseen".
 
     Raises:
         UnlearningError: no such rule.
@@ -263,6 +290,7 @@ def make_stop_rule(args: UnlearningConfig, num_samples: int) -> StopRule | None:
         "loss_drop": lambda: LossDropStop(args.stop_delta, window),
         "irrelevant_recovery": lambda: IrrelevantRecoveryStop(args.stop_delta, window),
         "plateau": lambda: PlateauStop(window=window),
+        "unseen": lambda: UnseenStop(unseen_level or 0.0, window),
     }
     if args.stop_rule not in rules:
         raise UnlearningError(f"stop_rule {args.stop_rule!r} is not one of {', '.join(rules)}")

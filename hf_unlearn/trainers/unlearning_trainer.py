@@ -19,7 +19,7 @@ from hf_unlearn.models.pretrained import load_image_classifier, load_image_proce
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
-from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, surroundings_agreement
+from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.guards import refuse_problems
 from hf_unlearn.trainers.stopping import StopRule, attach_figures, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
@@ -40,6 +40,8 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             `{"pixel_values", "labels", "index"}` with model class ids as labels.
         processing_class: the image processor; by default the one that comes with the model.
         image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
+        unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
+            most 256 of them are looked at, once.
         **kwargs: as for `Trainer` (`eval_dataset` may be a dict of `datasets` datasets, too).
 
     Raises:
@@ -63,6 +65,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         processing_class: Any = None,
         image_column_name: str | None = None,
         label_column_name: str | None = None,
+        unseen_dataset: Any = None,
         callbacks: list[TrainerCallback] | None = None,
         data_collator: Callable | None = None,
         **kwargs: Any,
@@ -73,6 +76,8 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             model = load_image_classifier(name)
             processing_class = processing_class or load_image_processor(name)
         refuse_problems(model, args)
+        if args.stop_rule == "unseen" and unseen_dataset is None:
+            raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
         columns = (image_column_name, label_column_name)
         if train_dataset is not None and len(train_dataset) == 0:
             raise UnlearningError("the forget set is empty; expected at least one sample")
@@ -101,7 +106,13 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         self.agreement: float | None = None
         self.forward_equivalents = 0.0
         self.add_callback(_StepFigures(self))
-        rule = make_stop_rule(args, self._num_samples)
+        self.unseen_odds: torch.Tensor | None = None
+        if unseen_dataset is not None:
+            unseen = _as_pixels(unseen_dataset, self.model, processing_class, *columns)
+            sample = Sample.of(unseen, len(unseen), self.args.device)
+            self.unseen_odds = own_logits(self._original, sample)
+        level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())
+        rule = make_stop_rule(args, self._num_samples, level)
         if rule is not None:
             self.add_callback(rule)
 

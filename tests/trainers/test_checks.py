@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer
 from hf_unlearn.models.pixels import PixelDataset
 from hf_unlearn.objectives import squared_input_sensitivities
-from hf_unlearn.trainers.checks import Premise, Sample, WrongWay, measure_premise, surroundings_agreement
+from hf_unlearn.trainers.checks import (
+    Premise,
+    Sample,
+    WrongWay,
+    calibrated_shift,
+    measure_premise,
+    own_logits,
+    surroundings_agreement,
+)
 from hf_unlearn.trainers.stopping import StopRule
 from tests.tiny import make_dataset, make_model, make_processor
 from tests.trainers.test_stopping import BATCH
@@ -57,6 +68,37 @@ def test_weights_that_are_not_numbers_agree_with_nothing():
     broken = copy.deepcopy(model)
     broken.classifier.bias.data[0] = float("nan")
     assert surroundings_agreement(model, broken, make_sample(), 12, seed=0) == 0.0
+
+
+def test_log_odds_by_hand():
+    class Fixed(torch.nn.Module):
+        def forward(self, pixel_values):
+            return {"logits": torch.tensor([[2.0, 0.0, 0.0, 0.0]]).expand(len(pixel_values), 4)}
+
+    odds = own_logits(Fixed(), make_sample(4))
+    expected = [2 - math.log(3), *[-math.log(2 + math.exp(2))] * 3]
+    assert odds.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@given(shift=st.floats(0, 10), seed=st.integers(0, 100))
+def test_the_calibrated_shift_is_found_again(shift, seed):
+    odds = torch.randn(200, generator=torch.Generator().manual_seed(seed))
+    assert calibrated_shift(odds, odds - shift) == pytest.approx(shift, abs=1e-3)
+
+
+def test_forget_samples_that_are_no_surer_are_not_shifted():
+    assert calibrated_shift(torch.zeros(5), torch.ones(5)) == pytest.approx(0, abs=1e-6)
+
+
+def test_unseen_samples_set_the_shift(tmp_path):
+    args = MUMisConfig(output_dir=str(tmp_path), label_shift=1.0, stop_rule="unseen", use_cpu=True)
+    unseen, kwargs = make_dataset(12, seed=5), {"processing_class": make_processor()}
+    trainer = MUMisTrainer(make_model("vit"), args, make_dataset(8), unseen_dataset=unseen, **kwargs)
+    assert trainer.unseen_odds is not None and len(trainer.unseen_odds) == 12
+    assert trainer._shift != 1.0
+    whole = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
+    untouched = MUMisTrainer(make_model("vit"), whole, make_dataset(8), unseen_dataset=unseen, **kwargs)
+    assert math.isinf(untouched._shift), "whole classes are ruled out, whatever else was never seen"
 
 
 def course(confidences, targets, **kwargs):

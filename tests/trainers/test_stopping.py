@@ -12,6 +12,8 @@ from hf_unlearn.trainers.stopping import (
     IrrelevantRecoveryStop,
     LossDropStop,
     PlateauStop,
+    RoundStop,
+    UnseenStop,
     attach_figures,
 )
 
@@ -42,6 +44,13 @@ def test_forget_accuracy_over_a_window():
     assert run(ForgetAccuracyStop(2.0, 20), "correct", [0.0]) == 0, "less than a window is no evidence"
 
 
+def test_rounds_end_where_the_steps_are_short():
+    # Forgotten at step 2 already, but a round is three steps.
+    assert run(RoundStop(2.0, 3, BATCH), "correct", [0.9, 0.0, 0.0, 0.0]) == 3
+    # Not forgotten at the end of the first round: the second is made to its end.
+    assert run(RoundStop(2.0, 3, BATCH), "correct", [0.9, 0.5, 0.2, 0.0, 0.0, 0.0, 0.0]) == 6
+
+
 def test_loss_drop():
     assert run(LossDropStop(1.0, BATCH), "loss", [5.0, 4.5, 4.01, 4.0, 3.0]) == 4
 
@@ -53,6 +62,10 @@ def test_irrelevant_recovery_waits_for_the_dip():
     assert run(IrrelevantRecoveryStop(1.0, BATCH), "irrelevant_sensitivity", [4.0, 5.0, 9.0, 40.0]) == 0
 
 
+def test_unseen():
+    assert run(UnseenStop(0.85, BATCH), "confidence", [0.99, 0.9, 0.86, 0.84]) == 4
+
+
 def test_plateau():
     assert run(PlateauStop(3, 0.02, BATCH), "confidence", [0.9, 0.5, 0.5, 0.495, 0.49]) == 5
     assert run(PlateauStop(3, 0.02, BATCH), "confidence", [0.9, 0.8, 0.7, 0.6, 0.5]) == 0
@@ -60,8 +73,10 @@ def test_plateau():
 
 RULES = {
     "correct": lambda: ForgetAccuracyStop(40.0, 25),
+    "correct by rounds": lambda: RoundStop(40.0, 4, 25),
     "loss": lambda: LossDropStop(0.3, 25),
     "irrelevant_sensitivity": lambda: IrrelevantRecoveryStop(0.9, 25),
+    "confidence against unseen": lambda: UnseenStop(0.5, 25),
     "confidence": lambda: PlateauStop(3, 0.05, 25),
 }
 
@@ -69,7 +84,8 @@ RULES = {
 @pytest.mark.parametrize("name", list(RULES))
 @given(values=st.lists(st.floats(0.01, 1), min_size=1, max_size=30), cut=st.integers(1, 30))
 def test_a_resumed_run_stops_at_the_same_step(name, values, cut):
-    assert run(RULES[name](), name, values, cut) == run(RULES[name](), name, values)
+    figure = name.partition(" ")[0]
+    assert run(RULES[name](), figure, values, cut) == run(RULES[name](), figure, values)
 
 
 @pytest.mark.parametrize("name", list(RULES))
