@@ -1,0 +1,145 @@
+"""The study's CSV as the table and the figure of the README.
+
+python scripts/study_report.py            # rewrites README.md between the marks, and scripts/results/*.png
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from study_defaults import RESULTS, read_rows
+
+README = Path(__file__).parents[1] / "README.md"
+MARKS = ("<!-- study: begin, by scripts/study_report.py -->", "<!-- study: end -->")
+Rows = list[dict[str, str]]
+SHOWN = {
+    "do nothing": "do nothing",
+    "paper": "paper's difference",
+    "guards alone": "guards alone",
+    "default": "**default**",
+}
+FAMILIES: dict[str, Callable[[dict[str, str]], bool]] = {
+    "one or two classes, ResNets": lambda row: row["request"].startswith("class") and "resnet" in row["model"],
+    "one or two classes, ViTs": lambda row: row["request"].startswith("class") and "vit" in row["model"],
+    "one or two classes, ConvNeXt": lambda row: row["request"].startswith("class") and "convnext" in row["model"],
+    "sub-class, Fashion-MNIST": lambda row: row["request"].startswith("sub") and row["dataset"] == "fashion-mnist",
+    "sub-class, digits": lambda row: row["request"].startswith("sub") and row["dataset"] == "digits",
+    "random 5 %": lambda row: row["request"].startswith("random"),
+    "one person's rows": lambda row: row["request"].startswith("person"),
+}
+
+
+def of(rows: Rows, variant: str) -> Rows:
+    """The rows of one variant."""
+    return [row for row in rows if row["variant"] == variant]
+
+
+def refused(row: dict[str, str]) -> bool:
+    """Whether the run ended in an error, with the original weights put back."""
+    return row["stopped"].startswith("refused")
+
+
+def gap_cell(rows: Rows) -> str:
+    """Mean and worst average gap; how many runs were refused."""
+    if not rows:
+        return "–"
+    gaps = [float(row["average_gap"]) for row in rows if not refused(row)]
+    lost = sum(map(refused, rows))
+    text = f"{statistics.mean(gaps):.2f} ({max(gaps):.2f})" if gaps else "–"
+    return text + (f", {lost} of {len(rows)} refused" if lost else "")
+
+
+def within_three(rows: Rows) -> str:
+    """Share of runs whose two sensitivities are both within a factor 3 of the retrained model's."""
+    ratios = [(float(row["target_ratio"]), float(row["irrelevant_ratio"])) for row in rows]
+    good = sum(all(1 / 3 <= ratio <= 3 for ratio in both) for both in ratios)
+    return f"{good} of {len(rows)}"
+
+
+def complete(rows: Rows) -> Rows:
+    """Rows of settings whose every variant was run."""
+    settings: dict[tuple[str, ...], set[str]] = {}
+    for row in rows:
+        settings.setdefault(_setting(row), set()).add(row["variant"])
+    return [row for row in rows if settings[_setting(row)] >= {"retrained", *SHOWN}]
+
+
+def _setting(row: dict[str, str]) -> tuple[str, ...]:
+    return row["dataset"], row["model"], row["seed"], row["request"]
+
+
+def table(rows: Rows) -> str:
+    """The README's table."""
+    rows = complete(rows)
+    heads = ["request, models", "settings", *SHOWN.values(), "worst loss", "sensitivities", "cost"]
+    lines = [" | ".join(["", *heads, ""]).strip(), "|" + "---|" * len(heads)]
+    for family, belongs in FAMILIES.items():
+        chosen = [row for row in rows if belongs(row)]
+        default = of(chosen, "default")
+        if not default:
+            continue
+        retrained = {_setting(row): float(row["test_accuracy_remaining"]) for row in of(chosen, "retrained")}
+        losses = [retrained[_setting(row)] - float(row["test_accuracy_remaining"]) for row in default]
+        costs = [float(row["cost_percent"]) for row in default]
+        cells = [family, str(len(default)), *(gap_cell(of(chosen, variant)) for variant in SHOWN)]
+        cells += [f"{max(losses):.1f}", within_three(default), f"{min(costs):.1f}–{max(costs):.1f} %"]
+        lines.append(" | ".join(["", *cells, ""]).strip())
+    return "\n".join(lines)
+
+
+def counted(rows: Rows) -> str:
+    """What the table stands on, in words."""
+    rows = complete(rows)
+    settings = {_setting(row) for row in rows}
+    seeds = {dataset: sorted({s for d, _, s, _ in settings if d == dataset}) for dataset in {d for d, *_ in settings}}
+    models = {(dataset, model) for dataset, model, *_ in settings}
+    words = ", ".join(f"{dataset} (seeds {', '.join(found)})" for dataset, found in sorted(seeds.items()))
+    return f"{len(settings)} settings: {len({m for _, m in models})} models, {words}."
+
+
+def rendered(text: str, rows: Rows) -> str:
+    """`text` with the part between the marks made anew."""
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return f"{before}{MARKS[0]}\n{counted(rows)}\n\n{table(rows)}\n{MARKS[1]}{after}"
+
+
+def figure(rows: Rows, path: Path) -> None:
+    """Forget against remaining accuracy, each less the retrained model's: where every run of a class request ended."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = [row for row in complete(rows) if row["request"].startswith("class")]
+    retrained = {_setting(row): row for row in of(rows, "retrained")}
+    chart, axes = pyplot.subplots(figsize=(7, 4.5))
+    for variant, marker in {"do nothing": "x", "paper": "^", "guards alone": "s", "default": "o"}.items():
+        ran = [row for row in of(rows, variant) if not refused(row)]
+        across, up = _differences(ran, retrained)
+        axes.scatter(across, up, label=f"{variant} ({len(ran)})", marker=marker, alpha=0.6, s=28)
+    axes.axhline(0, color="grey", lw=0.8)
+    axes.axvline(0, color="grey", lw=0.8)
+    axes.set_xlabel("forget accuracy less the retrained model's, points")
+    axes.set_ylabel("test accuracy on remaining classes\nless the retrained model's, points")
+    axes.legend(frameon=False)
+    chart.tight_layout()
+    chart.savefig(path, dpi=130)
+
+
+def _differences(rows: Iterable[dict[str, str]], retrained: dict[tuple[str, ...], dict[str, str]]) -> list[list[float]]:
+    figures = ("forget_accuracy", "test_accuracy_remaining")
+    return [[float(row[name]) - float(retrained[_setting(row)][name]) for row in rows] for name in figures]
+
+
+def main() -> None:
+    rows = read_rows(RESULTS / "study_defaults.csv")
+    README.write_text(rendered(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    figure(rows, RESULTS / "study_defaults.png")
+    print(counted(rows), table(rows), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
