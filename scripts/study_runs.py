@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from study_settings import IMAGE_SIZE, Setting
-from transformers import PreTrainedModel, PrinterCallback
+from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSplits
 from hf_unlearn.evaluation.comparison import split_figures
@@ -65,7 +65,11 @@ class Measured:
 
 
 def run_variant(
-    variant: dict[str, Any], original: PreTrainedModel, measured: Measured, seed: int
+    variant: dict[str, Any],
+    original: PreTrainedModel,
+    measured: Measured,
+    seed: int,
+    callbacks: list[TrainerCallback] | None = None,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Unlearn `original` in place; how it went."""
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +81,8 @@ def run_variant(
             disable_tqdm=True,
             dataloader_pin_memory=False,
         )
-        trainer = MUMisTrainer(original, args, measured.parts["forget"], processing_class=new_image_processor(1))
+        forget, processor = measured.parts["forget"], new_image_processor(IMAGE_SIZE)
+        trainer = MUMisTrainer(original, args, forget, processing_class=processor, callbacks=callbacks)
         trainer.remove_callback(PrinterCallback)
         started = time.monotonic()
         try:

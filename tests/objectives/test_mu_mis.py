@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.objectives import difference_loss, log_ratio_loss
+from hf_unlearn.objectives import difference_loss, log_ratio_loss, matched_loss
 
 TARGET, IRRELEVANT = torch.tensor([4.0, 9.0]), torch.tensor([1.0, 3.0])
 positive = st.floats(1e-3, 1e3)
@@ -42,3 +43,21 @@ def test_log_ratio_of_a_logit_without_gradient_is_finite():
     loss = log_ratio_loss(zero, torch.ones(1)).sum()
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(zero.grad).all()
+
+
+def test_matched_by_hand():
+    torch.testing.assert_close(matched_loss(TARGET, 4.0), torch.tensor([0.0, math.log(9 / 4) ** 2]))
+
+
+@given(target=positive, level=positive, scale=positive)
+def test_matched_is_bounded_below_and_does_not_depend_on_scale(target, level, scale):
+    target = torch.tensor([target]).double()
+    loss = matched_loss(target, level)
+    assert loss >= 0
+    torch.testing.assert_close(matched_loss(target * scale, level * scale), loss, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.0, -1.0, float("nan")])
+def test_a_level_that_is_none(level):
+    with pytest.raises(ValueError, match="above 0"):
+        matched_loss(TARGET, level)

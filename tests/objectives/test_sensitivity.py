@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hf_unlearn.objectives import difference_loss, log_ratio_loss, squared_input_sensitivities
+from hf_unlearn.objectives import difference_loss, log_ratio_loss, matched_loss, squared_input_sensitivities
 from tests.tiny import make_model
 
 
@@ -44,7 +44,11 @@ def test_batchnorm_in_train_mode_would_mix_samples():
     assert not torch.allclose(of_six[:3], of_three, rtol=0.01)
 
 
-@pytest.mark.parametrize("objective", [difference_loss, log_ratio_loss])
+def matched(target, irrelevant):
+    return matched_loss(target, 0.03)
+
+
+@pytest.mark.parametrize("objective", [difference_loss, log_ratio_loss, matched])
 def test_gradient_agrees_with_finite_differences_of_the_loss(objective):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)).double()

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.models.pixels import collate
-from hf_unlearn.objectives import squared_input_sensitivities
+from hf_unlearn.objectives import double_backward_attention, squared_input_sensitivities
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 
@@ -104,6 +104,39 @@ def test_several_irrelevant_classes_are_a_mean_of_norms(tmp_path, count):
     norms = squared_input_sensitivities(model(pixel_values=pixels).logits, pixels, *drawn)
     loss = trainer.compute_loss(model.train(), batch)
     torch.testing.assert_close(loss, -torch.stack(norms).mean(), rtol=1e-4, atol=1e-8)
+
+
+def test_a_cap_bounds_what_the_irrelevant_term_gains(tmp_path):
+    settings = {"objective": "difference", "alpha_target": 0.0, "irrelevant_cap": 1e-6}
+    trainer = make_trainer(tmp_path, make_model(), **settings)
+    before = weights(trainer)
+    trainer.train()
+    # Every irrelevant sensitivity lies above so low a cap: nothing is gained by raising it, no weight moves.
+    assert torch.equal(weights(trainer), before)
+    entry = next(entry for entry in trainer.state.log_history if "loss" in entry)
+    assert entry["loss"] == pytest.approx(-1e-6 * trainer.premise.irrelevant, rel=1e-3)
+
+
+def test_plain_gradient_descent_on_the_papers_loss(tmp_path):
+    # The paper's own step: w <- w - lr * gradient, of the whole forget set.
+    model = make_model("vit")
+    settings = {"objective": "difference", "step_rule": "optim", "optim": "sgd", "lr_scheduler_type": "constant"}
+    trainer = make_trainer(tmp_path, model, learning_rate=0.1, max_steps=1, per_device_train_batch_size=16, **settings)
+    reference = make_model("vit")
+    batch = collate([trainer.train_dataset[index] for index in range(16)])
+    (irrelevant,) = trainer._draw_irrelevant(batch["labels"], batch["index"], len(LABELS))
+    pixels = batch["pixel_values"].clone().requires_grad_()
+    with double_backward_attention():
+        logits = reference(pixel_values=pixels).logits
+        target, other = squared_input_sensitivities(logits, pixels, batch["labels"], irrelevant)
+    (target - other).mean().backward()
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.1 * parameter.grad
+    trainer.train()
+    for ours, theirs in zip(model.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
 
 
 def test_outside_training_the_loss_is_the_ordinary_one(tmp_path):
