@@ -103,7 +103,7 @@ def main() -> None:
     flags = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     flags.csv.parent.mkdir(parents=True, exist_ok=True)
-    groups = [
+    groups: list[tuple[argparse.Namespace, str, str, int]] = [
         (flags, dataset, model, seed) for seed in flags.seeds for dataset in flags.datasets for model in flags.models
     ]
     context = multiprocessing.get_context("spawn")

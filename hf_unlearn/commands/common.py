@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, ModelArguments, RequestArguments
@@ -78,16 +80,21 @@ def load_whole(data: DataArguments) -> LabelledParts:
     return label_parts(parts, data.image_column_name, data.label_column_name)
 
 
-def load_split(data: DataArguments, name: str) -> LabelledParts:
-    """One split by its name.
+def load_unseen(data: DataArguments, name: str, splits: UnlearningSplits) -> Any:
+    """A split that neither the model nor the judging of it has seen, labelled as the splits are.
 
     Raises:
-        UnlearningError: no such dataset, split or column.
+        UnlearningError: no such split, or one that is in use, or one with other labels.
     """
     dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
     if name not in dataset:
         raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
-    return label_parts({f"the split {name!r}": dataset[name]}, data.image_column_name, data.label_column_name)
+    if name in (splits.train_split, splits.test_split, splits.request.split):
+        raise UnlearningError(f"unseen_split {name!r} is the train, test or forget split; expected another one")
+    part = label_parts({f"the split {name!r}": dataset[name]}, splits.image_column, splits.label_column)
+    if part.label_names != splits.label_names:
+        raise UnlearningError(f"the labels of unseen_split {name!r} are not those of the train split")
+    return part.parts[0]
 
 
 def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits:
@@ -122,8 +129,8 @@ def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcess
     """
     from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 
-    if flags.dtype not in ("float32", "bfloat16", "float16", "float64", "auto"):
-        raise UnlearningError(f"dtype {flags.dtype!r} is not one of float32, bfloat16, float16, float64, auto")
+    if flags.dtype not in ("float32", "bfloat16", "float64", "auto"):
+        raise UnlearningError(f"dtype {flags.dtype!r} is not one of float32, bfloat16, float64, auto")
     model = load_image_classifier(
         flags.model_name_or_path,
         revision=flags.model_revision,
@@ -147,21 +154,43 @@ def pixels_of(
     return PixelDataset.for_model(dataset, model.config, image_processor, *columns, **kwargs)
 
 
-def check_output_dir(output_dir: str | None, overwrite: bool, resuming: bool = False) -> str:
+def check_output_dir(output_dir: str | None, overwrite: bool, checkpoint: str | None = None) -> str:
     """The output folder, if it may be written to.
 
+    Args:
+        checkpoint: the run goes on from there; the folder that holds it is not empty, of course.
+
     Raises:
-        UnlearningError: none was named, it is a file, or it is not empty and may not be overwritten.
+        UnlearningError: none was named, it is or lies below a file, or it is not empty and may not be overwritten.
     """
     if not output_dir:
         raise UnlearningError("--output_dir is missing; expected the folder to write to")
-    if os.path.exists(output_dir) and not os.path.isdir(output_dir):
-        raise UnlearningError(f"output_dir {output_dir!r} is a file; expected a folder")
-    if os.path.isdir(output_dir) and os.listdir(output_dir) and not (overwrite or resuming):
+    path = Path(output_dir).absolute()
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not existing.is_dir():
+        raise UnlearningError(f"output_dir {output_dir!r} is, or lies in, a file; expected a folder")
+    if not os.access(existing, os.W_OK):
+        raise UnlearningError(f"output_dir {output_dir!r} cannot be written to")
+    goes_on = checkpoint is not None and path in Path(checkpoint).absolute().parents
+    if path.is_dir() and os.listdir(path) and not (overwrite or goes_on):
         raise UnlearningError(
             f"output_dir {output_dir!r} is not empty; expected a new folder, or --overwrite_output_dir"
         )
     return output_dir
+
+
+@contextlib.contextmanager
+def no_empty_folder(output_dir: str) -> Iterator[None]:
+    """If what is done here fails and leaves an empty folder that was not there before, remove it."""
+    before = os.path.isdir(output_dir)
+    try:
+        yield
+    except (UnlearningError, KeyboardInterrupt):
+        if not before:
+            # Another process may have been first; a checkpoint in it is kept.
+            with contextlib.suppress(OSError):
+                os.rmdir(output_dir)
+        raise
 
 
 def find_checkpoint(args: TrainingArguments) -> str | None:

@@ -18,12 +18,13 @@ from hf_unlearn.commands.arguments import (
 from hf_unlearn.commands.common import (
     RECORD_NAME,
     RESULTS_NAME,
+    check_output_dir,
     load_model,
     load_splits,
     make_request,
     quiet_unless_terminal,
 )
-from hf_unlearn.commands.parsing import parse, say
+from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.errors import UnlearningError
 
 DESCRIPTION = (
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     request = make_request(request_flags)
     name = model_flags.model_name_or_path
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
+    check_output_dir(folder, overwrite=True)
     path = os.path.join(folder, RESULTS_NAME)
     if os.path.exists(path) and not output.overwrite_output_dir:
         raise UnlearningError(f"{path!r} exists; expected another --output_dir, or --overwrite_output_dir")
@@ -97,8 +99,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         contestants[role] = Contestant(contestant, *load_model(loaded))
     device = "cuda" if torch.cuda.is_available() and not flags.use_cpu else "cpu"
     results = compare(contestants, splits, batch_size=flags.per_device_eval_batch_size, device=device)
-    os.makedirs(folder, exist_ok=True)
-    write_results(results, path)
+    if is_first_process():
+        os.makedirs(folder, exist_ok=True)
+        write_results(results, path)
     say(
         f"Forget request: {splits.request.describe()} of {data.dataset_name}",
         comparison_table(results),
@@ -119,6 +122,6 @@ def _recorded_original(model_name: str) -> str | None:
     try:
         with open(os.path.join(model_name, RECORD_NAME), encoding="utf-8") as file:
             original = json.load(file)["original_model"]
-    except (OSError, ValueError, KeyError):
+        return original["name"] if original["from_hub"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return original["name"] if original["from_hub"] else None

@@ -40,12 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Call `function(argv)`; print an [`UnlearningError`] as one line. Returns the exit status as [`main`] does."""
+    from hf_unlearn.commands.parsing import is_first_process
     from hf_unlearn.errors import DivergenceError, UnlearningError
 
     try:
         function(argv)
     except UnlearningError as error:
-        print(f"hf-unlearn {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        if is_first_process():
+            print(f"hf-unlearn {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1 if isinstance(error, DivergenceError) else 2
     except KeyboardInterrupt:
         print(f"hf-unlearn {command}: interrupted", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 import textwrap
 import types
@@ -174,9 +175,12 @@ def peek(name: str, argv: Sequence[str]) -> str | None:
     return found
 
 
+def is_first_process() -> bool:
+    """Whether this is the process that speaks and writes, of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def say(*lines: str) -> None:
     """Print for a person, from the first process only."""
-    import os
-
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_process():
         print(*lines, sep="\n", file=sys.stdout, flush=True)

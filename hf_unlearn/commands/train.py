@@ -16,12 +16,13 @@ from hf_unlearn.commands.common import (
     load_splits,
     load_whole,
     make_request,
+    no_empty_folder,
     quieten,
     seconds_as_text,
     settle,
 )
 from hf_unlearn.commands.parsing import parse, peek, say
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.trainers.parameters import ClassifierParameters
 
 if TYPE_CHECKING:
@@ -70,8 +71,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UnlearningError("expected either --model_name_or_path (to fine-tune) or --model_type (random weights)")
     if start.model_name_or_path is not None and peek("learning_rate", argv) is None:
         args.learning_rate = float(FINE_TUNING_RATE)
-    check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, bool(args.resume_from_checkpoint))
     checkpoint = find_checkpoint(args)
+    check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, checkpoint)
+    if args.push_to_hub:
+        raise UnlearningError("push_to_hub is True, but publishing is not there yet: save, then upload the folder")
     settle(args)
     left_out = ""
     if has_request(request_flags):
@@ -88,20 +91,29 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from hf_unlearn.evaluation.metrics import accuracy
     from hf_unlearn.evaluation.predict import predict_logits
-    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.models.pixels import PixelDataset, try_forward
     from hf_unlearn.trainers.classifier_trainer import ClassifierTrainer
 
     pixels = PixelDataset.for_model(train_set, model.config, image_processor, *columns)
     pixels.preload("Reading the training set")
-    trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
-    quieten(trainer)
-    started = time.monotonic()
-    trainer.train(resume_from_checkpoint=checkpoint)
+    test = None
+    if test_set is not None:
+        test = PixelDataset.for_model(test_set, model.config, image_processor, *columns)
+        test.preload("Reading the test set")
+    try_forward(model, pixels)
+    with no_empty_folder(args.output_dir):
+        trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
+        quieten(trainer)
+        started = time.monotonic()
+        trainer.train(resume_from_checkpoint=checkpoint)
+    if not all(parameter.isfinite().all() for parameter in model.parameters()):
+        raise DivergenceError(
+            "training ran away: weights are not finite, nothing was saved; try a smaller learning_rate"
+        )
     seconds = time.monotonic() - started
     trainer.save_model()
     lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
-    if test_set is not None:
-        test = PixelDataset.for_model(test_set, model.config, image_processor, *columns)
+    if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")
         lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")
     lines += [f"  in      {seconds_as_text(seconds)}", f"  saved   {args.output_dir}"]

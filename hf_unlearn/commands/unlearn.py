@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +18,16 @@ from hf_unlearn.commands.common import (
     check_output_dir,
     find_checkpoint,
     load_model,
-    load_split,
     load_splits,
+    load_unseen,
     make_request,
+    no_empty_folder,
     pixels_of,
     quieten,
     seconds_as_text,
     settle,
 )
 from hf_unlearn.commands.parsing import parse, peek, say
-from hf_unlearn.errors import DivergenceError
 from hf_unlearn.trainers.registry import METHODS, find_method
 
 DESCRIPTION = (
@@ -75,25 +74,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv or (),
     )
     request = make_request(request_flags)
-    check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, bool(args.resume_from_checkpoint))
     checkpoint = find_checkpoint(args)
+    check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, checkpoint)
     settle(args)
 
     splits = load_splits(data, request)
     model, image_processor = load_model(model_flags)
 
-    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.models.pixels import try_forward
 
     unseen = None
     if method_flags.unseen_split is not None:
-        part = load_split(data, method_flags.unseen_split)
-        columns = (part.image_column, part.label_column, part.label_names)
-        unseen = PixelDataset.for_model(part.parts[0], model.config, image_processor, *columns)
+        samples = load_unseen(data, method_flags.unseen_split, splits)
+        unseen = pixels_of(samples, splits, model, image_processor).preload("Reading the unseen samples")
     given_set = splits.request.kind in ("dataset_config", "split")
     names = None if given_set else splits.forget_indices
     forget = pixels_of(splits.forget, splits, model, image_processor, index_names=names)
     # Every image is decoded here, so a corrupt one is found before anything is written.
     forget.preload("Reading the forget set")
+    try_forward(model, forget)
     import hf_unlearn.trainers
     from hf_unlearn.publishing.record import unlearning_record, write_record
     from hf_unlearn.trainers.request_settings import removes_whole_classes, request_settings
@@ -103,19 +102,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             if peek(name, argv or ()) is None:
                 setattr(args, name, value)
 
-    trainer = getattr(hf_unlearn.trainers, method.trainer)(
-        model=model, args=args, train_dataset=forget, processing_class=image_processor, unseen_dataset=unseen
-    )
-    quieten(trainer)
-    before = _forget_accuracy(model, forget, args)
-    started = time.monotonic()
-    try:
+    with no_empty_folder(args.output_dir):
+        trainer = getattr(hf_unlearn.trainers, method.trainer)(
+            model=model, args=args, train_dataset=forget, processing_class=image_processor, unseen_dataset=unseen
+        )
+        quieten(trainer)
+        before = _forget_accuracy(model, forget, args)
+        started = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
-    except DivergenceError:
-        # The Trainer made the folder; an empty one would be all that is left of this run.
-        if os.path.isdir(args.output_dir) and not os.listdir(args.output_dir):
-            os.rmdir(args.output_dir)
-        raise
     seconds = time.monotonic() - started
     after = _forget_accuracy(model, forget, args)
     trainer.save_model()

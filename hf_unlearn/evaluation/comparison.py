@@ -11,7 +11,8 @@ import torch
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.metrics import accuracy, average_gap
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
-from hf_unlearn.models.pixels import PixelDataset
+from hf_unlearn.models.pixels import PixelDataset, try_forward
+from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 1
@@ -53,14 +54,18 @@ def compare(
             columns = (splits.image_column, splits.label_column, splits.label_names)
             pixels = PixelDataset.for_model(dataset, first.model.config, first.image_processor, *columns)
             models = {role: contestants[role].model for role in roles}
+            for model in models.values():
+                try_forward(model, pixels)
             predicted = predict_logits(models, pixels, batch_size, device, f"Evaluating on the {name} set")
             for role in roles:
+                if not np.isfinite(predicted[role]).all():
+                    raise UnlearningError(f"the {role} model gives logits that are not finite on the {name} set")
                 logits[role][name] = predicted[role]
                 labels[role][name] = pixels.labels.numpy()
     models_figures: dict[str, dict[str, Any]] = {}
     for role in (role for role in ROLES if role in contestants):
         figures = split_figures(logits[role], labels[role], splits.test_forgotten)
-        models_figures[role] = {"name": contestants[role].name, **figures}
+        models_figures[role] = {"name": public_model_name(contestants[role].name), **figures}
     retrained = models_figures.get("retrained")
     for figures in models_figures.values():
         figures["average_gap"] = average_gap(figures, retrained) if retrained is not None else None

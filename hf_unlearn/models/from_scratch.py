@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoModelForImageClassification,
     BaseImageProcessor,
@@ -45,13 +46,13 @@ def new_image_classifier(
                 f"{did_you_mean(field, known)}"
             )
     names = dict(enumerate(label_names))
-    config = CONFIG_MAPPING[model_type](
-        **(overrides or {}), id2label=names, label2id={name: index for index, name in names.items()}
-    )
     torch.manual_seed(seed)
     try:
+        config = CONFIG_MAPPING[model_type](
+            **(overrides or {}), id2label=names, label2id={name: index for index, name in names.items()}
+        )
         return AutoModelForImageClassification.from_config(config)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, StrictDataclassError) as error:
         raise UnlearningError(f"config_overrides do not fit a {model_type}: {str(error).splitlines()[0]}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,7 @@ from hf_unlearn.request import match_labels
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
 _GIB = 2**30
 
@@ -126,12 +127,31 @@ class PixelDataset(torch.utils.data.Dataset):
     def _decode(self, index: int) -> Image.Image:
         try:
             return self.dataset[int(index)][self.image_column].convert(self._mode)
-        except (OSError, ValueError, SyntaxError, AttributeError) as error:
+        except (OSError, ValueError, SyntaxError, AttributeError, EOFError, IndexError, struct.error) as error:
             named = index if self._index_names is None else self._index_names[index]
             raise UnlearningError(
                 f"the image at index {int(named)} of column {self.image_column!r} cannot be read: "
                 f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
             ) from error
+
+
+def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:
+    """One sample through the model, before any long work.
+
+    Raises:
+        UnlearningError: the model does not take images as its image processor makes them.
+    """
+    if not len(pixels):
+        return
+    one = pixels[0]["pixel_values"].unsqueeze(0).to(model.device, model.dtype)
+    try:
+        with torch.no_grad():
+            model.eval()(pixel_values=one)
+    except (ValueError, RuntimeError, IndexError) as error:
+        raise UnlearningError(
+            f"the model does not take images of {tuple(one.shape[1:])}, as its image processor makes them: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -60,7 +61,7 @@ def load_image_classifier(
         model, info = AutoModelForImageClassification.from_pretrained(
             name, config=config, dtype=dtype, output_loading_info=True, **loading, **kwargs
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError, ImportError, SafetensorError) as error:
         raise UnlearningError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
@@ -83,7 +84,9 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
         raise UnlearningError(f"model {name!r} is a folder without a config.json; expected one from save_pretrained")
     try:
         config = AutoConfig.from_pretrained(name, **loading)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
+        if name.startswith((os.sep, ".", "~")) or name.count("/") > 1:
+            raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
         raise UnlearningError(
             f"model {name!r} was not found: expected a folder, or a name on the Hub such as "
             f"'google/vit-base-patch16-224' ({_first_line(error)})"
@@ -111,6 +114,11 @@ def load_image_processor(
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {_first_line(error)}"
         ) from error
+
+
+def public_model_name(name: str) -> str:
+    """A model's name as it may be published: of a folder the last part only, the rest is nobody's business."""
+    return os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import hf_unlearn
+from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.trainers.checkpoints import public_arguments
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def unlearning_record(
         "schema_version": SCHEMA_VERSION,
         "method": method,
         "original_model": {
-            # Of a folder only its last part: the rest is nobody's business.
-            "name": os.path.basename(os.path.normpath(model_name)) if os.path.isdir(model_name) else model_name,
+            "name": public_model_name(model_name),
             "revision": model_revision,
             "from_hub": not os.path.isdir(model_name),
         },
@@ -73,6 +73,6 @@ def write_record(record: Mapping[str, Any], folder: str, name: str) -> None:
     """Write `record` as JSON into `folder`, whole or not at all."""
     path = os.path.join(folder, name)
     with open(f"{path}.part", "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=2, sort_keys=True, ensure_ascii=False)
+        json.dump(record, file, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         file.write("\n")
     os.replace(f"{path}.part", path)

@@ -84,3 +84,8 @@ def sample_digests(dataset: Dataset, image_column: str, label_column: str) -> li
                 raise UnlearningError(f"the image at index {row} cannot be read: {error}") from error
         digests.append(hashlib.sha256(int(labels[row]).to_bytes(8, "little") + content).digest())
     return digests
+
+
+def samples_sha256(dataset: Dataset, image_column: str, label_column: str) -> str:
+    """sha256 over all samples (encoded image and label) in whatever order they come, in hexadecimal."""
+    return hashlib.sha256(b"".join(sorted(sample_digests(dataset, image_column, label_column)))).hexdigest()

@@ -15,7 +15,7 @@ from hf_unlearn.request.fingerprint import (
     indices_sha256,
     public_dataset_name,
 )
-from hf_unlearn.request.images import sample_digests, verify_images
+from hf_unlearn.request.images import sample_digests, samples_sha256, verify_images
 from hf_unlearn.request.labelled import find_splits, label_parts
 from hf_unlearn.request.labels import label_array
 from hf_unlearn.request.selection import rows_of_subclasses, select_rows
@@ -176,13 +176,11 @@ def make_splits(
             dataset_name=public_dataset_name(dataset_name),
             dataset_config_name=dataset_config_name,
             dataset_revision=dataset_revision,
-            # A given forget set may hold samples that no index in the train split tells of.
-            dataset_fingerprint=content_fingerprint(
-                train, label_column, *[part for role, part in parts.items() if role == "forget"]
-            ),
+            dataset_fingerprint=content_fingerprint(train, label_column),
             train_split=train_split,
             request=request.public_dict(),
-            sha256=indices_sha256(forget_indices),
+            # A given forget set may hold samples that no index in the train split tells of.
+            sha256=samples_sha256(forget, image_column, label_column) if others else indices_sha256(forget_indices),
             num_forget=len(forget),
         ),
         train_split=train_split,

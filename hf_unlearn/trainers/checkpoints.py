@@ -1,8 +1,9 @@
-"""Checkpoints that hold no secret and restore whole."""
+"""Checkpoints that restore whole, and saved models without a secret."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,11 @@ else:
 
 
 class WholeCheckpoints(_Base):
-    """Mixed into a `Trainer`: checkpoints restore every weight, and hold no pickle and no token."""
+    """Mixed into a `Trainer`: checkpoints restore every weight; a saved model holds no pickle and no token.
+
+    Checkpoints hold the pickles that the Trainer resumes from (optimizer, scheduler, random state): they are not for
+    publishing.
+    """
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         # The Trainer loads with strict=False, and some architectures (ViT among them) save their weights under
@@ -45,14 +50,15 @@ class WholeCheckpoints(_Base):
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
         os.remove(os.path.join(folder, TRAINING_ARGS_NAME))
         with open(os.path.join(folder, TRAINING_ARGS_JSON), "w", encoding="utf-8") as file:
-            json.dump(public_arguments(self.args), file, indent=2, sort_keys=True)
+            json.dump(public_arguments(self.args), file, indent=2, sort_keys=True, allow_nan=False)
 
 
 def public_arguments(args: TrainingArguments) -> dict[str, Any]:
     """The arguments as JSON-able values, without tokens and without the machine's folders."""
     private = {"output_dir", "logging_dir", "resume_from_checkpoint", "run_name", "deepspeed", "fsdp_config"}
     return {
-        name: value
+        # JSON has no infinity.
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in args.to_sanitized_dict().items()
         if name not in private and not name.endswith("_token")
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType, DynamoBackend
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -22,7 +25,7 @@ class Problem(NamedTuple):
         return f"{self.found}: {self.why}; {self.remedy}"
 
 
-def find_problems(model: nn.Module, args: UnlearningConfig) -> list[Problem]:
+def find_problems(model: PreTrainedModel, args: UnlearningConfig) -> list[Problem]:
     """All problems of this model with these arguments; empty when unlearning can start."""
     problems = []
     if args.n_gpu > 1:
@@ -64,14 +67,24 @@ def find_problems(model: nn.Module, args: UnlearningConfig) -> list[Problem]:
     # Called gradient_checkpointing before transformers 5.23.
     prefix = "activation" if hasattr(args, "activation_checkpointing") else "gradient"
     checkpointing = getattr(args, f"{prefix}_checkpointing")
-    if checkpointing and (getattr(args, f"{prefix}_checkpointing_kwargs") or {}).get("use_reentrant"):
+    if checkpointing:
         problems.append(
             Problem(
-                "activation checkpointing with use_reentrant",
-                "reentrant checkpointing has no gradient with respect to the input alone",
-                "set use_reentrant to false",
+                "activation checkpointing",
+                "transformers checkpoints in train mode only, and unlearning runs in eval mode",
+                "use a smaller batch with more gradient accumulation",
             )
         )
+    if not args.average_tokens_across_devices:
+        problems.append(
+            Problem(
+                "average_tokens_across_devices False",
+                "the loss is a mean over the samples of all processes",
+                "leave it at True",
+            )
+        )
+    if model.dtype == torch.float16:
+        problems.append(Problem("float16 weights", "squared gradients leave their range", "use bfloat16 or float32"))
     synchronised = [name for name, module in model.named_modules() if isinstance(module, nn.SyncBatchNorm)]
     if synchronised:
         problems.append(
@@ -81,14 +94,32 @@ def find_problems(model: nn.Module, args: UnlearningConfig) -> list[Problem]:
                 "convert it to BatchNorm2d: unlearning freezes its statistics anyway",
             )
         )
-    if isinstance(model, PreTrainedModel) and getattr(model, "is_quantized", False):
+    if getattr(model, "is_quantized", False):
         problems.append(
             Problem("quantised weights", "they cannot be differentiated", "load the model without quantisation")
         )
     return problems
 
 
-def refuse_problems(model: nn.Module, args: UnlearningConfig) -> None:
+def refuse_launcher_problems(accelerator: Accelerator) -> None:
+    """Refuse what `accelerate launch` was told and the arguments do not show.
+
+    Raises:
+        UnlearningError: half precision, compilation, or a distribution that is not verified.
+    """
+    found = []
+    if accelerator.mixed_precision not in ("no", "bf16"):
+        found.append(f"mixed precision {accelerator.mixed_precision} (use bf16 or none)")
+    if accelerator.state.dynamo_plugin.backend != DynamoBackend.NO:
+        found.append("compilation with dynamo (switch it off)")
+    plain = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+    if accelerator.distributed_type not in plain:
+        found.append(f"{accelerator.distributed_type.value} (use plain data parallelism)")
+    if found:
+        raise UnlearningError("this run would go wrong as it was launched: " + "; also: ".join(found))
+
+
+def refuse_problems(model: PreTrainedModel, args: UnlearningConfig) -> None:
     """Raise if [`find_problems`] finds any.
 
     Raises:

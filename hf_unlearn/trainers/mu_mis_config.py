@@ -36,6 +36,8 @@ class MUMisConfig(MUMisParameters, UnlearningConfig):
             raise UnlearningError(f"irrelevant_cap is {self.irrelevant_cap}; expected a factor above 0")
         if self.label_shift is not None and not self.label_shift >= 0:
             raise UnlearningError(f"label_shift is {self.label_shift}; expected 0 or more nats")
+        if any(weight < 0 for weight in self.weights[1:]):
+            raise UnlearningError(f"the objective has a negative weight: {self.weights[1:]}; expected 0 or more")
         if not any(self.weights[1:]):
             raise UnlearningError("all weights of the objective are 0; expected one above 0")
 

@@ -5,9 +5,11 @@ The figures come from the batches that are processed anyway: see [`StepFigures`]
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
 from hf_unlearn.errors import UnlearningError
@@ -52,6 +54,13 @@ class StopRule(TrainerCallback, ExportableState):
         self.reason = self.check(figures)
         if self.reason is not None:
             control.should_training_stop = True
+
+    def reset(self) -> None:
+        """Forget all steps, as before a new run."""
+        fresh = type(self)(**self._arguments())
+        for name, value in fresh._memory().items():
+            setattr(self, name, value)
+        self.reason = None
 
     def state(self) -> dict[str, Any]:
         # What the constructor took bears the names of its parameters; the rest was gathered since.
@@ -272,6 +281,13 @@ class PlateauStop(StopRule):
         return {"lowest": self.lowest, "waited": self.waited, "latest": self.latest}
 
 
+def had_stopped(checkpoint: str) -> bool:
+    """Whether a rule had ended the run when this checkpoint was saved."""
+    saved = TrainerState.load_from_json(os.path.join(checkpoint, TRAINER_STATE_NAME)).stateful_callbacks
+    states = [state for kept in saved.values() for state in (kept if isinstance(kept, list) else [kept])]
+    return any(state.get("attributes", {}).get("reason") for state in states)
+
+
 def make_stop_rule(args: UnlearningConfig, num_samples: int, unseen_level: float | None = None) -> StopRule | None:
     """The rule that `args.stop_rule` names, or None for "steps".
 
@@ -285,7 +301,7 @@ def make_stop_rule(args: UnlearningConfig, num_samples: int, unseen_level: float
     window = max(1, min(args.stop_window, num_samples))
     rules = {
         "steps": lambda: None,
-        "round": lambda: RoundStop(args.target_forget_accuracy, max(1, -(-args.max_steps // args.num_rounds)), window),
+        "round": lambda: RoundStop(args.target_forget_accuracy, -(-args.max_steps // args.num_rounds), window),
         "forget_accuracy": lambda: ForgetAccuracyStop(args.target_forget_accuracy, window),
         "loss_drop": lambda: LossDropStop(args.stop_delta, window),
         "irrelevant_recovery": lambda: IrrelevantRecoveryStop(args.stop_delta, window),

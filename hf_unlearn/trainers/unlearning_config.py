@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from transformers import SchedulerType, TrainingArguments
+from transformers import TrainingArguments
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.parameters import UnlearningParameters
@@ -45,8 +45,16 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
         super().__post_init__()
         if self.num_rounds < 1:
             raise UnlearningError(f"num_rounds is {self.num_rounds}; expected at least 1")
-        if self.lr_scheduler_type == SchedulerType.COSINE_WITH_RESTARTS and not self.lr_scheduler_kwargs:
-            self.lr_scheduler_kwargs = {"num_cycles": self.num_rounds}
+        if self.max_steps < 1:
+            raise UnlearningError(f"max_steps is {self.max_steps}; expected at least 1")
+        if self.per_device_train_batch_size < 1:
+            raise UnlearningError(
+                f"per_device_train_batch_size is {self.per_device_train_batch_size}; expected at least 1 sample"
+            )
+        if not 0 <= self.target_forget_accuracy <= 100:
+            raise UnlearningError(f"target_forget_accuracy is {self.target_forget_accuracy}; expected 0 to 100 percent")
+        if self.push_to_hub:
+            raise UnlearningError("push_to_hub is True, but publishing is not there yet: save, then upload the folder")
         if not self.learning_rate > 0:
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in ("relative", "optim"):

@@ -11,7 +11,9 @@ from typing import Any, cast
 import datasets
 import torch
 from torch import nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, SchedulerType, Trainer, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import TrainOutput, get_last_checkpoint
 
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.pixels import PixelDataset, collate
@@ -20,8 +22,8 @@ from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, own_logits, surroundings_agreement
-from hf_unlearn.trainers.guards import refuse_problems
-from hf_unlearn.trainers.stopping import StopRule, attach_figures, make_stop_rule
+from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
+from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
@@ -95,6 +97,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             callbacks=callbacks,
             **kwargs,
         )
+        refuse_launcher_problems(self.accelerator)
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
         # The loss here is always ours, so it always wants the count.
         self.model_accepts_loss_kwargs = True
@@ -109,7 +112,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         self.unseen_odds: torch.Tensor | None = None
         if unseen_dataset is not None:
             unseen = _as_pixels(unseen_dataset, self.model, processing_class, *columns)
-            sample = Sample.of(unseen, len(unseen), self.args.device)
+            sample = Sample.of(unseen, len(unseen), self.model)
             self.unseen_odds = own_logits(self._original, sample)
         level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())
         rule = make_stop_rule(args, self._num_samples, level)
@@ -143,12 +146,13 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
     ) -> Any:
         """The method's loss while training; the model's ordinary loss otherwise, as in evaluation."""
         if not (model.training and torch.is_grad_enabled()):
-            outputs = model(**{name: value for name, value in inputs.items() if name != "index"})
+            inputs = {name: value for name, value in inputs.items() if name != "index"}
+            outputs = model(**{**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)})
             loss = outputs["loss"] if isinstance(outputs, dict) else outputs[0]
             return (loss, outputs) if return_outputs else loss
 
-        # Left in eval mode afterwards: the backward pass of checkpointed layers runs their forward again.
         model.eval()
+        inputs = {**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)}
         losses, outputs, figures = self.unlearning_loss(model, inputs)
         self._note(inputs["labels"], losses, outputs, figures)
         if num_items_in_batch is None:
@@ -179,8 +183,19 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
         return super().create_optimizer(model)
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.args.lr_scheduler_type == SchedulerType.COSINE_WITH_RESTARTS and not self.args.lr_scheduler_kwargs:
+            self.args.lr_scheduler_kwargs = {"num_cycles": self.args.num_rounds}
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def train(  # type: ignore[override]
+        self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any
+    ) -> Any:
         """Unlearn. As `Trainer.train`; afterwards [`stop_reason`] says why it ended.
+
+        From a checkpoint of a run that had stopped by a rule nothing more is unlearned.
 
         Raises:
             DivergenceError: the loss or its gradient was not finite (the model has its last good weights), or the run
@@ -190,9 +205,24 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             raise UnlearningError("there is nothing to forget: train_dataset is None; expected the forget set")
         if isinstance(self.train_dataset, PixelDataset):
             self.train_dataset.preload("Reading the forget set")
-        output = super().train(*args, **kwargs)
+        for rule in self._stop_rules:
+            rule.reset()
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = get_last_checkpoint(str(self.args.output_dir))
+        if isinstance(resume_from_checkpoint, str) and had_stopped(resume_from_checkpoint):
+            self._load_from_checkpoint(resume_from_checkpoint)
+            self.state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
+            self._load_callback_state()
+            output = TrainOutput(self.state.global_step, 0.0, {})
+        else:
+            output = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
         self._check_outcome()
         return output
+
+    @property
+    def _stop_rules(self) -> list[StopRule]:
+        # Looked up each time: a resumed Trainer puts others in their place.
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, StopRule)]
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self._figures:
@@ -206,9 +236,9 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
     @property
     def stop_reason(self) -> str:
         """Why the last run ended, in words."""
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, StopRule) and callback.reason is not None:
-                return callback.reason
+        for rule in self._stop_rules:
+            if rule.reason is not None:
+                return rule.reason
         return f"all {self.state.global_step} steps were made"
 
     @property
@@ -229,10 +259,10 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
     def _left_out(self) -> torch.Tensor:
         """Classes whose loss is no damage: those of the forget set, unless these are all classes."""
         gone = self._forgotten_labels
-        return gone if len(gone) < int(self.model.config.num_labels or 0) - 1 else gone[:0]
+        return gone if len(gone) < int(self.model.config.num_labels or 0) else gone[:0]
 
     def _checked_sample(self) -> Sample:
-        return Sample.of(cast(Any, self.train_dataset), self._num_samples, self.args.device)
+        return Sample.of(cast(Any, self.train_dataset), self._num_samples, self.model)
 
     def _check_outcome(self) -> None:
         """Put the original weights back and raise if the run went the wrong way or the rest of the model is gone."""
@@ -242,7 +272,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             self._original, self.model, sample, self._num_samples, self.args.seed, self._left_out()
         )
         failed = None
-        if any(isinstance(rule, StopRule) and rule.fatal and rule.reason for rule in self.callback_handler.callbacks):
+        if any(rule.fatal and rule.reason for rule in self._stop_rules):
             failed = self.stop_reason
         elif self.agreement < LEAST_AGREEMENT:
             failed = (

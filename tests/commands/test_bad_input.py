@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hf_unlearn.commands.main import main
+from hf_unlearn.models.from_scratch import new_image_processor
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 NOT_GIVEN = object()
@@ -73,6 +74,14 @@ def refuse(capsys, tmp_path, saved_dataset, saved_model):
         ({"label_shift": -1}, "label_shift is -1"),
         ({"irrelevant_cap": 0}, "irrelevant_cap is 0"),
         ({"head_scale": 0}, "head_scale is 0"),
+        ({"max_steps": 0}, "max_steps is 0"),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size is 0"),
+        ({"target_forget_accuracy": 400}, "0 to 100 percent"),
+        ({"guard_weight": -1}, "negative weight"),
+        ({"num_irrelevant_classes": 4}, "at most 3"),
+        ({"push_to_hub": "true"}, "not there yet"),
+        ({"unseen_split": "train"}, "is the train, test or forget split"),
+        ({"dtype": "float16"}, "'float16'"),
         ({"image_column_name": "img"}, "'img'"),
         ({"label_column_name": "fine_label"}, "'fine_label'"),
         ({"output_dir": NOT_GIVEN}, "--output_dir is missing"),
@@ -114,7 +123,42 @@ def test_a_full_folder_stays_as_it_is(refuse, tmp_path):
 
 def test_an_output_folder_that_is_a_file(refuse, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "is a file" in refuse(out="file")
+    assert "in, a file" in refuse(out="file")
+    assert "in, a file" in refuse(out="file/below")
+    assert "in, a file" in refuse("evaluate", out="file")
+
+
+def test_another_runs_checkpoint_is_no_leave_to_write_here(refuse, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("years of work")
+    checkpoint = tmp_path / "other" / "checkpoint-1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text("{}")
+    assert "is not empty" in refuse(out="full", resume_from_checkpoint=checkpoint)
+    assert "is not empty" in refuse(out="full", resume_from_checkpoint="false")
+
+
+def test_a_model_that_does_not_take_its_processors_images(refuse, tmp_path):
+    make_model("vit").save_pretrained(tmp_path / "model")
+    new_image_processor(24).save_pretrained(tmp_path / "model")
+    assert "does not take images of (3, 24, 24)" in refuse(model_name_or_path=tmp_path / "model")
+
+
+def test_a_model_of_no_numbers_is_not_evaluated(refuse, tmp_path):
+    model = make_model()
+    model.classifier[1].bias.data[0] = float("nan")
+    assert "not finite" in refuse("evaluate", model_name_or_path=save_model(model, tmp_path / "model"))
+
+
+def test_a_corrupt_test_image_is_found_before_training(refuse, tmp_path):
+    from datasets import DatasetDict, Image
+
+    rows = make_dataset(8).cast_column("image", Image(decode=False))
+    broken = [row["image"] if index != 3 else {"bytes": b"no picture", "path": None} for index, row in enumerate(rows)]
+    broken = rows.remove_columns("image").add_column("image", broken).cast_column("image", Image())
+    DatasetDict(train=make_dataset(8), test=broken).save_to_disk(str(tmp_path / "data"))
+    flags = {"model_name_or_path": NOT_GIVEN, "model_type": "resnet", "image_size": 16}
+    assert "index 3 " in refuse("train", dataset_name=tmp_path / "data", **flags)
 
 
 def save(dataset, tmp_path):

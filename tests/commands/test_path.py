@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hf_unlearn.commands.main import COMMANDS, main
+from hf_unlearn.trainers.checkpoints import public_arguments
 
 RESNET = '{"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}'
 CPU = ["--use_cpu"]
@@ -116,6 +117,58 @@ def test_a_model_whose_labels_are_in_another_order(tmp_path, saved_dataset):
     import torch
 
     torch.testing.assert_close(plain.classifier[1].weight, turned.classifier[1].weight.flip(0))
+
+
+def test_results_hold_no_folder_of_the_machine(trained, unlearned, saved_dataset, tmp_path):
+    words = ["evaluate", "--model", str(unlearned), "--dataset_name", saved_dataset, "--forget_classes", "red", *CPU]
+    assert main([*words, "--output_dir", str(tmp_path)]) == 0
+    text = (tmp_path / "results.json").read_text()
+    assert str(trained) not in text and os.path.dirname(saved_dataset) not in text
+
+
+def test_what_is_saved_is_json_to_the_letter(unlearned):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    for name in ("unlearning.json", "training_args.json"):
+        saved = json.loads((unlearned / name).read_text(), parse_constant=refuse)
+        assert saved["settings" if name == "unlearning.json" else "objective"]
+
+
+def test_a_subset_runs_on_the_schedule_that_the_library_gives(trained, saved_dataset, tmp_path):
+    from datasets import DatasetDict
+
+    from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
+    from hf_unlearn.trainers.request_settings import request_settings
+
+    words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
+    assert main([*words, "--forget_fraction", "0.2", "--output_dir", str(tmp_path / "out")]) == 0
+    by_command = json.loads((tmp_path / "out" / "unlearning.json").read_text())["settings"]
+
+    splits = make_splits(DatasetDict.load_from_disk(saved_dataset), ForgetRequest(fraction=0.2))
+    settings = {**request_settings(splits), "use_cpu": True, "disable_tqdm": True}
+    args = MUMisConfig(output_dir=str(tmp_path / "other"), **settings)
+    trainer = MUMisTrainer(str(trained / "original"), args, splits.forget)
+    trainer.train()
+    ran = public_arguments(trainer.args)
+    names = ("max_steps", "num_rounds", "lr_scheduler_kwargs", "label_shift", "sensitivity_weight", "stop_rule")
+    assert {name: by_command[name] for name in names} == {name: ran[name] for name in names}
+    assert "'num_cycles': 1" in str(ran["lr_scheduler_kwargs"])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_other_dtypes(trained, saved_dataset, tmp_path, dtype):
+    words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
+    words += ["--forget_classes", "red", "--max_steps", "2", "--num_rounds", "1", "--dtype", dtype]
+    assert main([*words, "--output_dir", str(tmp_path / "out")]) == 0
+
+
+def test_a_run_that_fails_leaves_nothing_and_exits_with_1(trained, saved_dataset, tmp_path, capsys):
+    words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
+    words += ["--forget_classes", "red", "--step_rule", "optim", "--optim", "sgd", "--learning_rate", "1e30"]
+    assert main([*words, "--output_dir", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "ran away" in line and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("command", list(COMMANDS))

@@ -116,3 +116,12 @@ def test_the_id_is_the_same_in_another_process(animals, tmp_path):
 )
 def test_paths_are_not_published(name, public):
     assert public_dataset_name(name) == public
+
+
+def test_a_given_forget_set_counts_by_its_samples(animals):
+    # Neither holds a row of the train split: the indices there are none in both.
+    def with_split(rows):
+        return DatasetDict(train=animals["train"].select(range(6)), gone=animals["train"].select(rows))
+
+    ids = [fingerprint(with_split(rows), split="gone").id for rows in ([8, 9], [9, 8], [10, 11])]
+    assert ids[0] == ids[1] != ids[2]

@@ -29,7 +29,7 @@ from tests.trainers.test_stopping import BATCH
 
 def make_sample(num_samples=12):
     pixels = PixelDataset(make_dataset(num_samples), make_processor(), "image", "label", range(4))
-    return Sample.of(pixels, num_samples, torch.device("cpu"))
+    return Sample.of(pixels, num_samples, make_model())
 
 
 def test_premise_by_hand(architecture):

@@ -250,6 +250,20 @@ def test_resume_gives_the_uninterrupted_run(tmp_path, architecture):
     assert torch.equal(weights(resumed), weights(whole))
 
 
+def test_a_run_that_had_stopped_is_not_gone_on_with(tmp_path):
+    settings = {"stop_rule": "forget_accuracy", "target_forget_accuracy": 100.0, "stop_window": 16, "max_steps": 20}
+    settings |= {"save_strategy": "steps", "save_steps": 1}
+    stopped = make_trainer(tmp_path, **settings)
+    stopped.train()
+    assert stopped.state.global_step == 2
+    resumed = make_trainer(tmp_path, **settings)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert resumed.state.global_step == 2 and resumed.stop_reason == stopped.stop_reason
+    assert torch.equal(weights(resumed), weights(stopped))
+    stopped.train()
+    assert stopped.state.global_step == 2, "a second run starts with fresh rules"
+
+
 def test_best_model_is_restored_whole(tmp_path, architecture):
     trainer = make_trainer(tmp_path, make_model(architecture), save_strategy="steps", save_steps=1, max_steps=2)
     trainer.train()

@@ -64,6 +64,17 @@ def test_a_finite_shift_lowers_the_own_class_alone(tmp_path):
     ]
 
 
+def test_all_but_one_class_may_go(tmp_path):
+    three = make_dataset(24).filter(lambda label: label != 3, input_columns="label")
+    trainer = make_trainer(tmp_path, dataset=three)
+    assert trainer._lowered(torch.tensor([1]), 4).tolist() == [[True, True, True, False]]
+
+
+def test_losing_a_class_that_stays_is_damage(tmp_path):
+    assert len(make_trainer(tmp_path, dataset=make_dataset(24).select([0, 4]), label_shift=1.0)._left_out()) == 0
+    assert make_trainer(tmp_path, dataset=make_dataset(24).select([0, 4]))._left_out().tolist() == [0]
+
+
 def test_a_forget_set_of_every_class_leaves_something_to_say(tmp_path):
     trainer = make_trainer(tmp_path)
     assert trainer._lowered(torch.tensor([1]), 4).tolist() == [[False, True, False, False]]
