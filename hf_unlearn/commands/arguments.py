@@ -50,7 +50,10 @@ class RequestArguments:
     forget_stratify: bool = flag("Draw the random samples from each class in proportion.", False)
     forget_seed: int = flag("Seed of the random samples.", 0)
     forget_indices: list[str] | None = flag("Indices of training samples, or one file of them (txt, json, npy).")
-    forget_where: list[str] | None = flag("Rows by value, COLUMN=VALUE: a person's photographs, say.")
+    forget_where: list[str] | None = flag(
+        "Rows by value, COLUMN=VALUE: a person's photographs, say. Several values of one column: any of them; several "
+        "columns: all of them."
+    )
     forget_dataset_config: str | None = flag("A configuration of the dataset that is itself the forget set.")
     forget_split: str | None = flag("A split of the dataset that is itself the forget set.")
 

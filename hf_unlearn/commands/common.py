@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 
     from hf_unlearn.models.pixels import PixelDataset
 
+REQUEST_FLAGS = (
+    "--forget_classes",
+    "--forget_subclasses",
+    "--forget_fraction",
+    "--forget_count",
+    "--forget_indices",
+    "--forget_where",
+    "--forget_dataset_config",
+    "--forget_split",
+)
+RUN_NAME = "unlearning_run.json"
 RECORD_NAME = "unlearning.json"
 RESULTS_NAME = "results.json"
 
@@ -29,6 +41,8 @@ def make_request(flags: RequestArguments) -> ForgetRequest:
     Raises:
         UnlearningError: none, or two kinds at once, or a value out of range.
     """
+    if not has_request(flags):
+        raise UnlearningError("nothing to forget was named; expected one of " + ", ".join(REQUEST_FLAGS))
     indices: Any = None
     if flags.forget_indices is not None:
         indices = _indices(flags.forget_indices)
@@ -49,8 +63,7 @@ def make_request(flags: RequestArguments) -> ForgetRequest:
 
 def has_request(flags: RequestArguments) -> bool:
     """Whether any kind of request was named."""
-    options = ("forget_stratify", "forget_seed")
-    return any(value is not None for name, value in vars(flags).items() if name not in options)
+    return any(vars(flags)[name.lstrip("-")] is not None for name in REQUEST_FLAGS)
 
 
 def _indices(words: Sequence[str]) -> tuple[int, ...] | str:
@@ -214,6 +227,30 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
     return str(named)
 
 
+def check_resumed_run(checkpoint: str | None, run: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of another run than this one.
+
+    Args:
+        run: what makes a run this run: the model, and the fingerprint of the request.
+
+    Raises:
+        UnlearningError: the checkpoint's run was another, or did not say.
+    """
+    if checkpoint is None:
+        return
+    path = Path(checkpoint).absolute().parent / RUN_NAME
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UnlearningError(f"checkpoint {checkpoint!r} does not say what it unlearns: no {RUN_NAME}") from error
+    for name, value in run.items():
+        if saved.get(name) != value:
+            raise UnlearningError(
+                f"checkpoint {checkpoint!r} is of another {name.replace('_', ' ')} than this command's; expected the "
+                "command that it was saved by"
+            )
+
+
 def quiet_unless_terminal() -> bool:
     """On a terminal, leave progress bars as they are; elsewhere switch them off. Returns whether they are off."""
     import datasets
@@ -235,10 +272,19 @@ def settle(args: TrainingArguments) -> None:
 
 
 def quieten(trainer: Trainer) -> None:
-    """Without a progress bar the Trainer prints a line for every logged step: not where nobody watches."""
-    from transformers import PrinterCallback
+    """A progress bar where somebody watches, and no line for every logged step anywhere."""
+    from transformers import PrinterCallback, ProgressCallback
+
+    class Bar(ProgressCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if self.training_bar is not None and logs and "loss" in logs:
+                shown = {name: logs[name] for name in ("loss", "forget_accuracy") if name in logs}
+                self.training_bar.set_postfix({name: f"{float(value):.3g}" for name, value in shown.items()})
 
     trainer.remove_callback(PrinterCallback)
+    if not trainer.args.disable_tqdm:
+        trainer.remove_callback(ProgressCallback)
+        trainer.add_callback(Bar())
 
 
 def seconds_as_text(seconds: float) -> str:

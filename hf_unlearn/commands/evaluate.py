@@ -76,10 +76,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
     check_output_dir(folder, overwrite=True)
     path = os.path.join(folder, RESULTS_NAME)
-    if os.path.exists(path) and not output.overwrite_output_dir:
-        raise UnlearningError(f"{path!r} exists; expected another --output_dir, or --overwrite_output_dir")
     quiet_unless_terminal()
     splits = load_splits(data, request)
+    if os.path.exists(path) and not output.overwrite_output_dir and _fingerprint_in(path) != splits.fingerprint.id:
+        raise UnlearningError(
+            f"{path!r} exists and is of another request; expected another --output_dir, or --overwrite_output_dir"
+        )
 
     import torch
 
@@ -115,6 +117,14 @@ def write_results(results: dict[str, Any], path: str) -> None:
         json.dump(results, file, indent=2, ensure_ascii=False)
         file.write("\n")
     os.replace(f"{path}.part", path)
+
+
+def _fingerprint_in(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _recorded_original(model_name: str) -> str | None:

@@ -56,6 +56,8 @@ def parse(
     classes: Any = [*light] if heavy is None else [*light, heavy()]
     parser = Parser(classes, add_help=False, allow_abbrev=False)
     known = sorted({option for action in parser._actions for option in action.option_strings})
+    # HfArgumentParser takes --a_b and --a-b; one of them is enough in a message.
+    named = [option for option in known if "-" not in option.lstrip("-")]
     words = [*_config_words(argv, known), *_without_config(argv)]
     try:
         *instances, unknown = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
@@ -64,7 +66,7 @@ def parse(
             raise
         raise UnlearningError(str(error).splitlines()[0]) from error
     if unknown:
-        raise UnlearningError(f"{unknown[0]!r} is not a flag of {command}; {did_you_mean(unknown[0], known)}")
+        raise UnlearningError(f"{unknown[0]!r} is not a flag of {command}; {did_you_mean(unknown[0], named)}")
     return tuple(instances)
 
 
@@ -93,7 +95,7 @@ def _config_words(argv: Sequence[str], known: Sequence[str] | None) -> list[str]
     for name, value in settings.items():
         option = f"--{name}"
         if known is not None and option not in known:
-            names = [known_option.lstrip("-") for known_option in known]
+            names = [option.lstrip("-") for option in known if "-" not in option.lstrip("-")]
             raise UnlearningError(
                 f"--config {path!r} sets {str(name)!r}, which is no flag; {did_you_mean(name, names)}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from hf_unlearn.commands.arguments import (
 )
 from hf_unlearn.commands.common import (
     RECORD_NAME,
+    RUN_NAME,
     check_output_dir,
+    check_resumed_run,
     find_checkpoint,
     load_model,
     load_splits,
@@ -28,6 +31,7 @@ from hf_unlearn.commands.common import (
     settle,
 )
 from hf_unlearn.commands.parsing import parse, peek, say
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.registry import METHODS, find_method
 
 DESCRIPTION = (
@@ -78,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, checkpoint)
     settle(args)
 
+    if os.path.realpath(model_flags.model_name_or_path) == os.path.realpath(args.output_dir):
+        raise UnlearningError(f"output_dir {args.output_dir!r} is the model itself; expected another folder")
     splits = load_splits(data, request)
     model, image_processor = load_model(model_flags)
 
@@ -102,11 +108,15 @@ def main(argv: Sequence[str] | None = None) -> None:
             if peek(name, argv or ()) is None:
                 setattr(args, name, value)
 
+    run = {"model": model_flags.model_name_or_path, "forget_request": splits.fingerprint.id, "method": method_name}
+    check_resumed_run(checkpoint, run)
     with no_empty_folder(args.output_dir):
         trainer = getattr(hf_unlearn.trainers, method.trainer)(
             model=model, args=args, train_dataset=forget, processing_class=image_processor, unseen_dataset=unseen
         )
         quieten(trainer)
+        if args.save_strategy != "no" and trainer.is_world_process_zero():
+            write_record(run, args.output_dir, RUN_NAME)
         before = _forget_accuracy(model, forget, args)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -134,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, {len(splits.retain)} left",
         f"  from    {model_flags.model_name_or_path}",
         *([f"  before  {premise}"] if premise is not None else []),
+        *([f"  unseen  {len(unseen)} samples of {method_flags.unseen_split}"] if unseen is not None else []),
         f"  forget accuracy {before:.1f} % -> {after:.1f} %{sampled}",
         f"  in      {trainer.state.global_step} steps, {seconds_as_text(seconds)}; stopped: {trainer.stop_reason}",
         f"  saved   {args.output_dir}",

@@ -78,6 +78,9 @@ def find_label_column(dataset: Dataset, name: str | None = None, exclude: str | 
     if found:
         raise UnlearningError(f"this dataset has several columns of class labels, name one of: {there_are(found)}")
     candidates = [column for column in features if is_class_column(features, column) and column != exclude]
+    usual = [column for column in _USUAL_LABEL_COLUMNS if column in candidates]
+    if usual:
+        return usual[0]
     raise UnlearningError(
         f"this dataset has no column of class labels; name one if it is one of: {there_are(candidates)}"
     )

@@ -56,9 +56,12 @@ class WholeCheckpoints(_Base):
 def public_arguments(args: TrainingArguments) -> dict[str, Any]:
     """The arguments as JSON-able values, without tokens and without the machine's folders."""
     private = {"output_dir", "logging_dir", "resume_from_checkpoint", "run_name", "deepspeed", "fsdp_config"}
-    return {
-        # JSON has no infinity.
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in args.to_sanitized_dict().items()
-        if name not in private and not name.endswith("_token")
+    shown = {
+        name: value for name, value in args.to_dict().items() if name not in private and not name.endswith("_token")
     }
+    # JSON has no infinity, and what else it does not know is written as text.
+    finite = {
+        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in shown.items()
+    }
+    return json.loads(json.dumps(finite, default=str))

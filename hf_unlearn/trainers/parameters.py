@@ -20,7 +20,9 @@ class UnlearningParameters:
 
     per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
     max_steps: int = setting(180, "At most this many steps, all rounds together; it overrides num_train_epochs.")
-    num_rounds: int = setting(3, "Rounds that the steps are parted into; in each their length falls to nothing.")
+    num_rounds: int = setting(
+        0, "Rounds that the steps are parted into; in each their length falls to nothing. 0: one for every 60 steps."
+    )
     learning_rate: float = setting(2e-3, "Length of a step, as a fraction of the weights' norm (step_rule relative).")
     lr_scheduler_type: str = setting("cosine_with_restarts", "How the length of the steps falls, in each round.")
     head_scale: float = setting(

@@ -39,4 +39,4 @@ def request_settings(splits: UnlearningSplits, objective: str = "matched") -> di
     if removes_whole_classes(splits):
         return {"label_shift": math.inf}
     shift = SUBCLASS_SHIFT if splits.request.kind == "subclass" else SUBSET_SHIFT
-    return {"label_shift": shift, "sensitivity_weight": 0.0, "max_steps": 60, "num_rounds": 1, "stop_rule": "steps"}
+    return {"label_shift": shift, "sensitivity_weight": 0.0, "max_steps": 60, "stop_rule": "steps"}

@@ -301,7 +301,7 @@ def make_stop_rule(args: UnlearningConfig, num_samples: int, unseen_level: float
     window = max(1, min(args.stop_window, num_samples))
     rules = {
         "steps": lambda: None,
-        "round": lambda: RoundStop(args.target_forget_accuracy, -(-args.max_steps // args.num_rounds), window),
+        "round": lambda: RoundStop(args.target_forget_accuracy, -(-args.max_steps // args.rounds), window),
         "forget_accuracy": lambda: ForgetAccuracyStop(args.target_forget_accuracy, window),
         "loss_drop": lambda: LossDropStop(args.stop_delta, window),
         "irrelevant_recovery": lambda: IrrelevantRecoveryStop(args.stop_delta, window),

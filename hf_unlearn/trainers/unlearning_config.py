@@ -9,6 +9,8 @@ from transformers import TrainingArguments
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.parameters import UnlearningParameters
 
+STEPS_OF_A_ROUND = 60
+
 
 @dataclass
 class UnlearningConfig(UnlearningParameters, TrainingArguments):
@@ -18,7 +20,7 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
 
     - `learning_rate`, `lr_scheduler_type`, `max_steps`, `per_device_train_batch_size`: measured for unlearning.
     - `max_grad_norm` 0: a relative step has the length it is told to have, clipping would say so twice.
-    - `ddp_broadcast_buffers` False: buffers are frozen, and the loss may need two forward passes for one backward.
+    - `ddp_find_unused_parameters` False: every parameter takes part in the loss.
     - `remove_unused_columns` False: it would drop the image column before it is turned into pixels.
     - `logging_nan_inf_filter` False: a loss that is not a number is a reason to stop, not to be smoothed over.
     - `logging_steps` 1: a run is short.
@@ -30,8 +32,8 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
     """
 
     max_grad_norm: float = field(default=0.0, metadata={"help": "Clip gradients (step_rule optim); 0: do not."})
-    ddp_broadcast_buffers: bool | None = field(
-        default=False, metadata={"help": "Keep False: buffers are frozen, and sent in between they break a backward."}
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Keep False: every parameter takes part in the loss."}
     )
     remove_unused_columns: bool = field(default=False, metadata={"help": "Keep False: it drops the images."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide non-finite losses in the logs."})
@@ -43,8 +45,8 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_rounds < 1:
-            raise UnlearningError(f"num_rounds is {self.num_rounds}; expected at least 1")
+        if self.num_rounds < 0:
+            raise UnlearningError(f"num_rounds is {self.num_rounds}; expected 0 (one for every 60 steps) or more")
         if self.max_steps < 1:
             raise UnlearningError(f"max_steps is {self.max_steps}; expected at least 1")
         if self.per_device_train_batch_size < 1:
@@ -65,3 +67,8 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
             raise UnlearningError(f"stop_window is {self.stop_window}; expected at least 1 sample")
         if self.remove_unused_columns:
             raise UnlearningError("remove_unused_columns is True; expected False, since it drops the image column")
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds `max_steps` is parted into."""
+        return self.num_rounds or max(1, round(self.max_steps / STEPS_OF_A_ROUND))

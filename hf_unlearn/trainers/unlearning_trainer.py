@@ -187,7 +187,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
         if self.args.lr_scheduler_type == SchedulerType.COSINE_WITH_RESTARTS and not self.args.lr_scheduler_kwargs:
-            self.args.lr_scheduler_kwargs = {"num_cycles": self.args.num_rounds}
+            self.args.lr_scheduler_kwargs = {"num_cycles": self.args.rounds}
         return super().create_scheduler(num_training_steps, optimizer)
 
     def train(  # type: ignore[override]

@@ -63,14 +63,14 @@ def refuse(capsys, tmp_path, saved_dataset, saved_model):
         ({"forget_indices": ["1", "2.5"]}, "'2.5'"),
         ({"forget_indices": "nowhere.txt"}, "nowhere.txt"),
         ({"forget_classes": "red", "forget_fraction": 0.5}, "only one kind"),
-        ({"forget_classes": NOT_GIVEN}, "nothing to forget"),
+        ({"forget_classes": NOT_GIVEN}, "nothing to forget was named; expected one of --forget_classes"),
         ({"forget_split": "holdout"}, "'holdout'"),
         ({"train_split": "trian"}, "did you mean 'train'"),
         ({"test_split": "tset"}, "did you mean 'test'"),
         ({"unseen_split": "validaton"}, "'validaton'"),
         ({"stop_rule": "unseen"}, "no unseen samples"),
         ({"stop_rule": "soon"}, "soon"),
-        ({"num_rounds": 0}, "num_rounds is 0"),
+        ({"num_rounds": -1}, "num_rounds is -1"),
         ({"label_shift": -1}, "label_shift is -1"),
         ({"irrelevant_cap": 0}, "irrelevant_cap is 0"),
         ({"head_scale": 0}, "head_scale is 0"),
@@ -136,6 +136,11 @@ def test_another_runs_checkpoint_is_no_leave_to_write_here(refuse, tmp_path):
     (checkpoint / "trainer_state.json").write_text("{}")
     assert "is not empty" in refuse(out="full", resume_from_checkpoint=checkpoint)
     assert "is not empty" in refuse(out="full", resume_from_checkpoint="false")
+
+
+def test_the_model_itself_is_no_output_folder(refuse, tmp_path):
+    model = save_model(make_model(), tmp_path / "model")
+    assert "is the model itself" in refuse(model_name_or_path=model, out="model", overwrite_output_dir="true")
 
 
 def test_a_model_that_does_not_take_its_processors_images(refuse, tmp_path):
@@ -241,10 +246,12 @@ def test_train_refuses(refuse, flags, named):
     assert named in refuse("train", **{"model_name_or_path": NOT_GIVEN, **flags})
 
 
-def test_evaluate_does_not_replace_results(refuse, tmp_path):
+@pytest.mark.parametrize("text", ["{}", '{"fingerprint": "another"}', "[]", "no json"])
+def test_evaluate_does_not_replace_results_of_another_request(refuse, tmp_path, text):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "results.json").write_text("{}")
-    assert "exists" in refuse("evaluate", out="results")
+    (tmp_path / "results" / "results.json").write_text(text)
+    assert "another request" in refuse("evaluate", out="results")
+    assert (tmp_path / "results" / "results.json").read_text() == text
 
 
 def test_evaluate_refuses_a_reference_with_other_labels(refuse, tmp_path):

@@ -28,7 +28,7 @@ class ByColour(torch.nn.Module):
     def __init__(self, label_names=LABELS, never=None):
         super().__init__()
         self.config = make_model(label_names=label_names).config
-        self.dtype = torch.float32
+        self.dtype, self.device = torch.float32, torch.device("cpu")
         self.never = never
 
     def forward(self, pixel_values):

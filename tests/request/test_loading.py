@@ -167,6 +167,8 @@ def test_configurations_that_cannot_be_listed(monkeypatch, load):
 
 
 def test_bars_are_hidden_only_while_loading():
+    # A command of another test may have hidden them for good.
+    datasets.enable_progress_bars()
     assert not datasets.are_progress_bars_disabled()
     with quiet_unless_terminal():
         assert datasets.are_progress_bars_disabled()
