@@ -2,7 +2,7 @@
 
     python scripts/study_defaults.py --work_dir outputs/study --fashion_mnist outputs/fashion-mnist
 
-trains what is missing in `--work_dir`, runs what is missing in the CSV, and draws the figure. Start it again to go on.
+trains what is missing in `--work_dir` and runs what is missing in the CSV. Start it again to go on.
 `--fashion_mnist` is the folder that scripts/make_fashion_mnist.py writes.
 """
 

@@ -1,12 +1,12 @@
-"""The study's CSV as the table and the figure of the README.
+"""The study's CSV as the table of the README.
 
-python scripts/study_report.py            # rewrites README.md between the marks, and scripts/results/*.png
+python scripts/study_report.py            # rewrites README.md between the marks
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from study_defaults import RESULTS, read_rows
@@ -106,38 +106,9 @@ def rendered(text: str, rows: Rows) -> str:
     return f"{before}{MARKS[0]}\n{counted(rows)}\n\n{table(rows)}\n{MARKS[1]}{after}"
 
 
-def figure(rows: Rows, path: Path) -> None:
-    """Forget against remaining accuracy, each less the retrained model's: where every run of a class request ended."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    rows = [row for row in complete(rows) if row["request"].startswith("class")]
-    retrained = {_setting(row): row for row in of(rows, "retrained")}
-    chart, axes = pyplot.subplots(figsize=(7, 4.5))
-    for variant, marker in {"do nothing": "x", "paper": "^", "guards alone": "s", "default": "o"}.items():
-        ran = [row for row in of(rows, variant) if not refused(row)]
-        across, up = _differences(ran, retrained)
-        axes.scatter(across, up, label=f"{variant} ({len(ran)})", marker=marker, alpha=0.6, s=28)
-    axes.axhline(0, color="grey", lw=0.8)
-    axes.axvline(0, color="grey", lw=0.8)
-    axes.set_xlabel("forget accuracy less the retrained model's, points")
-    axes.set_ylabel("test accuracy on remaining classes\nless the retrained model's, points")
-    axes.legend(frameon=False)
-    chart.tight_layout()
-    chart.savefig(path, dpi=130)
-
-
-def _differences(rows: Iterable[dict[str, str]], retrained: dict[tuple[str, ...], dict[str, str]]) -> list[list[float]]:
-    figures = ("forget_accuracy", "test_accuracy_remaining")
-    return [[float(row[name]) - float(retrained[_setting(row)][name]) for row in rows] for name in figures]
-
-
 def main() -> None:
     rows = read_rows(RESULTS / "study_defaults.csv")
     README.write_text(rendered(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
-    figure(rows, RESULTS / "study_defaults.png")
     print(counted(rows), table(rows), sep="\n")
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
 # By how many nats a model that never saw the samples is less sure of their label (see `shifted_divergence`), where
-# other samples still teach that label. Measured in scripts/study_defaults.py.
+# other samples still teach that label. Chosen by hand on two models; the study shows how little they do elsewhere.
 SUBCLASS_SHIFT = 4.0
 SUBSET_SHIFT = 1.0
 
