@@ -19,6 +19,7 @@ def vector(model: torch.nn.Module) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model")
+    parser.add_argument("--objective")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--out")
     flags = parser.parse_args()
@@ -29,6 +30,7 @@ def main() -> None:
         MUMisConfig(
             output_dir=tempfile.mkdtemp(),
             per_device_train_batch_size=flags.batch,
+            objective=flags.objective,
             max_steps=6,
             use_cpu=True,
             disable_tqdm=True,

@@ -217,6 +217,25 @@ def test_accumulation_changes_nothing(tmp_path, architecture, layout):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+def test_accumulation_with_a_forward_that_takes_no_loss_kwargs(tmp_path):
+    def plain():
+        model = make_model("vit")
+
+        class Plain(type(model)):
+            def forward(self, pixel_values=None, labels=None):
+                return super().forward(pixel_values=pixel_values, labels=labels)
+
+        model.__class__ = Plain
+        return model
+
+    # 16 samples in steps of 9 and 7: the Trainer counts them only if it is told to.
+    whole = make_trainer(tmp_path, plain(), per_device_train_batch_size=9, max_steps=4)
+    split = make_trainer(tmp_path, plain(), per_device_train_batch_size=3, gradient_accumulation_steps=3, max_steps=4)
+    for trainer in (whole, split):
+        trainer.train()
+    torch.testing.assert_close(weights(split), weights(whole), rtol=1e-4, atol=1e-6)
+
+
 def test_same_seed_same_weights_another_seed_others(tmp_path):
     runs = []
     for seed in (0, 0, 1):
