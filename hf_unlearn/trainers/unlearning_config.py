@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 
+from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
 
 from hf_unlearn.errors import UnlearningError
@@ -45,6 +47,11 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # A loss may need two forward passes for one backward, and older releases of torch write to the buffers before
+        # each: the first pass could not be differentiated any more. They are frozen, there is nothing to send.
+        renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
+        if self.ddp_broadcast_buffers is None and not renamed:
+            self.ddp_broadcast_buffers = False
         if self.num_rounds < 0:
             raise UnlearningError(f"num_rounds is {self.num_rounds}; expected 0 (one for every 60 steps) or more")
         if self.max_steps < 1:
