@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_unlearn.objectives import Surroundings, double_backward_attention, squared_input_sensitivities
-from hf_unlearn.trainers.stopping import StepFigures, StopRule
+from hf_unlearn.trainers.stopping import Latest, StepFigures, StopRule
 
 # How many forget samples, evenly spaced, a check looks at.
 CHECKED_SAMPLES = 256
@@ -164,20 +164,19 @@ class WrongWay(StopRule):
         self.window = window
         self.watch_sensitivity = watch_sensitivity
         self.first: list[float] | None = None
-        self.latest: list[list[float]] = []
+        self.confidences: list[list[float]] = []
+        self.targets: list[list[float]] = []
 
     def check(self, figures: StepFigures) -> str | None:
         samples = figures["samples"]
         confidence, target = figures["confidence"], figures.get("target_sensitivity", 0.0)
         if self.first is None:
             self.first = [confidence / samples, target / samples]
-        self.latest.append([confidence, target, samples])
-        while sum(entry[2] for entry in self.latest[1:]) >= self.window:
-            self.latest.pop(0)
-        seen = sum(entry[2] for entry in self.latest)
-        if seen < self.window:
+        mean_confidence = Latest(self.window, self.confidences).add(confidence, samples)
+        mean_target = Latest(self.window, self.targets).add(target, samples)
+        if mean_confidence is None or mean_target is None:
             return None
-        confidence, target = (sum(entry[column] for entry in self.latest) / seen for column in (0, 1))
+        confidence, target = mean_confidence, mean_target
         fallen = self.first[1] > 0 and target < 0.25 * self.first[1] and confidence > self.first[0] - 0.02
         risen = confidence > self.first[0] + 0.05
         if not (risen or (fallen and self.watch_sensitivity)):
@@ -191,4 +190,4 @@ class WrongWay(StopRule):
         return {"window": self.window, "watch_sensitivity": self.watch_sensitivity}
 
     def _memory(self) -> dict[str, object]:
-        return {"first": self.first, "latest": self.latest}
+        return {"first": self.first, "confidences": self.confidences, "targets": self.targets}

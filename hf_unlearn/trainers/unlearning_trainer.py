@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable, Sized
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any, cast
 
 import datasets
@@ -250,7 +251,7 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
     def _num_samples(self) -> int:
         return 0 if self.train_dataset is None else len(cast(Sized, self.train_dataset))
 
-    @property
+    @cached_property
     def _forgotten_labels(self) -> torch.Tensor:
         """The classes of the forget set, where they are known without reading it; they may be more than one."""
         labels = getattr(self.train_dataset, "labels", None)
