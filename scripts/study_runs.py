@@ -70,6 +70,7 @@ def run_variant(
     measured: Measured,
     seed: int,
     callbacks: list[TrainerCallback] | None = None,
+    trainer_class: type[MUMisTrainer] = MUMisTrainer,
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Unlearn `original` in place; how it went."""
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +83,7 @@ def run_variant(
             dataloader_pin_memory=False,
         )
         forget, processor = measured.parts["forget"], new_image_processor(IMAGE_SIZE)
-        trainer = MUMisTrainer(original, args, forget, processing_class=processor, callbacks=callbacks)
+        trainer = trainer_class(original, args, forget, processing_class=processor, callbacks=callbacks)
         trainer.remove_callback(PrinterCallback)
         started = time.monotonic()
         try:
