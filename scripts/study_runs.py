@@ -15,6 +15,7 @@ from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSpl
 from hf_unlearn.evaluation.comparison import split_figures
 from hf_unlearn.evaluation.metrics import average_gap
 from hf_unlearn.evaluation.predict import predict_logits
+from hf_unlearn.evaluation.samples import SampleFigures
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.models.pixels import PixelDataset
 from hf_unlearn.objectives import double_backward_attention, squared_input_sensitivities
@@ -27,6 +28,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {"objective": "difference", "stop_rule": "forget_accuracy", "learning_rate": 1e-3, "head_scale": 1.0},
     "guards alone": {"sensitivity_weight": 0.0},
 }
+ACCURACIES = (
+    *("forget_accuracy", "retain_accuracy", "test_accuracy"),
+    *("test_accuracy_remaining", "test_accuracy_forgotten"),
+)
 RETAIN_SAMPLES, SENSITIVITY_SAMPLES = 2_000, 256
 RETRAINING_PASSES = 30
 
@@ -47,9 +52,12 @@ class Measured:
 
     def figures(self, model: PreTrainedModel) -> dict[str, float | None]:
         """Accuracies in percent, and the two mean squared sensitivities on forget samples."""
-        logits = {name: predict_logits({"m": model}, part)["m"] for name, part in self.parts.items()}
-        labels = {name: part.labels.numpy() for name, part in self.parts.items()}
-        return {**split_figures(logits, labels, self.splits.test_forgotten), **self._sensitivities(model)}
+        samples = {
+            name: SampleFigures.of(predict_logits({"m": model}, part)["m"], part.labels.numpy())
+            for name, part in self.parts.items()
+        }
+        found = split_figures(samples, self.splits.test_forgotten)
+        return {**{name: found[name] for name in ACCURACIES}, **self._sensitivities(model)}
 
     def _sensitivities(self, model: PreTrainedModel) -> dict[str, float]:
         forget = self.parts["forget"]

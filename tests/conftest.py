@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Logits that a test leaves behind belong to nobody.
+os.environ["HF_UNLEARN_CACHE"] = tempfile.mkdtemp(prefix="hf-unlearn-tests-")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import hypothesis

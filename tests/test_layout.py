@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "objectives": {"errors"},
     "models": {"errors", "request"},
     "trainers": {"errors", "request", "objectives", "models"},
-    "evaluation": {"errors", "request", "models"},
+    "evaluation": {"errors", "request", "objectives", "models"},
     "publishing": {"errors", "request", "objectives", "models", "trainers", "evaluation"},
     "commands": {"errors", "request", "objectives", "models", "trainers", "evaluation", "publishing"},
 }

@@ -33,6 +33,9 @@ REQUEST_FLAGS = (
 RUN_NAME = "unlearning_run.json"
 RECORD_NAME = "unlearning.json"
 RESULTS_NAME = "results.json"
+REPORT_NAME = "report.html"
+# What `Trainer.save_metrics` writes.
+TRAIN_RESULTS_NAME = "train_results.json"
 
 
 def make_request(flags: RequestArguments) -> ForgetRequest:
@@ -293,3 +296,11 @@ def seconds_as_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s"
+
+
+def write_json(values: Mapping[str, Any], path: str) -> None:
+    """Write `values` as JSON, whole or not at all."""
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(values, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+    os.replace(f"{path}.part", path)

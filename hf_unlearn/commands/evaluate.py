@@ -17,20 +17,26 @@ from hf_unlearn.commands.arguments import (
 )
 from hf_unlearn.commands.common import (
     RECORD_NAME,
+    REPORT_NAME,
     RESULTS_NAME,
+    TRAIN_RESULTS_NAME,
     check_output_dir,
     load_model,
     load_splits,
     make_request,
     quiet_unless_terminal,
+    write_json,
 )
 from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.errors import UnlearningError
 
 DESCRIPTION = (
-    "Accuracies on the forget, retain and test set of a request, for a model and, where there are, for the original "
-    "it came from and for one retrained without the forget set. Prints a table and writes results.json."
+    "How well a model forgot a request: accuracies, distances to models retrained without the forget set, membership "
+    "attacks, input sensitivities and relearning, beside the original model. Prints a table, writes results.json and "
+    "report.html. The report shows forget samples: it is for your eyes."
 )
+LEVELS = ("fast", "standard")
+MOST_REFERENCES = 4
 
 
 @dataclass
@@ -40,8 +46,15 @@ class EvaluationArguments:
     original_model: str | None = flag(
         "The model before unlearning (default: the one from the Hub that unlearning.json names)."
     )
-    reference_model: str | None = flag("A model retrained without the forget set: the target.")
-    output_dir: str | None = flag("Where results.json goes (default: the model's folder, else here).")
+    reference_model: list[str] | None = flag(
+        "Models retrained without the forget set, one to four, of different seeds: the target."
+    )
+    level: str = flag("fast: from one pass a model and split; standard: everything.", "standard", choices=list(LEVELS))
+    output_dir: str | None = flag("Where the results go (default: the model's folder, else here).")
+    cache_dir: str | None = flag(
+        "Where logits are kept for the next call (default: HF_UNLEARN_CACHE, or hf_unlearn in the Hub's cache)."
+    )
+    seed: int = flag("Of everything drawn.", 0)
     per_device_eval_batch_size: int = flag("Samples a step.", 256)
     use_cpu: bool = flag("Evaluate on the CPU even where there is a GPU.", False)
 
@@ -71,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if flags.per_device_eval_batch_size < 1:
         raise UnlearningError(f"per_device_eval_batch_size is {flags.per_device_eval_batch_size}; expected at least 1")
+    if flags.level not in LEVELS:
+        raise UnlearningError(f"level {flags.level!r} is not one of {', '.join(LEVELS)}")
+    count = len(flags.reference_model or [])
+    if count > MOST_REFERENCES:
+        raise UnlearningError(f"{count} reference models were given; expected at most {MOST_REFERENCES}")
     request = make_request(request_flags)
     name = model_flags.model_name_or_path
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
@@ -84,54 +102,84 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
     import torch
+    from accelerate import PartialState
 
     from hf_unlearn.evaluation.comparison import compare
     from hf_unlearn.evaluation.predict import Contestant
-    from hf_unlearn.evaluation.table import comparison_table
+    from hf_unlearn.evaluation.report import forget_strip, write_report
+    from hf_unlearn.evaluation.table import comparison_table, findings
 
-    names = {"original": flags.original_model or _recorded_original(name), "unlearned": name}
-    if flags.reference_model is not None:
-        names["retrained"] = flags.reference_model
-    contestants = {}
-    for role, contestant in names.items():
-        if contestant is None:
-            continue
-        revision = model_flags.model_revision if role == "unlearned" else None
-        loaded = ModelArguments(contestant, revision, model_flags.dtype, model_flags.trust_remote_code)
-        contestants[role] = Contestant(contestant, *load_model(loaded))
+    def load(named: str, revision: str | None = None) -> Contestant:
+        loaded = ModelArguments(named, revision, model_flags.dtype, model_flags.trust_remote_code)
+        return Contestant(named, *load_model(loaded))
+
+    original = flags.original_model or _recorded_original(name)
+    contestants = {"original": load(original)} if original is not None else {}
+    contestants["unlearned"] = load(name, model_flags.model_revision)
+    references = [load(reference) for reference in flags.reference_model or []]
     device = "cuda" if torch.cuda.is_available() and not flags.use_cpu else "cpu"
-    results = compare(contestants, splits, batch_size=flags.per_device_eval_batch_size, device=device)
+    # Started by a launcher, the processes find each other here.
+    PartialState(cpu=device == "cpu")
+    results = compare(
+        contestants,
+        splits,
+        references,
+        level=flags.level,
+        batch_size=flags.per_device_eval_batch_size,
+        device=device,
+        cache_dir=flags.cache_dir or default_cache_dir(),
+        seed=flags.seed,
+        seconds=_recorded_seconds(name, flags.reference_model or []),
+    )
     if is_first_process():
         os.makedirs(folder, exist_ok=True)
-        write_results(results, path)
+        write_json(results, path)
+        shown = {**contestants, **({"retrained": references[0]} if references else {})}
+        write_report(results, os.path.join(folder, REPORT_NAME), forget_strip(shown, splits))
     say(
         f"Forget request: {splits.request.describe()} of {data.dataset_name}",
         comparison_table(results),
-        f"Saved {path}",
+        *(f"  not taken: {figure}: {reason}" for figure, reason in results["left_out"].items()),
+        *findings(results),
+        f"Saved {path} and {REPORT_NAME}, which shows forget samples and is not for publishing",
     )
 
 
-def write_results(results: dict[str, Any], path: str) -> None:
-    """Write `results` as JSON, whole or not at all."""
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    os.replace(f"{path}.part", path)
+def default_cache_dir() -> str:
+    """Where logits are kept unless the user says otherwise."""
+    from huggingface_hub.constants import HF_HOME
+
+    return os.environ.get("HF_UNLEARN_CACHE") or os.path.join(HF_HOME, "hf_unlearn")
+
+
+def _recorded_seconds(model: str, references: Sequence[str]) -> dict[str, float]:
+    """How long unlearning took, and retraining in the mean, as far as the folders say."""
+    seconds = {}
+    unlearning = _read_json(os.path.join(model, RECORD_NAME)).get("seconds")
+    if isinstance(unlearning, (int, float)) and unlearning > 0:
+        seconds["unlearned"] = float(unlearning)
+    trainings = [_read_json(os.path.join(each, TRAIN_RESULTS_NAME)).get("train_runtime") for each in references]
+    known = [float(value) for value in trainings if isinstance(value, (int, float)) and value > 0]
+    if references and len(known) == len(references):
+        seconds["retrained"] = sum(known) / len(known)
+    return seconds
 
 
 def _fingerprint_in(path: str) -> str | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            return json.load(file)["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return _read_json(path).get("fingerprint")
 
 
 def _recorded_original(model_name: str) -> str | None:
     """The original model that an unlearned model's record names, if it is one of the Hub's."""
+    original = _read_json(os.path.join(model_name, RECORD_NAME)).get("original_model")
+    return original["name"] if isinstance(original, dict) and original.get("from_hub") else None
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    """What a JSON file holds, or nothing if it is not there or no object."""
     try:
-        with open(os.path.join(model_name, RECORD_NAME), encoding="utf-8") as file:
-            original = json.load(file)["original_model"]
-        return original["name"] if original["from_hub"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        with open(path, encoding="utf-8") as file:
+            held = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}

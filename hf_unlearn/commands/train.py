@@ -105,13 +105,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
         quieten(trainer)
         started = time.monotonic()
-        trainer.train(resume_from_checkpoint=checkpoint)
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if not all(parameter.isfinite().all() for parameter in model.parameters()):
         raise DivergenceError(
             "training ran away: weights are not finite, nothing was saved; try a smaller learning_rate"
         )
     seconds = time.monotonic() - started
     trainer.save_model()
+    trainer.save_metrics("train", outcome.metrics, combined=False)
     lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
     if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")

@@ -1,107 +1,242 @@
-"""The comparison of original, unlearned and retrained model on the splits of one request."""
+"""The comparison of original, unlearned and retrained models on the splits of one request."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.metrics import accuracy, average_gap
-from hf_unlearn.evaluation.predict import Contestant, predict_logits
-from hf_unlearn.models.pixels import PixelDataset, try_forward
+from hf_unlearn.evaluation.curves import make_curves
+from hf_unlearn.evaluation.logits import LogitStore, label_order
+from hf_unlearn.evaluation.metrics import (
+    SALUN_GAP_FIGURES,
+    average_gap,
+    percent,
+    runtime_ratio,
+    tug_of_war,
+    unlearning_accuracy,
+)
+from hf_unlearn.evaluation.predict import Contestant
+from hf_unlearn.evaluation.probing import Probed, probe
+from hf_unlearn.evaluation.references import distances, noise_floor, summarise
+from hf_unlearn.evaluation.samples import SampleFigures
 from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
 
-SCHEMA_VERSION = 1
-ROLES = ("original", "unlearned", "retrained")
+SCHEMA_VERSION = 2
+ROLES = ("original", "unlearned")
+LEVELS = ("fast", "standard")
+MOST_REFERENCES = 4
 
 
 def compare(
     contestants: Mapping[str, Contestant],
     splits: UnlearningSplits,
+    references: Sequence[Contestant] = (),
     *,
+    level: str = "fast",
     batch_size: int = 256,
-    device: str | torch.device = "cpu",
+    device: str = "cpu",
+    cache_dir: str | None = None,
+    seed: int = 0,
+    seconds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Figures of each model on the forget, retain and test set.
 
     Args:
-        contestants: by role: `original`, `unlearned`, `retrained`, as many as there are.
+        contestants: by role: `original`, `unlearned`, or both.
         splits: of the request.
+        references: up to four models retrained without the forget set, with different seeds.
+        level: `fast`: accuracies and distances to the retrained models, from one pass a model and split.
+            `standard`: also membership attacks, input sensitivities, ZRF and relearning.
+        batch_size: samples a forward pass.
+        cache_dir: keeps logits for another call; by default they are thrown away.
+        seed: of everything drawn.
+        seconds: by role (`unlearned`, and `retrained` of the references), how long making the model took.
 
     Returns:
-        What `results.json` holds: `schema_version`, `request`, `fingerprint`, `models`. A model's figures are in
-        percent; those that need a test set, or forgotten rows in it, are None where there are none, and
-        `average_gap` is None without a retrained model.
+        What `results.json` holds. `models` has the figures by role, `retrained` the mean over `references`, and
+        `retrained_std` the standard deviation over them; `noise_floor` the same distances between the references;
+        `left_out` says of each figure that is missing why; `curves` is what plots are drawn from. Their names, units
+        and directions are those of `hf_unlearn.evaluation.rows`. No sample and no index is in it.
 
     Raises:
-        UnlearningError: a role that is none, or labels that do not match the dataset's.
+        UnlearningError: a role or level that is none, more than four references, references with other labels or
+            another image size than the model's, splits that overlap, logits that are not finite.
     """
-    for role in contestants:
-        if role not in ROLES:
-            raise UnlearningError(f"role {role!r} is not one of {', '.join(ROLES)}")
-    logits: dict[str, dict[str, np.ndarray]] = {role: {} for role in contestants}
-    labels: dict[str, dict[str, np.ndarray]] = {role: {} for role in contestants}
-    datasets = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
-    for name, dataset in datasets.items():
-        if dataset is None:
-            continue
-        for roles in _alike(contestants):
-            first = contestants[roles[0]]
-            columns = (splits.image_column, splits.label_column, splits.label_names)
-            pixels = PixelDataset.for_model(dataset, first.model.config, first.image_processor, *columns)
-            models = {role: contestants[role].model for role in roles}
-            for model in models.values():
-                try_forward(model, pixels)
-            predicted = predict_logits(models, pixels, batch_size, device, f"Evaluating on the {name} set")
-            for role in roles:
-                if not np.isfinite(predicted[role]).all():
-                    raise UnlearningError(f"the {role} model gives logits that are not finite on the {name} set")
-                logits[role][name] = predicted[role]
-                labels[role][name] = pixels.labels.numpy()
-    models_figures: dict[str, dict[str, Any]] = {}
-    for role in (role for role in ROLES if role in contestants):
-        figures = split_figures(logits[role], labels[role], splits.test_forgotten)
-        models_figures[role] = {"name": public_model_name(contestants[role].name), **figures}
-    retrained = models_figures.get("retrained")
-    for figures in models_figures.values():
-        figures["average_gap"] = average_gap(figures, retrained) if retrained is not None else None
+    _check(contestants, references, level, splits)
+    everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}
+    with tempfile.TemporaryDirectory() as scratch:
+        store = LogitStore(cache_dir or scratch, splits, batch_size, device)
+        _check_references(store, everyone)
+        names = ["forget", "retain", *(["test"] if splits.test is not None else [])]
+        logits: dict[str, dict[str, np.ndarray]] = {role: {} for role in everyone}
+        samples: dict[str, dict[str, SampleFigures]] = {role: {} for role in everyone}
+        for name in names:
+            labels = store.labels(name)
+            for role, values in store.logits(everyone, name).items():
+                logits[role][name] = values
+                samples[role][name] = SampleFigures.of(values, labels)
+        figures = {role: split_figures(samples[role], splits.test_forgotten) for role in everyone}
+        left_out: dict[str, str] = {}
+        probed = Probed()
+        if level == "standard":
+            probed = probe(store, everyone, samples, logits, figures, seed)
+            left_out.update(probed.left_out)
+        else:
+            left_out["membership attacks, sensitivities, ZRF, relearning"] = "at the level fast they are not taken"
+        floor = _add_distances(figures, logits, list(contestants), seconds or {}, left_out, bool(references))
+        models: dict[str, dict[str, Any]] = {role: dict(figures[role]) for role in contestants}
+        std = None
+        if references:
+            means, std = summarise([figures[role] for role in everyone if role not in contestants])
+            models["retrained"] = dict(means)
+            for key in DISTANCE_KEYS:
+                models["retrained"][key] = None if floor is None else floor.get(key)
+        curves = make_curves(samples, probed, splits)
+    for role, contestant in contestants.items():
+        models[role] = {"name": public_model_name(contestant.name), **models[role]}
     return {
         "schema_version": SCHEMA_VERSION,
+        "level": level,
         "request": splits.request.public_dict(),
+        "whole_classes": bool(np.isin(splits.forget_labels(), splits.forgotten_class_ids).all()),
         "fingerprint": splits.fingerprint.id,
-        "counts": {name: len(dataset) for name, dataset in datasets.items() if dataset is not None},
-        "models": models_figures,
+        "dataset": splits.fingerprint.dataset_name,
+        "counts": {name: len(store.labels(name)) for name in names},
+        "models": models,
+        "references": [
+            {"name": public_model_name(contestant.name), **figures[role]}
+            for role, contestant in everyone.items()
+            if role not in contestants
+        ],
+        "retrained_std": std,
+        "noise_floor": floor,
+        "left_out": left_out,
+        "curves": curves,
     }
 
 
-def split_figures(
-    logits: Mapping[str, np.ndarray], labels: Mapping[str, np.ndarray], test_forgotten: np.ndarray | None
-) -> dict[str, float | None]:
-    """The accuracies of one model, from its logits and labels by split name (`forget`, `retain`, `test`)."""
+DISTANCE_KEYS = (
+    "average_gap",
+    "average_gap_salun",
+    "tug_of_war",
+    "js_divergence",
+    "kl_divergence",
+    "activation_distance",
+    "completeness",
+)
+
+
+def split_figures(samples: Mapping[str, SampleFigures], test_forgotten: np.ndarray | None) -> dict[str, float | None]:
+    """The accuracies of one model in percent, from its samples by split name (`forget`, `retain`, `test`)."""
+    forget_accuracy = percent(samples["forget"].correct)
     figures: dict[str, float | None] = {
-        "forget_accuracy": accuracy(logits["forget"], labels["forget"]),
-        "retain_accuracy": accuracy(logits["retain"], labels["retain"]),
+        "forget_accuracy": forget_accuracy,
+        "unlearning_accuracy": unlearning_accuracy(forget_accuracy),
+        "retain_accuracy": percent(samples["retain"].correct),
         "test_accuracy": None,
         "test_accuracy_remaining": None,
         "test_accuracy_forgotten": None,
+        "modified_entropy": float(samples["forget"].modified_entropy.mean()),
     }
-    if "test" in logits and test_forgotten is not None:
-        figures["test_accuracy"] = accuracy(logits["test"], labels["test"])
-        figures["test_accuracy_remaining"] = accuracy(logits["test"], labels["test"], ~test_forgotten)
-        figures["test_accuracy_forgotten"] = accuracy(logits["test"], labels["test"], test_forgotten)
+    if "test" in samples and test_forgotten is not None:
+        correct = samples["test"].correct
+        figures["test_accuracy"] = percent(correct)
+        figures["test_accuracy_remaining"] = percent(correct, ~test_forgotten)
+        figures["test_accuracy_forgotten"] = percent(correct, test_forgotten)
     return figures
 
 
-def _alike(contestants: Mapping[str, Contestant]) -> list[list[str]]:
-    """Roles grouped by what their models are given: the same image processing, channels and class ids."""
-    groups: dict[str, list[str]] = {}
-    for role, contestant in contestants.items():
-        config = contestant.model.config
-        processing = sorted(contestant.image_processor.to_dict().items(), key=str)
-        seen = repr((processing, getattr(config, "num_channels", 3), sorted((config.label2id or {}).items())))
-        groups.setdefault(seen, []).append(role)
-    return list(groups.values())
+def _add_distances(
+    figures: dict[str, dict[str, float | None]],
+    logits: Mapping[str, Mapping[str, np.ndarray]],
+    judged: list[str],
+    seconds: Mapping[str, float],
+    left_out: dict[str, str],
+    has_references: bool,
+) -> dict[str, float] | None:
+    """Fill in what is measured against the retrained models; returns the noise floor."""
+    references = [role for role in figures if role not in judged]
+    if not has_references:
+        left_out["distances to the retrained model"] = "there is no retrained model (--reference_model)"
+        return None
+
+    def between(role: str, other: str) -> dict[str, float | None]:
+        return {
+            "average_gap": average_gap(figures[role], figures[other]),
+            "average_gap_salun": average_gap(figures[role], figures[other], SALUN_GAP_FIGURES),
+            "tug_of_war": tug_of_war(figures[role], figures[other]),
+            **distances(logits[role]["forget"], logits[other]["forget"]),
+        }
+
+    for role in judged:
+        pairs = [between(role, other) for other in references]
+        figures[role].update(summarise(pairs)[0])
+        for name in ("target", "irrelevant"):
+            ours = figures[role].get(f"{name}_sensitivity")
+            theirs = [figures[other].get(f"{name}_sensitivity") for other in references]
+            if ours is not None and all(theirs):
+                figures[role][f"{name}_ratio"] = ours / float(np.mean([value for value in theirs if value]))
+        relearned = [figures[other].get("relearn_steps") for other in references]
+        steps = figures[role].get("relearn_steps")
+        if steps is not None and all(relearned):
+            figures[role]["relearn_ratio"] = steps / float(np.mean([value for value in relearned if value]))
+    if {"unlearned", "retrained"} <= seconds.keys():
+        figures["unlearned"]["seconds"] = seconds["unlearned"]
+        figures["unlearned"]["runtime_ratio"] = runtime_ratio(seconds["unlearned"], seconds["retrained"])
+        for other in references:
+            figures[other]["seconds"] = seconds["retrained"]
+    else:
+        left_out["runtime ratio (RTE)"] = "the models' folders do not both say how long they took"
+    if len(references) < 2:
+        left_out["noise floor"] = "it takes at least two retrained models"
+        return None
+    return noise_floor([between(a, b) for a in references for b in references if a != b])
+
+
+def _check(
+    contestants: Mapping[str, Contestant], references: Sequence[Contestant], level: str, splits: UnlearningSplits
+) -> None:
+    if level not in LEVELS:
+        raise UnlearningError(f"level {level!r} is not one of {', '.join(LEVELS)}")
+    for role in contestants:
+        if role not in ROLES:
+            raise UnlearningError(f"role {role!r} is not one of {', '.join(ROLES)}")
+    if not contestants:
+        raise UnlearningError("no model was given; expected an original or an unlearned one")
+    if len(references) > MOST_REFERENCES:
+        raise UnlearningError(f"{len(references)} reference models were given; expected at most {MOST_REFERENCES}")
+    shared = np.intersect1d(splits.forget_indices, splits.retain_indices)
+    if len(shared):
+        raise UnlearningError(f"forget set and retain set share {len(shared)} samples; expected none")
+
+
+def _check_references(store: LogitStore, everyone: Mapping[str, Contestant]) -> None:
+    """References must have the labels and the image size of the model they are the target of."""
+    first, *others = everyone
+    model = everyone[first].model
+    names = set(model.config.label2id or {})
+    shape = _image_shape(store, everyone[first])
+    for role in others:
+        contestant = everyone[role]
+        label_order(contestant.model, store.splits.label_names)
+        different = sorted(names ^ set(contestant.model.config.label2id or {}))
+        if different:
+            raise UnlearningError(
+                f"the {role} model {contestant.name!r} has other labels than the {first} one: {different[0]!r} is in "
+                "one of them only; expected the same labels"
+            )
+        theirs = _image_shape(store, contestant)
+        if theirs != shape:
+            raise UnlearningError(
+                f"the {role} model {contestant.name!r} takes images of {theirs}, the {first} one of {shape} (channels, "
+                "height, width); expected the same"
+            )
+
+
+def _image_shape(store: LogitStore, contestant: Contestant) -> tuple[int, ...]:
+    return tuple(store.pixels(contestant, "forget").process([0]).shape[1:])

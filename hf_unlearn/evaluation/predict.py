@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sized
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,34 @@ class Contestant(NamedTuple):
 
 
 @torch.no_grad()
+def batches_of_logits(
+    models: Mapping[str, PreTrainedModel],
+    pixels: Dataset,
+    batch_size: int,
+    device: str | torch.device,
+    description: str,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Logits of each model, batch by batch, each with the position of its first sample.
+
+    Args:
+        models: by role; all must take the same pixels. They are put into eval mode and moved to `device`.
+        share: `(k, n)`: only batches k, k + n, k + 2n ... Which samples make a batch does not depend on it.
+    """
+    for model in models.values():
+        model.eval().to(device)
+    size = len(cast(Sized, pixels))
+    first, step = share
+    starts = range(first * batch_size, size, step * batch_size)
+    batches = [list(range(start, min(start + batch_size, size))) for start in starts]
+    loader = DataLoader(pixels, batch_sampler=batches, collate_fn=collate)
+    shown = tqdm(loader, desc=description, unit="batch", delay=2, disable=None if first == 0 else True, leave=False)
+    for start, batch in zip(starts, shown, strict=True):
+        pixel_values = batch["pixel_values"].to(device)
+        logits = {role: model(pixel_values=pixel_values.to(model.dtype))["logits"] for role, model in models.items()}
+        yield start, {role: values.float().cpu().numpy() for role, values in logits.items()}
+
+
 def predict_logits(
     models: Mapping[str, PreTrainedModel],
     pixels: Dataset,
@@ -30,7 +58,7 @@ def predict_logits(
     device: str | torch.device = "cpu",
     description: str = "Evaluating",
 ) -> dict[str, np.ndarray]:
-    """Logits of each model over `pixels`, in its order.
+    """Logits of each model over `pixels`, in its order, in memory.
 
     Args:
         models: by role; all must take the same pixels. They are put into eval mode and moved to `device`.
@@ -39,15 +67,10 @@ def predict_logits(
     Returns:
         For each role `(samples, num_labels)` float32.
     """
-    for model in models.values():
-        model.eval().to(device)
     batches: dict[str, list[np.ndarray]] = {role: [] for role in models}
-    loader = DataLoader(pixels, batch_size=batch_size, collate_fn=collate)
-    for batch in tqdm(loader, desc=description, unit="batch", delay=2, disable=None, leave=False):
-        pixel_values = batch["pixel_values"].to(device)
-        for role, model in models.items():
-            logits = model(pixel_values=pixel_values.to(model.dtype))["logits"]
-            batches[role].append(logits.float().cpu().numpy())
+    for _, logits in batches_of_logits(models, pixels, batch_size, device, description):
+        for role, values in logits.items():
+            batches[role].append(values)
     return {
         role: np.concatenate(logits) if logits else np.empty((0, models[role].config.num_labels or 0), np.float32)
         for role, logits in batches.items()

@@ -1,34 +1,103 @@
-"""The comparison as a table for a terminal."""
+"""The comparison as a table for a terminal, and in a few sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_ROWS = (
-    ("forget_accuracy", "forget accuracy (train)"),
-    ("retain_accuracy", "retain accuracy (train)"),
-    ("test_accuracy", "test accuracy"),
-    ("test_accuracy_remaining", "test accuracy, remaining"),
-    ("test_accuracy_forgotten", "test accuracy, forgotten"),
-    ("average_gap", "average gap"),
-)
-_HEADINGS = {"original": "original", "unlearned": "unlearned", "retrained": "retrained (target)"}
+from hf_unlearn.evaluation.references import is_tie
+from hf_unlearn.evaluation.rows import ARROWS, ROWS, Row, cell, target_of
+
+HEADINGS = {"original": "do nothing", "unlearned": "unlearned", "retrained": "retrained"}
+LEGEND = "↑ higher is better, ↓ lower is better, → near the target is better."
+
+
+def shown_rows(results: Mapping[str, Any]) -> list[Row]:
+    """The rows that have a figure for any model."""
+    models = results["models"].values()
+    return [row for row in ROWS if any(figures.get(row.key) is not None for figures in models)]
+
+
+def cells(results: Mapping[str, Any], row: Row) -> list[str]:
+    """A row's figures as text: one for each model of `results["models"]`, then the target."""
+    std = (results.get("retrained_std") or {}).get(row.key)
+    texts = []
+    for role, figures in results["models"].items():
+        texts.append(cell(figures.get(row.key), row.digits, std if role == "retrained" else None))
+    return [*texts, cell(target_of(row, results["models"]), row.digits)]
 
 
 def comparison_table(results: Mapping[str, Any]) -> str:
-    """`results` of [`compare`] as lines of text: one row a figure, one column a model, percent and points."""
-    models = results["models"]
-    width = max(len(title) for _, title in _ROWS)
-    headings = [_HEADINGS[role] for role in models]
-    lines = [" " * width + "".join(f"  {heading:>18}" for heading in headings)]
-    for figure, title in _ROWS:
-        cells = ["–" if models[role][figure] is None else f"{models[role][figure]:.2f}" for role in models]
-        lines.append(f"{title:<{width}}" + "".join(f"  {cell:>18}" for cell in cells))
-    if "retrained" in models:
-        lines.append("Percent; the gap in points to the retrained model, the lower the better.")
-    else:
-        lines.append(
-            "Percent. Without a retrained model (--reference_model) nobody can say which forget accuracy is right."
-        )
+    """`results` of [`compare`] as lines of text: one row a figure, one column a model, then the target."""
+    rows = shown_rows(results)
+    width = max(len(row.title) for row in rows) + 2
+    headings = [*(HEADINGS[role] for role in results["models"]), "target"]
+    # Spread widens the retrained models' column.
+    widths = [max(12, *(len(cells(results, row)[column]) + 2 for row in rows)) for column in range(len(headings))]
+    lines = [" " * (width + 2) + "".join(f"{heading:>{w}}" for heading, w in zip(headings, widths, strict=True))]
+    group = None
+    for row in rows:
+        if row.group != group:
+            group = row.group
+            lines.append(f"{group}")
+        texts = "".join(f"{text:>{w}}" for text, w in zip(cells(results, row), widths, strict=True))
+        lines.append(f"  {row.title:<{width - 2}}{ARROWS[row.good]:>2}{texts}")
+    lines.append(LEGEND)
     return "\n".join(lines)
+
+
+def findings(results: Mapping[str, Any]) -> list[str]:
+    """What the figures say and what they do not, in sentences."""
+    models = results["models"]
+    judged = "unlearned" if "unlearned" in models else "original"
+    ours = models[judged]
+    sentences = []
+    if "retrained" in models:
+        count = len(results["references"])
+        against = "the retrained model" if count == 1 else f"{count} retrained models"
+        gap = ours.get("average_gap")
+        if gap is not None:
+            text = f"The {judged} model is {gap:.2f} points from {against} on average"
+            if judged == "unlearned" and models.get("original", {}).get("average_gap") is not None:
+                text += f"; doing nothing, {models['original']['average_gap']:.2f}"
+            sentences.append(f"{text}.")
+            sentences += _against_the_floor(results, judged)
+    elif results["whole_classes"]:
+        sentences.append(
+            f"A model that never saw these classes has a forget accuracy of 0 %; this one has "
+            f"{ours['forget_accuracy']:.2f} %."
+        )
+        sentences.append(
+            "Whether the rest is as a retrained model's would be, nobody can say without one (--reference_model)."
+        )
+    else:
+        sentences.append(
+            "Other samples still teach these labels: without a retrained model (--reference_model) nobody can say "
+            "which forget accuracy is right, nor whether the original was not as good."
+        )
+    sentences += _on_relearning(models)
+    sentences.append("None of this shows that the samples cannot be brought back by someone who holds the weights.")
+    return sentences
+
+
+def _against_the_floor(results: Mapping[str, Any], judged: str) -> list[str]:
+    floor = results.get("noise_floor")
+    if floor is None or "average_gap" not in floor:
+        return ["With one retrained model only, how far two of them would differ is not known."]
+    sentences = []
+    among = f"retrained models differ by {floor['average_gap']:.2f} among themselves"
+    for role in dict.fromkeys((judged, "original")):
+        tie = is_tie(results["models"].get(role, {}).get("average_gap"), floor)
+        what = "Doing nothing" if role == "original" else f"The {role} model"
+        if tie:
+            sentences.append(f"{what} is a tie with a retrained one: {among}.")
+        elif tie is not None and role == judged:
+            sentences.append(f"This is no tie: {among}.")
+    return sentences
+
+
+def _on_relearning(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    steps, target = (models.get(role, {}).get("relearn_steps") for role in ("unlearned", "retrained"))
+    if steps is None or target is None or steps >= 0.8 * target:
+        return []
+    return [f"It relearns in {steps:.0f} steps what takes the retrained model {target:.0f}: traces are left in it."]

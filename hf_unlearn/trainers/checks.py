@@ -165,6 +165,7 @@ class WrongWay(StopRule):
         self.watch_sensitivity = watch_sensitivity
         self.first: list[float] | None = None
         self.confidences: list[list[float]] = []
+        self.rises: list[list[float]] = []
         self.targets: list[list[float]] = []
 
     def check(self, figures: StepFigures) -> str | None:
@@ -172,22 +173,25 @@ class WrongWay(StopRule):
         confidence, target = figures["confidence"], figures.get("target_sensitivity", 0.0)
         if self.first is None:
             self.first = [confidence / samples, target / samples]
+        # Sample by sample against the original where that is known: batches differ in how sure the original is of
+        # them, most of all where it is sure of few.
+        before = figures.get("original_confidence", self.first[0] * samples)
         mean_confidence = Latest(self.window, self.confidences).add(confidence, samples)
+        rise = Latest(self.window, self.rises).add(confidence - before, samples)
         mean_target = Latest(self.window, self.targets).add(target, samples)
-        if mean_confidence is None or mean_target is None:
+        if mean_confidence is None or mean_target is None or rise is None:
             return None
-        confidence, target = mean_confidence, mean_target
-        fallen = self.first[1] > 0 and target < 0.25 * self.first[1] and confidence > self.first[0] - 0.02
-        risen = confidence > self.first[0] + 0.05
-        if not (risen or (fallen and self.watch_sensitivity)):
+        fallen = self.first[1] > 0 and mean_target < 0.25 * self.first[1] and rise > -0.02
+        if not (rise > 0.05 or (fallen and self.watch_sensitivity)):
             return None
         return (
-            f"the model grew surer of what it should forget (confidence {100 * self.first[0]:.1f} -> "
-            f"{100 * confidence:.1f} %, target sensitivity {self.first[1]:.3g} -> {target:.3g})"
+            f"the model grew surer of what it should forget (confidence {100 * (mean_confidence - rise):.1f} -> "
+            f"{100 * mean_confidence:.1f} %, target sensitivity {self.first[1]:.3g} -> {mean_target:.3g})"
         )
 
     def _arguments(self) -> dict[str, int]:
         return {"window": self.window, "watch_sensitivity": self.watch_sensitivity}
 
     def _memory(self) -> dict[str, object]:
-        return {"first": self.first, "confidences": self.confidences, "targets": self.targets}
+        names = ("first", "confidences", "rises", "targets")
+        return {name: getattr(self, name) for name in names}

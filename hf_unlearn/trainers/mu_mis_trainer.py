@@ -92,8 +92,8 @@ class MUMisTrainer(UnlearningTrainer):
         """Cost of the loss and its gradient, in forward passes of one sample.
 
         A forward pass, and for each sensitivity a vector-Jacobian product and three passes back through it (two where
-        the network is piecewise linear: this is the dearer count). Then two passes of the original model, and a pass
-        forth and back on the inputs near the samples.
+        the network is piecewise linear: this is the dearer count). Then a pass of the original model, and on the inputs
+        near the samples one of each model and the way back.
         """
         count = self.args.num_irrelevant_classes or int(self.model.config.num_labels or 0) - 1
         if self.objective.term == "matched":
@@ -115,10 +115,12 @@ class MUMisTrainer(UnlearningTrainer):
             term, figures = self._sensitivity_term(logits, pixel_values, labels, inputs["index"])
             losses = losses + self.objective.sensitivity * term
         if self.objective.guard or self.objective.surroundings:
-            lowered = self._lowered(labels, logits.shape[-1])
+            seen = pixel_values if near is None else torch.cat([pixel_values, near])
             with torch.no_grad():
-                seen = pixel_values if near is None else torch.cat([pixel_values, near])
                 said = self._original(pixel_values=seen)["logits"]
+            shares = said[: len(labels)].float().softmax(-1)
+            figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
+            lowered = self._lowered(labels, logits.shape[-1])
             if self.objective.guard:
                 figures["guard"] = shifted_divergence(logits, said[: len(labels)], lowered, self._shift)
                 losses = losses + self.objective.guard * figures["guard"]

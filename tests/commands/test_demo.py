@@ -14,7 +14,9 @@ def test_the_whole_demo(tmp_path, capsys):
     assert [line.split()[2] for line in printed.splitlines() if line.startswith("$")] == [
         *("train", "train", "unlearn", "evaluate")
     ]
-    assert {path.name for path in folder.iterdir()} == {"dataset", "original", "retrained", "unlearned", "results.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("dataset", "original", "retrained", "unlearned", "results.json", "report.html")
+    }
     models = json.loads((folder / "results.json").read_text())["models"]
     assert models["original"]["forget_accuracy"] > 80 > 5 > models["unlearned"]["forget_accuracy"]
     assert models["unlearned"]["average_gap"] < 10 < models["original"]["average_gap"]

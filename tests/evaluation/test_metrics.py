@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.evaluation.metrics import GAP_FIGURES, accuracy, average_gap
+from hf_unlearn.evaluation.metrics import (
+    GAP_FIGURES,
+    SALUN_GAP_FIGURES,
+    accuracy,
+    average_gap,
+    confusion,
+    runtime_ratio,
+    tug_of_war,
+    unlearning_accuracy,
+)
 
 LOGITS = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0], [1.0, 0.0, 5.0], [9.0, 0.0, 0.0]])
 
@@ -49,3 +58,42 @@ def test_no_gap_to_itself(values):
 def test_no_gap_where_a_figure_is_missing(missing):
     figures = dict.fromkeys(GAP_FIGURES, 50.0)
     assert average_gap({**figures, missing: None}, figures) is None
+
+
+def test_the_second_gap_is_salun_s():
+    ours = {"unlearning_accuracy": 97.0, "retain_accuracy": 99.0, "test_accuracy": 80.0, "mia_confidence": 90.0}
+    theirs = {"unlearning_accuracy": 100.0, "retain_accuracy": 100.0, "test_accuracy": 84.0, "mia_confidence": 98.0}
+    assert average_gap(ours, theirs, SALUN_GAP_FIGURES) == pytest.approx((3 + 1 + 4 + 8) / 4)
+    assert average_gap({**ours, "mia_confidence": None}, theirs, SALUN_GAP_FIGURES) is None
+
+
+def test_unlearning_accuracy_is_the_rest():
+    assert unlearning_accuracy(3.0) == 97.0 and unlearning_accuracy(None) is None
+
+
+def test_tug_of_war_by_hand():
+    ours = {"forget_accuracy": 10.0, "retain_accuracy": 90.0, "test_accuracy": 80.0}
+    theirs = {"forget_accuracy": 0.0, "retain_accuracy": 100.0, "test_accuracy": 100.0}
+    assert tug_of_war(ours, theirs) == pytest.approx(0.9 * 0.9 * 0.8)
+    assert tug_of_war(theirs, theirs) == 1
+    assert tug_of_war({**ours, "test_accuracy": None}, theirs) is None
+
+
+@given(values=st.lists(st.floats(0, 100), min_size=6, max_size=6))
+def test_tug_of_war_lies_between_nothing_and_one(values):
+    names = ("forget_accuracy", "retain_accuracy", "test_accuracy")
+    ours, theirs = dict(zip(names, values[:3], strict=True)), dict(zip(names, values[3:], strict=True))
+    assert 0 <= tug_of_war(ours, theirs) <= 1
+    assert tug_of_war(ours, theirs) == tug_of_war(theirs, ours)
+
+
+def test_runtime_ratio():
+    assert runtime_ratio(5.0, 20.0) == 0.25
+    for seconds in ((0.0, 1.0), (1.0, 0.0), (float("nan"), 1.0)):
+        with pytest.raises(ValueError, match="expected more than 0"):
+            runtime_ratio(*seconds)
+
+
+def test_confusion_counts_label_by_answer():
+    matrix = confusion(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1]), 3)
+    assert matrix.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]

@@ -119,6 +119,17 @@ def test_the_wrong_way_is_seen_within_a_few_steps():
     assert course([0.89, 0.91, 0.925, 0.93], [2.8, 1.0, 0.08, 0.03], watch_sensitivity=False) == 0
 
 
+def test_batches_that_differ_are_no_wrong_way():
+    # As with mislabelled samples: the original is sure of few of them, and those come late.
+    rule = WrongWay(BATCH)
+    for confidence, before in ((0.06, 0.06), (0.12, 0.13), (0.2, 0.22), (0.1, 0.12)):
+        figures = {"confidence": confidence * BATCH, "original_confidence": before * BATCH, "samples": BATCH}
+        assert rule.check(figures) is None
+    assert "14.0 -> 20.0 %" in str(
+        rule.check({"confidence": 0.2 * BATCH, "original_confidence": 0.14 * BATCH, "samples": BATCH})
+    )
+
+
 class Upwards(MUMisTrainer):
     """A method that makes the model surer of the forget samples."""
 

@@ -1,0 +1,135 @@
+"""Plots of a comparison, drawn from `results.json` alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hf_unlearn.evaluation.table import HEADINGS
+
+# Distinct for colour-blind readers (Okabe and Ito).
+COLOURS = {"original": "#999999", "unlearned": "#0072b2", "retrained": "#009e73", "unseen": "#e69f00"}
+NAMES = {**HEADINGS, "original": "original", "unseen": "unseen samples, original"}
+MOST_TICKS = 12
+
+
+def draw_plots(results: Mapping[str, Any]) -> dict[str, Figure]:
+    """The plots that there is something to draw for, by name, ready to be saved."""
+    curves = results["curves"]
+    plots = {}
+    for name, (draw, needs) in PLOTS.items():
+        if curves.get(needs):
+            plots[name] = draw(curves)
+    return plots
+
+
+def as_svg(figure: Figure, name: str) -> str:
+    """A plot as an `<svg>` element that scales with the page; `name` keeps its ids apart from those of others."""
+    buffer = io.StringIO()
+    settings: Any = {"svg.hashsalt": name, "svg.fonttype": "none"}
+    with matplotlib.rc_context(settings):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _new(width: float = 5.2, height: float = 3.2) -> tuple[Figure, Axes]:
+    # Not pyplot: no global state, no window system.
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _per_class(curves: Mapping[str, Any]) -> Figure:
+    figure, axes = _new()
+    accuracies, labels = curves["per_class_accuracy"], curves["labels"]
+    places = np.arange(len(labels))
+    width = 0.8 / len(accuracies)
+    for number, (role, values) in enumerate(accuracies.items()):
+        heights = [np.nan if value is None else value for value in values]
+        axes.bar(places + (number + 0.5) * width - 0.4, heights, width, color=COLOURS[role], label=NAMES[role])
+    _label_ticks(axes, labels)
+    axes.set(ylabel=f"accuracy on the {curves['split']} set, %", ylim=(0, 104))
+    axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return figure
+
+
+def _confidence(curves: Mapping[str, Any]) -> Figure:
+    return _histogram(curves["confidence"], "probability of the true class, forget set")
+
+
+def _sensitivity(curves: Mapping[str, Any]) -> Figure:
+    return _histogram(curves["sensitivity"], "target sensitivity on the forget set, log10 ‖∇ₓ f_c‖²")
+
+
+def _histogram(histogram: Mapping[str, Any], title: str) -> Figure:
+    figure, axes = _new()
+    edges = histogram["edges"]
+    for role, shares in histogram.items():
+        if role != "edges":
+            axes.stairs(np.array(shares) * 100, edges, color=COLOURS[role], label=NAMES[role], linewidth=1.8)
+    axes.set(xlabel=title, ylabel="share of samples, %")
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return figure
+
+
+def _roc(curves: Mapping[str, Any]) -> Figure:
+    figure, axes = _new(4.2, 3.8)
+    axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=1)
+    for role, (false_rate, true_rate) in curves["roc"].items():
+        axes.plot(false_rate, true_rate, color=COLOURS[role], label=NAMES[role], linewidth=1.8)
+    axes.set(
+        title=f"{curves['roc_attack']} attack",
+        xlabel="unseen samples called members",
+        ylabel="forget samples called members",
+    )
+    axes.legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _confusion(curves: Mapping[str, Any]) -> Figure:
+    matrices, labels = curves["confusion"], curves["labels"]
+    figure = Figure(figsize=(2.9 * len(matrices), 3.6), layout="constrained")
+    for axes, (role, counts) in zip(np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True):
+        matrix = np.array(counts, dtype=float)
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.set_title(NAMES[role], fontsize=10)
+        _label_ticks(axes, labels)
+        if axes is figure.axes[0]:
+            every = axes.get_xticks()
+            axes.set_yticks(every, [labels[int(place)] for place in every], fontsize=7)
+            axes.set_ylabel("label")
+        else:
+            axes.set_yticks([])
+        axes.set_xlabel("answer")
+    return figure
+
+
+def _label_ticks(axes: Axes, labels: list[str]) -> None:
+    step = -(-len(labels) // MOST_TICKS)
+    places = range(0, len(labels), step)
+    axes.set_xticks(list(places), [labels[place] for place in places], rotation=60, ha="right", fontsize=7)
+
+
+PLOTS: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], str]] = {
+    "per_class_accuracy": (_per_class, "per_class_accuracy"),
+    "confidence": (_confidence, "confidence"),
+    "sensitivity": (_sensitivity, "sensitivity"),
+    "roc": (_roc, "roc"),
+    "confusion": (_confusion, "confusion"),
+}
+TITLES = {
+    "per_class_accuracy": "Accuracy of each class",
+    "confidence": "How sure of the forget set",
+    "sensitivity": "Input sensitivity on the forget set",
+    "roc": "Membership attack",
+    "confusion": "What is taken for what",
+}

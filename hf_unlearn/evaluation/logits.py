@@ -1,0 +1,179 @@
+"""Logits of models on splits: one pass for each, kept on disk as memory maps, shared by all processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from transformers import PreTrainedModel
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
+from hf_unlearn.evaluation.samples import pieces
+from hf_unlearn.models.pixels import PixelDataset, try_forward
+from hf_unlearn.request import UnlearningSplits, match_labels
+
+
+class LogitStore:
+    """Logits by model and split, each computed once: a second question about the same pair reads a file.
+
+    A file is named by a digest of the model's weights, of how its images are processed, and of the samples. Columns are
+    in the order of the dataset's labels, then the model's further labels by name, so models with other label orders
+    compare. With several processes each computes every so-manieth batch and writes its rows; the result is the same.
+
+    Args:
+        folder: of the files; any of them may be deleted at any time.
+        splits: of the request.
+        batch_size: samples a forward pass.
+        device: where models run.
+    """
+
+    def __init__(self, folder: str | os.PathLike, splits: UnlearningSplits, batch_size: int, device: str):
+        self.folder = Path(folder)
+        self.splits = splits
+        self.batch_size = batch_size
+        self.device = device
+        self._digests: dict[int, str] = {}
+
+    def labels(self, split: str) -> np.ndarray:
+        """Columns of the true classes, `(samples,)` int64, of the `forget`, `retain` or `test` split."""
+        return {
+            "forget": self.splits.forget_labels,
+            "retain": self.splits.retain_labels,
+            "test": self.splits.test_labels,
+        }[split]()
+
+    def logits(self, contestants: Mapping[str, Contestant], split: str) -> dict[str, np.ndarray]:
+        """For each role the logits on a split, `(samples, num_labels)` float32, as a memory map.
+
+        Every image is decoded once for all models that see it alike and are not yet on file.
+
+        Raises:
+            UnlearningError: a model does not take the images, does not know their labels, or gives logits that are
+                not finite; the folder cannot be written.
+        """
+        paths = {role: self.folder / f"{self._key(contestant, split)}.npy" for role, contestant in contestants.items()}
+        # The same weights under two roles are one model.
+        first = {path: role for role, path in reversed(paths.items())}
+        missing = {role: contestants[role] for path, role in first.items() if not path.is_file()}
+        # Nobody looks for files while another process moves one into place.
+        state = PartialState()
+        state.wait_for_everyone()
+        for group in _alike(missing).values():
+            self._compute({role: missing[role] for role in group}, paths, split, state)
+        found = {}
+        for role, path in paths.items():
+            found[role] = np.load(path, mmap_mode="r")
+            if not all(np.isfinite(found[role][rows]).all() for rows in pieces(len(found[role]))):
+                state.wait_for_everyone()
+                if state.is_main_process:
+                    path.unlink(missing_ok=True)
+                raise UnlearningError(f"the {role} model gives logits that are not finite on the {split} set")
+        return found
+
+    def logits_here(self, contestant: Contestant, split: str) -> np.ndarray:
+        """The logits of one more model, in this process alone and not kept: `(samples, num_labels)` float32."""
+        predicted = predict_logits(
+            {"m": contestant.model}, self.pixels(contestant, split), self.batch_size, self.device
+        )
+        return predicted["m"][:, label_order(contestant.model, self.splits.label_names)]
+
+    def pixels(self, contestant: Contestant, split: str) -> PixelDataset:
+        """A split as this model eats it."""
+        dataset = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]
+        columns = (self.splits.image_column, self.splits.label_column, self.splits.label_names)
+        return PixelDataset.for_model(dataset, contestant.model.config, contestant.image_processor, *columns)
+
+    def _compute(
+        self, group: Mapping[str, Contestant], paths: Mapping[str, Path], split: str, state: PartialState
+    ) -> None:
+        pixels = self.pixels(next(iter(group.values())), split)
+        orders = {role: label_order(contestant.model, self.splits.label_names) for role, contestant in group.items()}
+        parts = {role: paths[role].with_suffix(f".part{os.environ.get('MASTER_PORT', os.getpid())}") for role in group}
+        if state.is_main_process:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                for role in group:
+                    shape = (len(pixels), len(orders[role]))
+                    np.lib.format.open_memmap(parts[role], mode="w+", dtype=np.float32, shape=shape).flush()
+            except OSError as error:
+                raise UnlearningError(f"cache_dir {str(self.folder)!r} cannot be written: {error.strerror}") from error
+        state.wait_for_everyone()
+        maps = {role: np.lib.format.open_memmap(parts[role], mode="r+") for role in group}
+        models = {role: contestant.model for role, contestant in group.items()}
+        for model in models.values():
+            model.to(torch.device(self.device))  # type: ignore[arg-type]
+            try_forward(model, pixels)
+        share = (state.process_index, state.num_processes)
+        title = f"Evaluating on the {split} set"
+        for start, batch in batches_of_logits(models, pixels, self.batch_size, self.device, title, share):
+            for role, logits in batch.items():
+                maps[role][start : start + len(logits)] = logits[:, orders[role]]
+        for memory in maps.values():
+            memory.flush()
+        state.wait_for_everyone()
+        if state.is_main_process:
+            for role in group:
+                os.replace(parts[role], paths[role])
+        state.wait_for_everyone()
+
+    def _key(self, contestant: Contestant, split: str) -> str:
+        if id(contestant.model) not in self._digests:
+            self._digests[id(contestant.model)] = weights_digest(contestant.model)
+        dataset = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]
+        named = [
+            self._digests[id(contestant.model)],
+            _seen(contestant),
+            self.splits.label_names,
+            self.splits.fingerprint.id,
+            split,
+            # Changes with the pixels, which the request's own fingerprint does not read.
+            dataset._fingerprint,
+            self.batch_size,
+        ]
+        return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
+def weights_digest(model: PreTrainedModel) -> str:
+    """sha256, in hexadecimal, of the model's weights and buffers with their names, shapes and types."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {tuple(array.shape)} {array.dtype}".encode())
+        # bfloat16 has no numpy type; its bytes do.
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def label_order(model: PreTrainedModel, label_names: list[str]) -> list[int]:
+    """The model's class ids in the common order: the dataset's labels, then the model's other labels by name.
+
+    Raises:
+        UnlearningError: the model lacks a label of the dataset.
+    """
+    of_name = cast("dict[str, int]", model.config.label2id or {})
+    first = [int(class_id) for class_id in match_labels(label_names, of_name)]
+    others = sorted((name, int(class_id)) for name, class_id in of_name.items() if int(class_id) not in set(first))
+    return [*first, *(class_id for _, class_id in others)]
+
+
+def _alike(contestants: Mapping[str, Contestant]) -> dict[str, list[str]]:
+    """Roles grouped by what their models are given."""
+    groups: dict[str, list[str]] = {}
+    for role, contestant in contestants.items():
+        groups.setdefault(_seen(contestant), []).append(role)
+    return groups
+
+
+def _seen(contestant: Contestant) -> str:
+    """What decides the pixels and labels a model is given: image processing, channels, class ids."""
+    config = contestant.model.config
+    processing = sorted(contestant.image_processor.to_dict().items(), key=str)
+    return repr((processing, getattr(config, "num_channels", 3), sorted((config.label2id or {}).items())))

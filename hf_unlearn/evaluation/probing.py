@@ -1,0 +1,196 @@
+"""What takes more than a pass of logits: membership attacks, sensitivities, a random model, relearning."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from hf_unlearn.evaluation.attacks import TooFewSamples, confidence_attack, entropy_attack, loss_attack
+from hf_unlearn.evaluation.divergences import js_divergences
+from hf_unlearn.evaluation.logits import LogitStore
+from hf_unlearn.evaluation.predict import Contestant
+from hf_unlearn.evaluation.relearning import relearn
+from hf_unlearn.evaluation.residual import Sensitivities, sensitivities
+from hf_unlearn.evaluation.rmia import auc, likelihood_ratios, rmia_scores, tpr_at_fpr
+from hf_unlearn.evaluation.samples import SampleFigures, mean_over
+
+SENSITIVITY_SAMPLES = 256
+RELEARN_SHARE = 0.9
+
+
+@dataclass
+class Probed:
+    """What was found beside figures.
+
+    Attributes:
+        sensitivities: by role, on forget samples; under "unseen" the first model's on test samples of their classes.
+        losses: by role, log p_y of forget and of unseen samples: the score of the loss attack.
+        rmia: by role, RMIA's scores of the same, where there are any.
+        left_out: of each figure that could not be taken, why.
+    """
+
+    sensitivities: dict[str, Sensitivities] = field(default_factory=dict)
+    losses: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    rmia: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def probe(
+    store: LogitStore,
+    everyone: Mapping[str, Contestant],
+    samples: Mapping[str, Mapping[str, SampleFigures]],
+    logits: Mapping[str, Mapping[str, np.ndarray]],
+    figures: dict[str, dict[str, float | None]],
+    seed: int,
+) -> Probed:
+    """Add these figures to `figures`, for every role."""
+    probed = Probed()
+    unseen = unseen_rows(store)
+    references = [role for role in everyone if role.startswith("reference")]
+    for role in everyone:
+        _attack(role, references, store, samples, figures[role], probed, seed)
+    # What is slow here is done by one process; the others have nothing to wait for.
+    if PartialState().is_main_process:
+        _forgetting_of_a_random_model(store, everyone, logits, figures, seed)
+        _sensitivities(store, everyone, unseen, figures, probed, seed)
+        _relearning(store, everyone, figures, probed, seed)
+    return probed
+
+
+def unseen_rows(store: LogitStore) -> np.ndarray:
+    """Rows of the test set to hold the forget set against: boolean, those of what was forgotten, else of its classes.
+
+    Membership shows in a comparison of like with like: forget samples of a class against unseen ones of that class.
+    """
+    if store.splits.test_forgotten.any():
+        return store.splits.test_forgotten
+    return np.isin(store.splits.test_labels(), np.unique(store.splits.forget_labels()))
+
+
+def _attack(
+    role: str,
+    references: list[str],
+    store: LogitStore,
+    samples: Mapping[str, Mapping[str, SampleFigures]],
+    figures: dict[str, float | None],
+    probed: Probed,
+    seed: int,
+) -> None:
+    if "test" not in samples[role]:
+        probed.left_out["membership attacks"] = "there is no test set to tell members from"
+        return
+    unseen = unseen_rows(store)
+    forget, retain, test = (samples[role][name] for name in ("forget", "retain", "test"))
+    gone = store.splits.test_forgotten
+    remaining = ~gone if not gone.all() else gone
+    like, others = test.at(unseen), test.at(remaining)
+
+    def take(key: str, attack: Callable[[], float]) -> None:
+        try:
+            figures[key] = attack()
+        except TooFewSamples as error:
+            figures[key] = None
+            probed.left_out[key] = str(error)
+
+    take("mia_entropy", lambda: entropy_attack(retain.entropy, others.entropy, forget.entropy))
+    take("mia_confidence", lambda: confidence_attack(retain.confidence, others.confidence, forget.confidence, seed))
+    take("mia_loss", lambda: loss_attack(-forget.log_confidence, -like.log_confidence, seed))
+    probed.losses[role] = (forget.log_confidence, like.log_confidence)
+    out = [other for other in references if other != role]
+    if not out:
+        if not references:
+            probed.left_out["RMIA"] = "it takes a retrained model as reference"
+        else:
+            probed.left_out["RMIA of the retrained model"] = "it takes a second one as reference"
+        return
+
+    def ratios(name: str, rows: np.ndarray | None = None) -> np.ndarray:
+        chosen = [samples[model][name] for model in (role, *out)]
+        own, *theirs = [part.log_confidence if rows is None else part.log_confidence[rows] for part in chosen]
+        return likelihood_ratios(own, theirs)
+
+    if gone.any() and not gone.all():
+        compared, population = np.flatnonzero(unseen), np.flatnonzero(remaining)
+    else:
+        # All test samples are like the forgotten ones: every other one of them is the population.
+        compared, population = np.flatnonzero(unseen)[::2], np.flatnonzero(unseen)[1::2]
+    try:
+        against = ratios("test", population)
+        members, strangers = (rmia_scores(part, against) for part in (ratios("forget"), ratios("test", compared)))
+        probed.rmia[role] = (members, strangers)
+        take("rmia_auc", lambda: auc(members, strangers))
+        take("rmia_tpr_1", lambda: tpr_at_fpr(members, strangers, 0.01))
+        take("rmia_tpr_01", lambda: tpr_at_fpr(members, strangers, 0.001))
+        take("rmia_auc_retain", lambda: auc(rmia_scores(ratios("retain"), against), members))
+    except TooFewSamples as error:
+        probed.left_out["RMIA"] = str(error)
+
+
+def _forgetting_of_a_random_model(
+    store: LogitStore,
+    everyone: Mapping[str, Contestant],
+    logits: Mapping[str, Mapping[str, np.ndarray]],
+    figures: dict[str, dict[str, float | None]],
+    seed: int,
+) -> None:
+    first = next(iter(everyone.values()))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = type(first.model)(copy.deepcopy(first.model.config))
+    fresh.to(dtype=first.model.dtype)  # type: ignore[call-arg]
+    random_logits = store.logits_here(first._replace(model=fresh), "forget")
+    for role in everyone:
+        figures[role]["zrf"] = 1.0 - mean_over(js_divergences, logits[role]["forget"], random_logits)
+
+
+def _sensitivities(
+    store: LogitStore,
+    everyone: Mapping[str, Contestant],
+    unseen: np.ndarray,
+    figures: dict[str, dict[str, float | None]],
+    probed: Probed,
+    seed: int,
+) -> None:
+    count = len(store.splits.forget)
+    rows = np.linspace(0, count - 1, min(count, SENSITIVITY_SAMPLES)).round().astype(int)
+    for role, contestant in everyone.items():
+        pixels = store.pixels(contestant, "forget")
+        found = sensitivities(contestant.model, pixels, rows, seed, device=store.device)
+        probed.sensitivities[role] = found
+        figures[role]["target_sensitivity"] = float(found.target.mean())
+        figures[role]["irrelevant_sensitivity"] = float(found.irrelevant.mean())
+    if unseen.any():
+        first = next(iter(everyone.values()))
+        chosen = np.flatnonzero(unseen)
+        chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), SENSITIVITY_SAMPLES)).round().astype(int)]
+        pixels = store.pixels(first, "test")
+        probed.sensitivities["unseen"] = sensitivities(first.model, pixels, chosen, seed, device=store.device)
+
+
+def _relearning(
+    store: LogitStore,
+    everyone: Mapping[str, Contestant],
+    figures: dict[str, dict[str, float | None]],
+    probed: Probed,
+    seed: int,
+) -> None:
+    before = figures["original"]["forget_accuracy"] if "original" in everyone else None
+    if before is None:
+        probed.left_out["relearn_steps"] = "it takes the original model, whose forget accuracy is the goal"
+        return
+    for role, contestant in everyone.items():
+        if role == "original":
+            continue
+        pixels = store.pixels(contestant, "forget").preload("Reading the forget set")
+        found = relearn(contestant.model, pixels, RELEARN_SHARE * before, seed=seed, device=store.device)
+        figures[role]["relearn_steps"] = None if found.steps is None else float(found.steps)
+        if found.steps is None:
+            last = found.accuracies[-1]
+            probed.left_out[f"relearn_steps of the {role} model"] = (
+                f"not back within {len(found.accuracies) - 1} steps (forget accuracy {last:.1f} %)"
+            )

@@ -1,0 +1,111 @@
+"""The comparison as one HTML file that needs nothing else: for the eyes of whoever holds the data, never published."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from hf_unlearn.evaluation.figures import TITLES, as_svg, draw_plots
+from hf_unlearn.evaluation.logits import label_order
+from hf_unlearn.evaluation.predict import Contestant, predict_logits
+from hf_unlearn.evaluation.rows import ARROWS
+from hf_unlearn.evaluation.table import HEADINGS, LEGEND, cells, findings, shown_rows
+from hf_unlearn.models.pixels import PixelDataset
+from hf_unlearn.request import UnlearningSplits
+
+TEMPLATE = "report.html.jinja"
+STRIP_SAMPLES = 12
+STRIP_PIXELS = 96
+
+
+def write_report(results: Mapping[str, Any], path: str, strip: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write `results` of [`compare`] as a page, whole or not at all.
+
+    Args:
+        strip: from [`forget_strip`]; it shows forgotten samples, so the page is for local use only.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in shown_rows(results):
+        line = {"title": row.title, "arrow": ARROWS[row.good], "good": row.good, "meaning": row.meaning}
+        groups.setdefault(row.group, []).append({**line, "cells": cells(results, row)})
+    page = (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            results=results,
+            request=describe(results["request"]),
+            headings=[*(HEADINGS[role] for role in results["models"]), "target"],
+            groups=groups,
+            legend=LEGEND,
+            findings=findings(results),
+            plots=[
+                {"title": TITLES[name], "name": name, "svg": as_svg(plot, name)}
+                for name, plot in draw_plots(results).items()
+            ],
+            strip=strip,
+        )
+    )
+    Path(f"{path}.part").write_text(page, encoding="utf-8")
+    os.replace(f"{path}.part", path)
+
+
+def forget_strip(
+    contestants: Mapping[str, Contestant], splits: UnlearningSplits, count: int = STRIP_SAMPLES
+) -> list[dict[str, Any]]:
+    """Some forget samples, evenly spaced: the image as a data URI, its label, each model's answer and its share."""
+    rows = np.linspace(0, len(splits.forget) - 1, min(count, len(splits.forget))).round().astype(int).tolist()
+    some = splits.forget.select(rows)
+    answers: dict[str, list[str]] = {}
+    for role, contestant in contestants.items():
+        columns = (splits.image_column, splits.label_column, splits.label_names)
+        pixels = PixelDataset.for_model(some, contestant.model.config, contestant.image_processor, *columns)
+        model = contestant.model
+        logits = predict_logits({"m": model}, pixels, device=model.device)["m"]
+        order = label_order(model, splits.label_names)
+        id2label: dict[Any, Any] = dict(model.config.id2label or {})
+        names = [str(id2label.get(class_id, class_id)) for class_id in order]
+        exponentials = np.exp(logits[:, order] - logits.max(axis=1, keepdims=True))
+        shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+        answers[role] = [f"{names[share.argmax()]} {100 * share.max():.0f} %" for share in shares]
+    return [
+        {
+            "image": _data_uri(some[row][splits.image_column]),
+            "label": splits.label_names[label],
+            "answers": {HEADINGS.get(role, role): said[row] for role, said in answers.items()},
+        }
+        for row, label in enumerate(some[splits.label_column])
+    ]
+
+
+def describe(request: Mapping[str, Any]) -> str:
+    """A request's public form in words."""
+    rest = {name: value for name, value in request.items() if name != "kind" and value not in (None, [], {})}
+    shown = ", ".join(f"{name.replace('_', ' ')}: {_as_text(value)}" for name, value in rest.items())
+    return f"{str(request['kind']).replace('_', ' ')} ({shown})" if shown else str(request["kind"])
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} = {_as_text(part)}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _data_uri(image: Any) -> str:
+    image = image.convert("RGB")
+    image.thumbnail((STRIP_PIXELS, STRIP_PIXELS))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _environment() -> jinja2.Environment:
+    # Class names come from a dataset: nothing in them is HTML.
+    loader = jinja2.PackageLoader("hf_unlearn", "evaluation")
+    return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)

@@ -1,0 +1,82 @@
+"""Sensitivities in closed form, and relearning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hf_unlearn.evaluation.relearning import relearn
+from hf_unlearn.evaluation.residual import residual_contribution, sensitivities
+from hf_unlearn.models.pixels import PixelDataset
+from tests.tiny import make_dataset, make_model, make_processor
+
+
+class Linear(torch.nn.Module):
+    """f = W x: the gradient of logit k with respect to x is row k of W, everywhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = make_model().config
+        self.dtype, self.device = torch.float32, torch.device("cpu")
+        self.head = torch.nn.Linear(3 * 16 * 16, 4)
+
+    def forward(self, pixel_values):
+        return {"logits": self.head(pixel_values.flatten(1))}
+
+
+@pytest.fixture
+def pixels():
+    return PixelDataset(make_dataset(24), make_processor(), "image", "label", range(4))
+
+
+def test_sensitivities_of_a_linear_model_are_its_weights_norms(pixels):
+    model = Linear()
+    norms = model.head.weight.detach().double().square().sum(1).numpy()
+    rows = np.arange(8)
+    found = sensitivities(model, pixels, rows, batch_size=3)
+    labels = pixels.labels[rows].numpy()
+    # With four classes all three others are looked at; a mean of norms.
+    others = np.array([(norms.sum() - norms[label]) / 3 for label in labels])
+    np.testing.assert_allclose(found.target, norms[labels], rtol=1e-5)
+    np.testing.assert_allclose(found.irrelevant, others, rtol=1e-5)
+
+
+def test_sensitivities_do_not_depend_on_the_batch(pixels, architecture):
+    model = make_model(architecture)
+    rows = np.arange(10)
+    one, other = (sensitivities(model, pixels, rows, batch_size=size) for size in (10, 3))
+    np.testing.assert_allclose(one.target, other.target, rtol=1e-4)
+    np.testing.assert_allclose(one.irrelevant, other.irrelevant, rtol=1e-4)
+
+
+def test_residual_contribution_is_a_ratio_to_the_retrained():
+    assert residual_contribution(3.0, 2.0) == 1.5
+    with pytest.raises(ValueError, match="expected more than 0"):
+        residual_contribution(3.0, 0.0)
+
+
+def test_relearning_counts_steps_and_leaves_the_model_alone(pixels):
+    model = make_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    found = relearn(model, pixels, goal=90.0, learning_rate=1e-2, batch_size=8)
+    assert found.steps == len(found.accuracies) - 1 > 0
+    assert found.accuracies[-1] >= 90 and max(found.accuracies[:-1]) < 90
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert relearn(model, pixels, goal=90.0, learning_rate=1e-2, batch_size=8) == found
+
+
+def test_what_is_known_needs_no_relearning(pixels):
+    assert relearn(make_model(), pixels, goal=0.0).steps == 0
+
+
+def test_a_goal_out_of_reach_is_none_not_the_limit(pixels):
+    found = relearn(make_model(), pixels, goal=100.0, learning_rate=1e-9, most_steps=3)
+    assert found.steps is None and len(found.accuracies) == 4
+
+
+@pytest.mark.parametrize("goal", [-1.0, 101.0, float("nan")])
+def test_a_goal_that_is_no_percentage(pixels, goal):
+    with pytest.raises(ValueError, match="expected 0 to 100"):
+        relearn(make_model(), pixels, goal=goal)
