@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 
 
-def launch(processes: int, *arguments: str) -> dict:
+def launch(processes: int, *arguments: str, worker: Path = WORKER) -> dict:
     """Run the worker in so many processes; returns what the first one wrote."""
     out = arguments[arguments.index("--out") + 1]
     command = [sys.executable]
@@ -22,7 +22,7 @@ def launch(processes: int, *arguments: str) -> dict:
         command += ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", "0"]
         command += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0"]
     done = subprocess.run(
-        [*command, str(WORKER), *arguments],
+        [*command, str(worker), *arguments],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -49,3 +49,17 @@ def test_two_processes_make_the_run_of_one(tmp_path, model_type, objective):
     assert two["weights"] == pytest.approx(one["weights"], rel=1e-4, abs=1e-6)
     # The weights moved: agreement is not that of two runs that did nothing.
     assert two["weights"] != pytest.approx(two["before"], rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.distributed
+def test_two_processes_evaluate_as_one_does(tmp_path, saved_dataset, saved_model):
+    words = ["--model", saved_model("vit"), "--original_model", saved_model(), "--dataset_name", saved_dataset]
+    words += ["--forget_classes", "red", "--use_cpu", "--per_device_eval_batch_size", "5", "--level", "standard"]
+    results = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        flags = ["--output_dir", str(folder), "--cache_dir", str(folder / "cache"), "--out", str(folder / "count.json")]
+        counted = launch(processes, *words, *flags, worker=WORKER.with_name("evaluate_worker.py"))
+        assert counted == {"num_processes": processes}
+        results.append(json.loads((folder / "results.json").read_text()))
+    assert results[0] == results[1]
