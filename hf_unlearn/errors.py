@@ -34,3 +34,7 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
     if near:
         return f"did you mean {' or '.join(repr(by_folded[folded]) for folded in near)}?"
     return f"there are: {there_are(known)}"
+
+
+class PublishingError(UnlearningError):
+    """The Hub did not take a model, or not whole. What lies on the disk is whole, and can be pushed again."""

@@ -31,9 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "request": {"errors"},
     "objectives": {"errors"},
     "models": {"errors", "request"},
-    "trainers": {"errors", "request", "objectives", "models"},
     "evaluation": {"errors", "request", "objectives", "models"},
-    "publishing": {"errors", "request", "objectives", "models", "trainers", "evaluation"},
+    "publishing": {"errors", "request", "models", "evaluation"},
+    "trainers": {"errors", "request", "objectives", "models", "publishing"},
     "commands": {"errors", "request", "objectives", "models", "trainers", "evaluation", "publishing"},
 }
 # Third parties that a room must not know.
@@ -129,6 +129,7 @@ def test_imports_go_one_way(path: Path) -> None:
         ("hf_unlearn.evaluation.x", "import importlib\nimportlib.import_module('hf_unlearn.trainers')"),
         ("hf_unlearn.evaluation.__init__", "from ..publishing import card"),
         ("hf_unlearn.publishing.x", "from hf_unlearn.commands.main import main"),
+        ("hf_unlearn.publishing.x", "from hf_unlearn.trainers import MUMisTrainer"),
         ("hf_unlearn.attic.x", ""),
     ],
 )

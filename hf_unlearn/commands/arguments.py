@@ -21,6 +21,7 @@ class ModelArguments:
     model_revision: str | None = flag("Branch, tag or commit of the model on the Hub.")
     dtype: str = flag("Of the weights: float32, bfloat16, float64, or auto (the checkpoint's).", "float32")
     trust_remote_code: bool = flag("Run code that comes with the model.", False)
+    allow_pickle: bool = flag("Take weights that are pickled, not safetensors; nothing but tensors from them.", False)
 
 
 @dataclass

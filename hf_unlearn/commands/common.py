@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingArguments
 
     from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.models.revisions import Resolved
 
 REQUEST_FLAGS = (
     "--forget_classes",
@@ -31,6 +32,7 @@ REQUEST_FLAGS = (
     "--forget_split",
 )
 RUN_NAME = "unlearning_run.json"
+# As in publishing/record.py, which is too heavy to import for a name.
 RECORD_NAME = "unlearning.json"
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
@@ -137,6 +139,24 @@ def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits
     )
 
 
+def pin(model: ModelArguments | None, data: DataArguments | None) -> tuple[Resolved, Resolved]:
+    """Replace the revisions of what is on the Hub by the commits that they are now, once; returns what was found.
+
+    Raises:
+        UnlearningError: there is no such revision.
+    """
+    from hf_unlearn.models.revisions import Resolved, resolve_revision
+
+    of_model = of_data = Resolved(None, None)
+    if model is not None:
+        of_model = resolve_revision(model.model_name_or_path, model.model_revision)
+        model.model_revision = of_model.commit or model.model_revision
+    if data is not None:
+        of_data = resolve_revision(data.dataset_name, data.dataset_revision, repo_type="dataset")
+        data.dataset_revision = of_data.commit or data.dataset_revision
+    return of_model, of_data
+
+
 def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcessor]:
     """The model and its image processor.
 
@@ -152,6 +172,7 @@ def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcess
         revision=flags.model_revision,
         dtype=flags.dtype,
         trust_remote_code=flags.trust_remote_code,
+        allow_pickle=flags.allow_pickle,
     )
     return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from hf_unlearn.commands.common import (
     load_model,
     load_splits,
     make_request,
+    pin,
     quiet_unless_terminal,
     write_json,
 )
@@ -95,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_output_dir(folder, overwrite=True)
     path = os.path.join(folder, RESULTS_NAME)
     quiet_unless_terminal()
+    pin(model_flags, data)
     splits = load_splits(data, request)
     if os.path.exists(path) and not output.overwrite_output_dir and _fingerprint_in(path) != splits.fingerprint.id:
         raise UnlearningError(
@@ -110,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.evaluation.table import comparison_table, findings
 
     def load(named: str, revision: str | None = None) -> Contestant:
-        loaded = ModelArguments(named, revision, model_flags.dtype, model_flags.trust_remote_code)
+        loaded = dataclasses.replace(model_flags, model_name_or_path=named, model_revision=revision)
         return Contestant(named, *load_model(loaded))
 
     original = flags.original_model or _recorded_original(name)
@@ -135,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.makedirs(folder, exist_ok=True)
         write_json(results, path)
         shown = {**contestants, **({"retrained": references[0]} if references else {})}
+        _keep_in_record(name, results)
         write_report(results, os.path.join(folder, REPORT_NAME), forget_strip(shown, splits))
     say(
         f"Forget request: {splits.request.describe()} of {data.dataset_name}",
@@ -143,6 +147,19 @@ def main(argv: Sequence[str] | None = None) -> None:
         *findings(results),
         f"Saved {path} and {REPORT_NAME}, which shows forget samples and is not for publishing",
     )
+
+
+def _keep_in_record(model: str, results: dict[str, Any]) -> None:
+    """Where the model's folder has a record of the same request, the results belong into it and into its card."""
+    from hf_unlearn.publishing.card import write_card
+    from hf_unlearn.publishing.record import add_evaluation, read_record, write_record
+
+    if not os.path.isfile(os.path.join(model, RECORD_NAME)):
+        return
+    record = read_record(model)
+    if add_evaluation(record, results):
+        write_record(record, model)
+        write_card(model)
 
 
 def default_cache_dir() -> str:

@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 COMMANDS = {
     "unlearn": "make a model forget samples of its training set",
     "evaluate": "see how well a model forgot, against the original and a retrained one",
+    "push": "publish an unlearned model on the Hub, with its card, and read it back",
+    "card": "make an unlearned model's card anew",
     "train": "train an image classifier, on demand without a request's samples",
     "demo": "all of it on a small real dataset, in about two minutes",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The `hf-unlearn` command. Returns the exit status: 0, 1 if unlearning diverged, 2 for bad input."""
+    """The `hf-unlearn` command. Its exit status: 0; 1 if unlearning diverged or the Hub failed; 2 for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
@@ -41,14 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Call `function(argv)`; print an [`UnlearningError`] as one line. Returns the exit status as [`main`] does."""
     from hf_unlearn.commands.parsing import is_first_process
-    from hf_unlearn.errors import DivergenceError, UnlearningError
+    from hf_unlearn.errors import DivergenceError, PublishingError, UnlearningError
 
     try:
         function(argv)
     except UnlearningError as error:
         if is_first_process():
             print(f"hf-unlearn {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, DivergenceError) else 2
+        return 1 if isinstance(error, (DivergenceError, PublishingError)) else 2
     except KeyboardInterrupt:
         print(f"hf-unlearn {command}: interrupted", file=sys.stderr)
         return 130

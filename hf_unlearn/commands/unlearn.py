@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ from hf_unlearn.commands.arguments import (
     flag,
 )
 from hf_unlearn.commands.common import (
-    RECORD_NAME,
     RUN_NAME,
     check_output_dir,
     check_resumed_run,
@@ -25,20 +23,19 @@ from hf_unlearn.commands.common import (
     load_unseen,
     make_request,
     no_empty_folder,
+    pin,
     pixels_of,
     quieten,
     seconds_as_text,
     settle,
 )
-from hf_unlearn.commands.parsing import parse, peek, say
+from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.registry import METHODS, find_method
 
 DESCRIPTION = (
     "Make an image classifier forget samples of its training set, from those samples alone, and save the result."
 )
-# How many forget samples the summary's before and after are taken over.
-SUMMARY_SAMPLES = 1000
 # Percent; above it a request for whole classes is not met.
 WHOLE_CLASS_ACCURACY = 2.0
 
@@ -84,6 +81,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if os.path.realpath(model_flags.model_name_or_path) == os.path.realpath(args.output_dir):
         raise UnlearningError(f"output_dir {args.output_dir!r} is the model itself; expected another folder")
+    of_model, of_data = pin(model_flags, data)
+    if args.push_to_hub and is_first_process():
+        # Before any long work. Once the classes are known by name, the trainer looks again.
+        from hf_unlearn.publishing.destination import find_destination
+
+        hub_name = args.hub_model_id or os.path.basename(os.path.abspath(args.output_dir))
+        find_destination(hub_name, private=args.hub_private_repo, token=args.hub_token)
     splits = load_splits(data, request)
     model, image_processor = load_model(model_flags)
 
@@ -100,8 +104,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     forget.preload("Reading the forget set")
     try_forward(model, forget)
     import hf_unlearn.trainers
-    from hf_unlearn.publishing.record import unlearning_record, write_record
-    from hf_unlearn.trainers.request_settings import removes_whole_classes, request_settings
+    from hf_unlearn.publishing.card import write_card
+    from hf_unlearn.publishing.record import write_record
+    from hf_unlearn.trainers.request_settings import request_settings
 
     if hasattr(args, "label_shift"):
         for name, value in request_settings(splits, args.objective).items():
@@ -112,45 +117,49 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_resumed_run(checkpoint, run)
     with no_empty_folder(args.output_dir):
         trainer = getattr(hf_unlearn.trainers, method.trainer)(
-            model=model, args=args, train_dataset=forget, processing_class=image_processor, unseen_dataset=unseen
+            model=model,
+            args=args,
+            train_dataset=forget,
+            processing_class=image_processor,
+            unseen_dataset=unseen,
+            splits=splits,
+            provenance={
+                "name": model_flags.model_name_or_path,
+                "revision": of_model.commit,
+                "license": of_model.license,
+                "dataset_commit": of_data.commit,
+            },
         )
         quieten(trainer)
         if args.save_strategy != "no" and trainer.is_world_process_zero():
             write_record(run, args.output_dir, RUN_NAME)
-        before = _forget_accuracy(model, forget, args)
-        started = time.monotonic()
         trainer.train(resume_from_checkpoint=checkpoint)
-    seconds = time.monotonic() - started
-    after = _forget_accuracy(model, forget, args)
-    trainer.save_model()
-    if trainer.is_world_process_zero():
-        record = unlearning_record(
-            method=method_name,
-            model_name=model_flags.model_name_or_path,
-            model_revision=getattr(model.config, "_commit_hash", None) or model_flags.model_revision,
-            splits=splits,
-            args=args,
-            steps=trainer.state.global_step,
-            stop_reason=trainer.stop_reason,
-            seconds=seconds,
-            forget_accuracy={"before": before, "after": after},
-            premise=getattr(trainer, "premise", None),
-            agreement=trainer.agreement,
-        )
-        write_record(record, args.output_dir, RECORD_NAME)
-    sampled = "" if len(forget) <= SUMMARY_SAMPLES else f" (of {SUMMARY_SAMPLES} samples)"
+    trainer.save_model(_internal_call=True)
+    if not trainer.is_world_process_zero():
+        return
+    record = trainer.record()
+    write_record(record, args.output_dir)
+    write_card(args.output_dir, trainer.hub_model_id)
     premise = getattr(trainer, "premise", None)
+    accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(
         f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, {len(splits.retain)} left",
         f"  from    {model_flags.model_name_or_path}",
         *([f"  before  {premise}"] if premise is not None else []),
         *([f"  unseen  {len(unseen)} samples of {method_flags.unseen_split}"] if unseen is not None else []),
-        f"  forget accuracy {before:.1f} % -> {after:.1f} %{sampled}",
-        f"  in      {trainer.state.global_step} steps, {seconds_as_text(seconds)}; stopped: {trainer.stop_reason}",
-        f"  saved   {args.output_dir}",
+        *(
+            f"  {name.replace('_', ' ')} {values['before']:.1f} % -> {values['after']:.1f} %"
+            for name, values in accuracies.items()
+        ),
+        f"  in      {trainer.state.global_step} steps, {seconds_as_text(trainer.seconds)}; stopped: "
+        f"{trainer.stop_reason}",
+        f"  saved   {args.output_dir}, with its card",
         f'  load    pipeline("image-classification", model="{args.output_dir}")',
-        f"  {_verdict(removes_whole_classes(splits), after)}",
+        f"  {_verdict(splits.removes_whole_classes, accuracies['forget_accuracy']['after'])}",
     )
+    if args.push_to_hub:
+        pushed = trainer.push_to_hub()
+        say(f"  pushed  {trainer.hub_model_id} at {pushed.oid}: loaded back, and it answers the same. Verified.")
 
 
 def _verdict(whole_classes: bool, after: float) -> str:
@@ -166,20 +175,3 @@ def _verdict(whole_classes: bool, after: float) -> str:
         "WARNING: other samples still teach these labels, so the original may be nearly as close to a retrained model "
         "as this one, and without a retrained model nobody can tell: hf-unlearn evaluate --reference_model"
     )
-
-
-def _forget_accuracy(model, forget, args) -> float:  # type: ignore[no-untyped-def]
-    """Forget accuracy in percent, over evenly spaced samples of a large forget set."""
-    import numpy as np
-    from torch.utils.data import Subset
-
-    from hf_unlearn.evaluation.metrics import accuracy
-    from hf_unlearn.evaluation.predict import predict_logits
-
-    count = min(len(forget), SUMMARY_SAMPLES)
-    rows = np.linspace(0, len(forget) - 1, count).round().astype(int).tolist()
-    sample = Subset(forget, rows)
-    logits = predict_logits({"model": model}, sample, args.per_device_eval_batch_size, args.device, "Checking")
-    measured = accuracy(logits["model"], forget.labels[rows].numpy())
-    assert measured is not None
-    return measured

@@ -21,7 +21,7 @@ from hf_unlearn.evaluation.metrics import (
 )
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.evaluation.probing import Probed, probe
-from hf_unlearn.evaluation.references import distances, noise_floor, summarise
+from hf_unlearn.evaluation.references import distances, noise_floor, summarise, verdict
 from hf_unlearn.evaluation.samples import SampleFigures
 from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
@@ -103,7 +103,7 @@ def compare(
         "schema_version": SCHEMA_VERSION,
         "level": level,
         "request": splits.request.public_dict(),
-        "whole_classes": bool(np.isin(splits.forget_labels(), splits.forgotten_class_ids).all()),
+        "whole_classes": splits.removes_whole_classes,
         "fingerprint": splits.fingerprint.id,
         "dataset": splits.fingerprint.dataset_name,
         "counts": {name: len(store.labels(name)) for name in names},
@@ -115,6 +115,7 @@ def compare(
         ],
         "retrained_std": std,
         "noise_floor": floor,
+        "verdict": verdict(models, floor),
         "left_out": left_out,
         "curves": curves,
     }

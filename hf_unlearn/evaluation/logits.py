@@ -18,6 +18,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
 from hf_unlearn.evaluation.samples import pieces
 from hf_unlearn.models.pixels import PixelDataset, try_forward
+from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.request import UnlearningSplits, match_labels
 
 
@@ -139,17 +140,6 @@ class LogitStore:
             self.batch_size,
         ]
         return hashlib.sha256(json.dumps(named).encode()).hexdigest()
-
-
-def weights_digest(model: PreTrainedModel) -> str:
-    """sha256, in hexadecimal, of the model's weights and buffers with their names, shapes and types."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        array = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {tuple(array.shape)} {array.dtype}".encode())
-        # bfloat16 has no numpy type; its bytes do.
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def label_order(model: PreTrainedModel, label_names: list[str]) -> list[int]:

@@ -47,3 +47,10 @@ def is_tie(gap: float | None, floor: Figures | None) -> bool | None:
     """Whether an average gap is no larger than that between retrained models; None where that is not known."""
     bound = None if floor is None else floor.get("average_gap")
     return None if gap is None or bound is None else gap <= bound
+
+
+def verdict(models: Mapping[str, Figures], floor: Figures | None) -> dict[str, bool | None]:
+    """Whether the unlearned model is nearer to the retrained than the original is, and whether it is a tie with it."""
+    gaps = [models.get(role, {}).get("average_gap") for role in ("unlearned", "original")]
+    closer = None if gaps[0] is None or gaps[1] is None else gaps[0] < gaps[1]
+    return {"closer_than_doing_nothing": closer, "tie_with_retrained": is_tie(gaps[0], floor)}

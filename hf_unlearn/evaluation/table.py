@@ -59,7 +59,8 @@ def findings(results: Mapping[str, Any]) -> list[str]:
         if gap is not None:
             text = f"The {judged} model is {gap:.2f} points from {against} on average"
             if judged == "unlearned" and models.get("original", {}).get("average_gap") is not None:
-                text += f"; doing nothing, {models['original']['average_gap']:.2f}"
+                better = "nearer than" if results["verdict"]["closer_than_doing_nothing"] else "NO NEARER than"
+                text += f", {better} doing nothing ({models['original']['average_gap']:.2f})"
             sentences.append(f"{text}.")
             sentences += _against_the_floor(results, judged)
     elif results["whole_classes"]:

@@ -28,6 +28,8 @@ def load_image_classifier(
     dtype: str | torch.dtype = "float32",
     token: str | None = None,
     trust_remote_code: bool = False,
+    allow_pickle: bool = False,
+    cache_dir: str | None = None,
     config: PretrainedConfig | None = None,
     **kwargs: Any,
 ) -> PreTrainedModel:
@@ -38,6 +40,8 @@ def load_image_classifier(
         revision: branch, tag or commit on the Hub.
         dtype: of the weights. float32 by default, since transformers would take the checkpoint's own and unlearn
             a half-precision checkpoint in half precision; `"auto"` is that behaviour.
+        allow_pickle: also take weights that are pickled rather than safetensors (torch reads them with `weights_only`).
+        cache_dir: where the Hub's files are kept, if not in its cache.
         config: a changed configuration (another number of labels, say); with it a new head is allowed.
 
     Returns:
@@ -48,7 +52,8 @@ def load_image_classifier(
             its checkpoint lacks weights that the model needs.
     """
     name = os.fspath(model_name_or_path)
-    loading = {"revision": revision or "main", "token": token, "trust_remote_code": trust_remote_code}
+    loading: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
+    loading["trust_remote_code"] = trust_remote_code
     replaces_head = config is not None
     if config is None:
         config = load_config(name, **loading)
@@ -59,9 +64,20 @@ def load_image_classifier(
     logging.set_verbosity_error()
     try:
         model, info = AutoModelForImageClassification.from_pretrained(
-            name, config=config, dtype=dtype, output_loading_info=True, **loading, **kwargs
+            name,
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            use_safetensors=None if allow_pickle else True,
+            **loading,
+            **kwargs,
         )
     except (OSError, ValueError, RuntimeError, TypeError, ImportError, SafetensorError) as error:
+        if not allow_pickle and "safetensors" in str(error) and "model.safetensors" in str(error):
+            raise UnlearningError(
+                f"model {name!r} has no weights as safetensors; if it has pickled ones (pytorch_model.bin), "
+                "--allow_pickle takes them, and nothing but tensors from them"
+            ) from error
         raise UnlearningError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
@@ -100,7 +116,11 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
 
 
 def load_image_processor(
-    model_name_or_path: str | os.PathLike, *, revision: str | None = None, token: str | None = None
+    model_name_or_path: str | os.PathLike,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | None = None,
 ) -> BaseImageProcessor:
     """`AutoImageProcessor.from_pretrained`.
 
@@ -109,7 +129,7 @@ def load_image_processor(
     """
     name = os.fspath(model_name_or_path)
     try:
-        return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token)
+        return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token, cache_dir=cache_dir)
     except (OSError, ValueError, ImportError) as error:
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {_first_line(error)}"

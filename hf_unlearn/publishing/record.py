@@ -1,78 +1,168 @@
-"""The record of a run: what was forgotten, from what, and how. It can be published as it is."""
+"""The record of a run: what was forgotten, from what, how, and how well. It can be published as it is."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 import os
+import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 import hf_unlearn
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.pretrained import public_model_name
-from hf_unlearn.trainers.checkpoints import public_arguments
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
-
     from hf_unlearn.request import UnlearningSplits
-    from hf_unlearn.trainers.checks import Premise
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+RECORD_NAME = "unlearning.json"
+# Requests whose digest would tell who knows the dataset which samples they are: a few indices can all be tried.
+_SECRET_KINDS = ("indices", "where")
 
 
 def unlearning_record(
     *,
-    method: str,
-    model_name: str,
-    model_revision: str | None,
-    splits: UnlearningSplits,
-    args: TrainingArguments,
-    steps: int,
-    stop_reason: str,
-    seconds: float,
-    forget_accuracy: Mapping[str, float],
-    premise: Premise | None,
-    agreement: float | None,
+    method: Mapping[str, Any],
+    original: Mapping[str, Any],
+    splits: UnlearningSplits | None,
+    num_forget: int,
+    dataset_commit: str | None,
+    run: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    weights_sha256: Mapping[str, str],
+    checks: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What `unlearning.json` holds; no index, no sample, no token.
+    """What `unlearning.json` holds; no index, no sample, no token, no path of the machine.
 
     Args:
-        seconds: wall-clock time of the unlearning alone.
-        forget_accuracy: percent, `before` and `after`.
-        premise: sensitivities before the run, where the method has any.
-        agreement: share of inputs near the forget samples that original and unlearned model give the same class.
+        method: `name`, `title` and `paper` (the paper's arXiv number).
+        original: `name` of the model, its `revision` and `license`.
+        splits: of the request, if they are known.
+        num_forget: size of the forget set.
+        dataset_commit: the commit that the dataset was loaded at, if it is of the Hub.
+        run: `steps`, `stop_reason`, `seconds`, `retain_free`, `premise`, `in_progress`, `adapter`, and what else there is
+            to say of it.
+        settings: from [`public_arguments`].
+        weights_sha256: digests of the `original` and the `unlearned` weights.
+        checks: the run's own figures before and after, percent.
     """
+    name = str(original["name"])
     return {
         "schema_version": SCHEMA_VERSION,
-        "method": method,
+        "method": dict(method),
         "original_model": {
-            "name": public_model_name(model_name),
-            "revision": model_revision,
-            "from_hub": not os.path.isdir(model_name),
+            "name": public_model_name(name),
+            "revision": original.get("revision"),
+            "license": original.get("license"),
+            "from_hub": not os.path.isdir(name),
         },
-        "request": splits.request.public_dict(),
-        "fingerprint": splits.fingerprint.to_dict(),
-        "num_forget": len(splits.forget),
-        "num_retain": len(splits.retain),
-        "steps": steps,
-        "stop_reason": stop_reason,
-        "seconds": round(seconds, 3),
-        "forget_accuracy": dict(forget_accuracy),
-        "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
-        "surroundings_agreement": agreement,
-        "settings": public_arguments(args),
+        "request": None if splits is None else {**splits.request.public_dict(), "text": splits.request.describe()},
+        "dataset": None if splits is None else _public_dataset(splits, dataset_commit),
+        "whole_classes": None if splits is None else splits.removes_whole_classes,
+        "num_forget": num_forget,
+        "num_retain": None if splits is None else len(splits.retain),
+        **run,
+        "settings": dict(settings),
+        "weights_sha256": dict(weights_sha256),
+        "checks": dict(checks),
+        "evaluation": None,
+        "hardware": hardware(),
         "versions": {
             "hf-unlearn": hf_unlearn.__version__,
-            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets")},
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets", "accelerate")},
         },
     }
 
 
-def write_record(record: Mapping[str, Any], folder: str, name: str) -> None:
+def _public_dataset(splits: UnlearningSplits, commit: str | None) -> dict[str, Any]:
+    fingerprint = splits.fingerprint.to_dict()
+    if splits.request.kind in _SECRET_KINDS:
+        fingerprint.pop("sha256")
+        fingerprint.pop("id")
+    fingerprint.pop("request")
+    revision = commit or fingerprint.pop("dataset_revision")
+    fingerprint.pop("dataset_revision", None)
+    return {
+        "name": fingerprint.pop("dataset_name"),
+        "revision": revision,
+        "from_hub": commit is not None,
+        **fingerprint,
+    }
+
+
+def request_met(record: Mapping[str, Any]) -> tuple[bool, str]:
+    """Whether the run's own figures say that the request was met, and in words why.
+
+    Whole classes: the forget accuracy is at most 2 % above the retrained model's, or 0 where there is none. Other
+    requests: the model is nearer to a retrained one than the original is, or a tie with it; without a retrained model
+    nobody can tell, and that is no reason against.
+    """
+    evaluation = record.get("evaluation") or {}
+    models = evaluation.get("models", {})
+    after = models.get("unlearned", {}).get("forget_accuracy", (record.get("checks") or {}).get("forget_accuracy", {}))
+    if isinstance(after, Mapping):
+        after = after.get("after")
+    if record.get("whole_classes") and after is not None:
+        target = models.get("retrained", {}).get("forget_accuracy") or 0.0
+        text = f"forget accuracy {after:.1f} %, that of a model that never saw these classes {target:.1f} %"
+        return after <= target + 2.0, text
+    verdict = evaluation.get("verdict") or {}
+    if verdict.get("closer_than_doing_nothing") is False and not verdict.get("tie_with_retrained"):
+        return False, "it is no nearer to a retrained model than the original is"
+    if verdict.get("closer_than_doing_nothing") is None:
+        return True, "nobody can tell without a retrained model"
+    return True, "it is nearer to a retrained model than the original is, or a tie with it"
+
+
+def hardware() -> str:
+    """The machine in words, without its name."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name(0)}"
+    return f"CPU, {os.cpu_count()} cores, {platform.machine()}"
+
+
+def read_record(folder: str) -> dict[str, Any]:
+    """The record in a folder.
+
+    Raises:
+        UnlearningError: there is none, or it is of another version.
+    """
+    path = os.path.join(folder, RECORD_NAME)
+    try:
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+    except OSError as error:
+        raise UnlearningError(
+            f"folder {folder!r} holds no {RECORD_NAME}; expected one that hf-unlearn unlearn wrote"
+        ) from error
+    except ValueError as error:
+        raise UnlearningError(f"{path!r} is not JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
+        version = record.get("schema_version") if isinstance(record, dict) else None
+        raise UnlearningError(f"{path!r} has schema version {version!r}; expected {SCHEMA_VERSION}")
+    return record
+
+
+def write_record(record: Mapping[str, Any], folder: str, name: str = RECORD_NAME) -> None:
     """Write `record` as JSON into `folder`, whole or not at all."""
     path = os.path.join(folder, name)
     with open(f"{path}.part", "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        json.dump(record, file, indent=2, ensure_ascii=False, allow_nan=False)
         file.write("\n")
     os.replace(f"{path}.part", path)
+
+
+def add_evaluation(record: dict[str, Any], results: Mapping[str, Any]) -> bool:
+    """Put the results of an evaluation of the same request into the record; False if they are of another."""
+    request = {name: value for name, value in (record["request"] or {}).items() if name != "text"}
+    same = request == results["request"] and record["num_forget"] == results["counts"]["forget"]
+    known = (record["dataset"] or {}).get("id")
+    if not same or (known is not None and known != results["fingerprint"]):
+        return False
+    record["evaluation"] = {name: value for name, value in results.items() if name not in ("fingerprint", "request")}
+    return True

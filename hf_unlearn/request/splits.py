@@ -73,6 +73,11 @@ class UnlearningSplits:
     train_split: str
     test_split: str | None
 
+    @property
+    def removes_whole_classes(self) -> bool:
+        """Whether no sample of the forget samples' classes is left in the retain set."""
+        return bool(np.isin(self.forget_labels(), self.forgotten_class_ids).all())
+
     def forget_labels(self) -> np.ndarray:
         """Label ids of the forget set, int64 of shape (rows,), without decoding images."""
         return label_array(self.forget, self.label_column)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import nn
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import PreTrainedModel, Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
 
 from hf_unlearn.models.pretrained import load_image_classifier
+from hf_unlearn.publishing.settings import public_arguments
 
 TRAINING_ARGS_JSON = "training_args.json"
 
@@ -51,17 +51,3 @@ class WholeCheckpoints(_Base):
         os.remove(os.path.join(folder, TRAINING_ARGS_NAME))
         with open(os.path.join(folder, TRAINING_ARGS_JSON), "w", encoding="utf-8") as file:
             json.dump(public_arguments(self.args), file, indent=2, sort_keys=True, allow_nan=False)
-
-
-def public_arguments(args: TrainingArguments) -> dict[str, Any]:
-    """The arguments as JSON-able values, without tokens and without the machine's folders."""
-    private = {"output_dir", "logging_dir", "resume_from_checkpoint", "run_name", "deepspeed", "fsdp_config"}
-    shown = {
-        name: value for name, value in args.to_dict().items() if name not in private and not name.endswith("_token")
-    }
-    # JSON has no infinity, and what else it does not know is written as text.
-    finite = {
-        name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in shown.items()
-    }
-    return json.loads(json.dumps(finite, default=str))

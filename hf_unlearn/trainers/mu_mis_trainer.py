@@ -48,9 +48,17 @@ class MUMisTrainer(UnlearningTrainer):
 
     _tag_names = ["machine-unlearning", "unlearning", "mu-mis", "hf_unlearn"]
     _name = "MU-Mis"
+    _method = "mu_mis"
     _paper = {
         "title": "Machine Unlearning by Suppressing Sample Contribution",
         "id": "2402.15109",
+        "citation": """@article{cheng2024machine,
+  title = {Machine Unlearning by Suppressing Sample Contribution},
+  author = {Cheng, Xinwen and Huang, Zhehao and Zhou, Wenxin and He, Zhengbao and Yang, Ruikai and Wu, Yingwen
+            and Huang, Xiaolin},
+  journal = {arXiv preprint arXiv:2402.15109},
+  year = {2024},
+}""",
     }
 
     config_class = MUMisConfig

@@ -18,6 +18,9 @@ def setting(default: object, description: str, **metadata: object):  # type: ign
 class UnlearningParameters:
     """Common to all methods."""
 
+    push_anyway: bool = setting(
+        False, "Publish a model although its own figures say that the request was not met, or while it still remembers."
+    )
     per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
     max_steps: int = setting(180, "At most this many steps, all rounds together; it overrides num_train_epochs.")
     num_rounds: int = setting(

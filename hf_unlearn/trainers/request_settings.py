@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hf_unlearn.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -16,11 +14,6 @@ if TYPE_CHECKING:
 # other samples still teach that label. Chosen by hand on two models; the study shows how little they do elsewhere.
 SUBCLASS_SHIFT = 4.0
 SUBSET_SHIFT = 1.0
-
-
-def removes_whole_classes(splits: UnlearningSplits) -> bool:
-    """Whether no sample of the forget samples' classes is left."""
-    return bool(np.isin(splits.forget_labels(), splits.forgotten_class_ids).all())
 
 
 def request_settings(splits: UnlearningSplits, objective: str = "matched") -> dict[str, Any]:
@@ -36,7 +29,7 @@ def request_settings(splits: UnlearningSplits, objective: str = "matched") -> di
     """
     if not OBJECTIVES[objective].guard:
         return {}
-    if removes_whole_classes(splits):
+    if splits.removes_whole_classes:
         return {"label_shift": math.inf}
     shift = SUBCLASS_SHIFT if splits.request.kind == "subclass" else SUBSET_SHIFT
     return {"label_shift": shift, "sensitivity_weight": 0.0, "max_steps": 60, "stop_rule": "steps"}

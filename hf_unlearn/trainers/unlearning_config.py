@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch.nn.parallel import DistributedDataParallel
 from transformers import TrainingArguments
+from transformers.trainer_utils import HubStrategy
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.parameters import UnlearningParameters
@@ -27,6 +28,7 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
     - `logging_nan_inf_filter` False: a loss that is not a number is a reason to stop, not to be smoothed over.
     - `logging_steps` 1: a run is short.
     - `save_strategy` "no": a run is short; name a strategy to be able to resume.
+    - `hub_strategy` "end": before the end the model still remembers.
     - `restore_callback_states_from_checkpoint` True: stop rules continue from where they were.
 
     Raises:
@@ -41,6 +43,7 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide non-finite losses in the logs."})
     logging_steps: float = field(default=1, metadata={"help": "Log every so many steps."})
     save_strategy: str = field(default="no", metadata={"help": "When to save checkpoints: no, steps, epoch."})
+    hub_strategy: str = field(default="end", metadata={"help": "When to push: end, or every_save."})
     restore_callback_states_from_checkpoint: bool = field(
         default=True, metadata={"help": "On resuming, restore the state of the stop rules."}
     )
@@ -62,8 +65,20 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
             )
         if not 0 <= self.target_forget_accuracy <= 100:
             raise UnlearningError(f"target_forget_accuracy is {self.target_forget_accuracy}; expected 0 to 100 percent")
-        if self.push_to_hub:
-            raise UnlearningError("push_to_hub is True, but publishing is not there yet: save, then upload the folder")
+        if self.hub_strategy in (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS):
+            raise UnlearningError(
+                f"hub_strategy is {HubStrategy(self.hub_strategy).value!r}; expected 'end' or 'every_save', since "
+                "checkpoints hold pickles, which are not published"
+            )
+        if (
+            self.push_to_hub
+            and self.hub_strategy != HubStrategy.END
+            and not (self.hub_private_repo or self.push_anyway)
+        ):
+            raise UnlearningError(
+                "hub_strategy 'every_save' publishes models that still remember; expected --hub_private_repo or "
+                "--push_anyway with it"
+            )
         if not self.learning_rate > 0:
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in ("relative", "optim"):

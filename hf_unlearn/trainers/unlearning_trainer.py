@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import time
 from collections.abc import Callable, Sized
 from contextlib import ExitStack
 from functools import cached_property
@@ -20,15 +21,16 @@ from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.pixels import PixelDataset, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
-from hf_unlearn.request import find_image_column, find_label_column, label_names
+from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
+from hf_unlearn.trainers.pushing import Publishes
 from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
-class UnlearningTrainer(WholeCheckpoints, Trainer):
+class UnlearningTrainer(WholeCheckpoints, Publishes, Trainer):
     """A `Trainer` whose training set is the forget set.
 
     While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout), attention can be
@@ -45,6 +47,9 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
         unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
             most 256 of them are looked at, once.
+        splits: of the request, for the record and the card.
+        provenance: what the record says of where things came from, where the trainer cannot know it: `name`,
+            `revision` and `license` of the original model, `dataset_commit`.
         **kwargs: as for `Trainer` (`eval_dataset` may be a dict of `datasets` datasets, too).
 
     Raises:
@@ -54,6 +59,12 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
 
     # The loss below is divided by the number of samples of the whole accumulated batch already.
     loss_is_scaled_for_ga = True
+
+    _tag_names = ["machine-unlearning", "unlearning", "hf_unlearn"]
+    _name = "Machine unlearning"
+    _method = "unlearning"
+    _paper: dict[str, str] = {"title": "", "id": ""}
+    _retain_free = True
 
     config_class: type[UnlearningConfig] = UnlearningConfig
     args: UnlearningConfig
@@ -69,13 +80,20 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
         image_column_name: str | None = None,
         label_column_name: str | None = None,
         unseen_dataset: Any = None,
+        splits: UnlearningSplits | None = None,
+        provenance: dict[str, Any] | None = None,
         callbacks: list[TrainerCallback] | None = None,
         data_collator: Callable | None = None,
         **kwargs: Any,
     ):
         args = args if args is not None else self.config_class(output_dir="trainer_output")
+        # Before the parent, which asks for the place on the Hub.
+        self.splits = splits
+        self.provenance = provenance or {}
+        self.seconds = 0.0
         if isinstance(model, (str, os.PathLike)):
             name = os.fspath(model)
+            self.provenance.setdefault("name", name)
             model = load_image_classifier(name)
             processing_class = processing_class or load_image_processor(name)
         refuse_problems(model, args)
@@ -216,7 +234,9 @@ class UnlearningTrainer(WholeCheckpoints, Trainer):
             self._load_callback_state()
             output = TrainOutput(self.state.global_step, 0.0, {})
         else:
+            started = time.monotonic()
             output = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+            self.seconds = time.monotonic() - started
         self._check_outcome()
         return output
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from hf_unlearn.commands.main import COMMANDS, main
-from hf_unlearn.trainers.checkpoints import public_arguments
+from hf_unlearn.publishing.settings import public_arguments
 
 RESNET = '{"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}'
 CPU = ["--use_cpu"]

@@ -94,6 +94,18 @@ def test_a_gap_above_the_floor_is_no_tie(splits):
     assert "no tie" in " ".join(findings(results))
 
 
+def test_swapping_original_and_retrained_turns_the_verdict(splits):
+    original, retrained = ByColour(), ByColour(never="red")
+    unlearned = ByColour(never="red")
+    for first, reference, closer in ((original, retrained, True), (retrained, original, False)):
+        results = compare(
+            contestants(original=first, unlearned=unlearned), splits, [Contestant("r", reference, make_processor())]
+        )
+        assert results["verdict"]["closer_than_doing_nothing"] is closer
+        said = " ".join(findings(results))
+        assert ("NO NEARER than doing nothing" in said) is not closer and "nearer than doing nothing" in said.lower()
+
+
 def test_each_model_has_its_own_label_order(splits):
     both = contestants(original=ByColour(), unlearned=ByColour(LABELS[::-1]))
     reference = Contestant("r", ByColour(), make_processor())

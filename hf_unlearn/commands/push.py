@@ -1,0 +1,65 @@
+"""`hf-unlearn push`: publish a folder that `hf-unlearn unlearn` saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hf_unlearn.commands.arguments import flag
+from hf_unlearn.commands.common import quiet_unless_terminal
+from hf_unlearn.commands.parsing import parse, say
+from hf_unlearn.errors import UnlearningError
+
+DESCRIPTION = (
+    "Publish an unlearned model on the Hub with its card and record, in one commit, then load it back and compare its "
+    "answers with the local ones. Checkpoints, reports and results stay at home. Can be repeated."
+)
+
+
+@dataclass
+class PushArguments:
+    """What, and where to"""
+
+    folder: str = field(metadata={"help": "What hf-unlearn unlearn saved; the flag's name may be left out."})
+    hub_model_id: str | None = flag("Repository: organisation/name, or a name of your own (default: the folder's).")
+    hub_private_repo: bool = flag("Create it private.", False)
+    push_anyway: bool = flag("Even if the run's own figures say that the request was not met.", False)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Raises:
+        UnlearningError: bad input; nothing was published.
+        PublishingError: the Hub failed; the folder is whole.
+    """
+    words = positional(argv or (), "folder")
+    (flags,) = parse("push", DESCRIPTION, (PushArguments,), None, None, words)
+    if not os.path.isdir(flags.folder):
+        raise UnlearningError(f"folder {flags.folder!r} does not exist; expected one that hf-unlearn unlearn wrote")
+    quiet_unless_terminal()
+
+    from hf_unlearn.publishing.destination import find_destination
+    from hf_unlearn.publishing.push import push_folder
+    from hf_unlearn.publishing.record import read_record
+
+    record = read_record(flags.folder)
+    request = {name: value for name, value in (record["request"] or {}).items() if name != "text"}
+    destination = find_destination(
+        flags.hub_model_id or os.path.basename(os.path.abspath(flags.folder)),
+        private=flags.hub_private_repo,
+        request=request or None,
+    )
+    commit = push_folder(flags.folder, destination, push_anyway=flags.push_anyway)
+    say(
+        f"Pushed {flags.folder} to {destination.repo_id} at {commit}",
+        "  loaded back, and it answers the same: verified",
+        f'  load    pipeline("image-classification", model="{destination.repo_id}")',
+    )
+
+
+def positional(argv: Sequence[str], name: str) -> list[str]:
+    """A first word that is no flag is the value of `--name`."""
+    words = list(argv)
+    return [f"--{name}", *words] if words and not words[0].startswith("-") else words

@@ -1,0 +1,49 @@
+"""From a name on the Hub and a branch to the commit that it is now, once, so that everything later is of one commit."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RevisionNotFoundError
+
+from hf_unlearn.errors import UnlearningError
+
+
+class Resolved(NamedTuple):
+    """A repository at a commit.
+
+    Attributes:
+        commit: 40 hexadecimal digits; None for what is not on the Hub, or if the Hub cannot be asked.
+        license: as the repository's card names it, if it does.
+    """
+
+    commit: str | None
+    license: str | None
+
+
+def resolve_revision(
+    name: str | os.PathLike, revision: str | None, repo_type: str = "model", token: str | None = None
+) -> Resolved:
+    """The commit that a branch, tag or commit of a repository is. Nothing is resolved for local paths or offline.
+
+    Args:
+        repo_type: `model` or `dataset`.
+
+    Raises:
+        UnlearningError: the repository has no such revision. (That there is no such repository is said better by what
+            loads it.)
+    """
+    name = os.fspath(name)
+    if os.path.exists(os.path.expanduser(name)) or huggingface_hub.constants.is_offline_mode():
+        return Resolved(None, None)
+    try:
+        found = huggingface_hub.HfApi().repo_info(name, repo_type=repo_type, revision=revision, token=token)
+    except RevisionNotFoundError as error:
+        raise UnlearningError(f"{repo_type} {name!r} has no revision {revision!r}") from error
+    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError):
+        return Resolved(None, None)
+    card = getattr(found, "card_data", None)
+    licence = card.get("license") if card is not None else None
+    return Resolved(found.sha, licence if isinstance(licence, str) else None)

@@ -1,0 +1,177 @@
+"""The model card, made from a run's record alone: nothing in it is typed by hand."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+import hf_unlearn
+from hf_unlearn.evaluation.figures import TITLES, draw_plots
+from hf_unlearn.evaluation.rows import ARROWS, ROWS
+from hf_unlearn.evaluation.table import HEADINGS, LEGEND, cells, findings, shown_rows
+from hf_unlearn.publishing.record import RECORD_NAME, read_record, request_met
+
+TEMPLATE = "card.md.jinja"
+CARD_NAME = "README.md"
+PLOTS = "plots"
+TAGS = ["machine-unlearning", "unlearning", "hf_unlearn"]
+# Settings that a reader of a card asks for; all of them are in the record.
+SHOWN_SETTINGS = (
+    *("objective", "sensitivity_weight", "guard_weight", "surroundings_weight", "label_shift", "learning_rate"),
+    *("step_rule", "lr_scheduler_type", "per_device_train_batch_size", "max_steps", "stop_rule", "seed"),
+)
+_FLAGS = {
+    "class": ("forget_classes", "classes"),
+    "subclass": ("forget_subclasses", "subclasses"),
+    "fraction": ("forget_fraction", "fraction"),
+    "count": ("forget_count", "count"),
+    "dataset_config": ("forget_dataset_config", "dataset_config"),
+    "split": ("forget_split", "split"),
+}
+
+
+def write_card(folder: str, repo_id: str | None = None) -> None:
+    """Make the card and the plots of `folder` anew, from its record.
+
+    Args:
+        repo_id: where the model is or will be on the Hub, for the snippet.
+
+    Raises:
+        UnlearningError: the folder holds no record.
+    """
+    record = read_record(folder)
+    plots: list[str] = []
+    if record["evaluation"] is not None:
+        os.makedirs(os.path.join(folder, PLOTS), exist_ok=True)
+        for name, plot in draw_plots(record["evaluation"]).items():
+            # The same plot gives the same bytes.
+            plot.savefig(os.path.join(folder, PLOTS, f"{name}.png"), dpi=110, metadata={"Software": None})
+            plots.append(name)
+    text = render_card(record, repo_id or os.path.basename(os.path.normpath(folder)), plots)
+    path = os.path.join(folder, CARD_NAME)
+    Path(f"{path}.part").write_text(text, encoding="utf-8")
+    os.replace(f"{path}.part", path)
+
+
+def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None = None) -> str:
+    """The card of a record as text, YAML header included.
+
+    Args:
+        repo_id: what the snippet loads.
+        plots: names of plots that lie beside the card.
+    """
+    data = card_data(record, repo_id)
+    evaluation = record["evaluation"]
+    rows: list[dict[str, Any]] = []
+    headings: list[str] = []
+    if evaluation is not None:
+        headings = [*(HEADINGS[role] for role in evaluation["models"]), "target"]
+        rows = [
+            {"title": row.title, "arrow": ARROWS[row.good], "group": row.group, "cells": cells(evaluation, row)}
+            for row in shown_rows(evaluation)
+        ]
+    met, why = request_met(record)
+    # Not ModelCard.from_template: it renders without trimming, and a blank line in a table ends the table.
+    text = (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            card_data=data.to_yaml(),
+            model_name=data.model_name,
+            repo_id=repo_id,
+            record=record,
+            in_progress=record.get("in_progress", False),
+            headings=headings,
+            rows=rows,
+            legend=LEGEND,
+            findings=findings(evaluation) if evaluation is not None else [],
+            met=met,
+            why=why,
+            plots=[{"name": name, "title": TITLES[name]} for name in plots or []],
+            settings={name: record["settings"][name] for name in SHOWN_SETTINGS if record["settings"].get(name) is not None},
+            command=reproduction(record),
+            record_name=RECORD_NAME,
+            library_version=hf_unlearn.__version__,
+        )
+    )
+    return str(ModelCard(text))
+
+
+def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
+    """The card's YAML header."""
+    original, dataset = record["original_model"], record["dataset"] or {}
+    results = _eval_results(record)
+    fields: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": "image-classification",
+        "tags": [*TAGS, record["method"]["name"].replace("_", "-")],
+        "license": original["license"],
+        "datasets": [dataset["name"]] if dataset.get("from_hub") else None,
+    }
+    if original["from_hub"]:
+        # An adapter belongs to its base; a whole model was made from it.
+        relation = "adapter" if record.get("adapter") else "finetune"
+        fields.update(base_model=original["name"], base_model_relation=relation)
+    if record.get("adapter"):
+        fields["library_name"] = "peft"
+    return ModelCardData(model_name=repo_id.split("/")[-1], eval_results=results or None, **fields)
+
+
+def reproduction(record: Mapping[str, Any]) -> str:
+    """The command that does it again; what may not be published stands in it in capitals."""
+    original, dataset, request = record["original_model"], record["dataset"] or {}, record["request"] or {}
+    words = ["hf-unlearn", "unlearn", "--model_name_or_path", original["name"]]
+    if original["from_hub"] and original["revision"]:
+        words += ["--model_revision", original["revision"]]
+    words += ["--dataset_name", dataset.get("name") or "DATASET"]
+    if dataset.get("dataset_config_name"):
+        words += ["--dataset_config_name", dataset["dataset_config_name"]]
+    if dataset.get("from_hub"):
+        words += ["--dataset_revision", dataset["revision"]]
+    kind = request.get("kind")
+    if kind in _FLAGS:
+        flag, name = _FLAGS[kind]
+        values = request[name] if isinstance(request[name], list) else [request[name]]
+        words += [f"--{flag}", *map(str, values)]
+    elif kind == "where":
+        words += ["--forget_where", *(f"{column}=VALUE" for column in request["columns"])]
+    else:
+        words += ["--forget_indices", "INDICES.json"]
+    if kind == "subclass":
+        words += ["--subclass_column", request["subclass_column"]]
+    if kind in ("fraction", "count"):
+        words += ["--forget_seed", str(request["seed"]), *(["--forget_stratify"] if request["stratify"] else [])]
+    words += ["--method", record["method"]["name"], "--seed", str(record["settings"].get("seed", 42))]
+    return f"{shlex.join(words)} --output_dir unlearned"
+
+
+def _eval_results(record: Mapping[str, Any]) -> list[EvalResult]:
+    """For the header's model-index: what was measured on the unlearned model."""
+    dataset = record["dataset"] or {}
+    name = dataset.get("name") or "unknown"
+    evaluation = record["evaluation"]
+    if evaluation is not None:
+        figures = evaluation["models"].get("unlearned", {})
+    else:
+        figures = {key: value["after"] for key, value in record["checks"].items() if isinstance(value, Mapping)}
+    wanted = ("forget_accuracy", "retain_accuracy", "test_accuracy", "test_accuracy_remaining", "average_gap")
+    titles = {row.key: row.title for row in ROWS}
+    common: dict[str, Any] = {"task_type": "image-classification", "dataset_name": name, "dataset_type": name}
+    if dataset.get("from_hub"):
+        common["dataset_revision"] = dataset["revision"]
+    return [
+        EvalResult(metric_type=key, metric_name=titles[key], metric_value=round(figures[key], 4), **common)
+        for key in wanted
+        if figures.get(key) is not None
+    ]
+
+
+def _environment() -> jinja2.Environment:
+    loader = jinja2.PackageLoader("hf_unlearn", "publishing")
+    return jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)

@@ -1,0 +1,212 @@
+"""From a folder to the Hub: only what belongs there, in one commit, and read back afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from transformers import PreTrainedModel
+
+from hf_unlearn.errors import PublishingError, UnlearningError
+from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+from hf_unlearn.models.weights import weights_digest
+from hf_unlearn.publishing.card import CARD_NAME, PLOTS, write_card
+from hf_unlearn.publishing.destination import Destination
+from hf_unlearn.publishing.record import RECORD_NAME, read_record, request_met
+
+# What a published model consists of. All else in the folder (checkpoints, reports, results) stays at home.
+PUBLISHED = re.compile(
+    rf"(config|preprocessor_config|processor_config|adapter_config|training_args)\.json"
+    rf"|(model|adapter_model)(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
+    rf"|{re.escape(RECORD_NAME)}|{re.escape(CARD_NAME)}|{PLOTS}/\w+\.png"
+)
+TRIES = 3
+SAMPLES = 4
+
+
+def push_folder(
+    folder: str,
+    destination: Destination,
+    *,
+    commit_message: str = "Unlearned model",
+    push_anyway: bool = False,
+    secrets: Sequence[str] = (),
+) -> str:
+    """Push an unlearned model to the Hub and read it back.
+
+    The card is made anew from the folder's record. All files go in one commit, so the repository never holds a card of
+    other weights. A commit whose answer was lost is found by looking.
+
+    Args:
+        folder: what `hf-unlearn unlearn` saved.
+        push_anyway: even if the run's own figures say that the request was not met.
+        secrets: texts that must not be in any file, besides the token.
+
+    Returns:
+        The commit, 40 hexadecimal digits.
+
+    Raises:
+        UnlearningError: the folder is no unlearned model, its weights are not those of its record, or the request was
+            not met.
+        PublishingError: the Hub did not take it, or what came back is not what is here. The folder is whole.
+    """
+    record = read_record(folder)
+    met, why = request_met(record)
+    if not met and not push_anyway:
+        raise UnlearningError(
+            f"the request was not met, by the run's own figures ({why}); to publish it, --push_anyway"
+        )
+    if record.get("in_progress") and not push_anyway:
+        raise UnlearningError("the run was not finished: the model still remembers; to publish it, --push_anyway")
+    adapter = bool(record.get("adapter"))
+    local = None if adapter else load_image_classifier(folder, dtype="auto")
+    if local is not None and weights_digest(local) != record["weights_sha256"]["unlearned"]:
+        raise UnlearningError(f"the weights in {folder!r} are not those that its {RECORD_NAME} describes")
+    write_card(folder, destination.repo_id)
+    files = published_files(folder)
+    check_secrets(folder, files, [*secrets, *([destination.token] if destination.token else [])])
+    commit = _commit(folder, files, destination, commit_message)
+    if local is not None:
+        verify(folder, local, destination, commit)
+    elif _commit_with_these_files(folder, files, destination) is None:
+        raise PublishingError(f"pushed to {destination.repo_id!r}, but other files are there now; try again")
+    return commit
+
+
+def published_files(folder: str) -> list[str]:
+    """The files of a folder that may be published, as relative paths.
+
+    Raises:
+        UnlearningError: weights or image processor are missing.
+    """
+    root = Path(folder)
+    files = sorted(
+        path.relative_to(root).as_posix()
+        for path in (*root.glob("*"), *root.glob(f"{PLOTS}/*"))
+        if path.is_file() and PUBLISHED.fullmatch(path.relative_to(root).as_posix())
+    )
+    if not any(name.endswith(".safetensors") for name in files):
+        raise UnlearningError(f"folder {folder!r} holds no weights as safetensors; expected an unlearned model")
+    if not any(name.startswith(("preprocessor", "processor")) for name in files):
+        raise UnlearningError(
+            f"folder {folder!r} holds no image processor (preprocessor_config.json); nobody could use the model"
+        )
+    return files
+
+
+def check_secrets(folder: str, files: Sequence[str], secrets: Sequence[str]) -> None:
+    """Refuse to publish text files in which one of `secrets`, or a token of the Hub, appears.
+
+    Raises:
+        UnlearningError: one does; the message names the file, not the secret.
+    """
+    token = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
+    for name in files:
+        if not name.endswith((".json", ".md")):
+            continue
+        text = Path(folder, name).read_text(encoding="utf-8")
+        if token.search(text) or any(secret in text for secret in secrets if len(secret) >= 6):
+            raise UnlearningError(f"{name!r} in {folder!r} holds a secret; it was not published")
+
+
+def verify(folder: str, local: PreTrainedModel, destination: Destination, commit: str) -> None:
+    """Load the model back from the Hub at `commit`, and hold its answers against the local ones.
+
+    Raises:
+        PublishingError: it cannot be loaded, or answers differently.
+    """
+    name = f"{destination.repo_id!r} at {commit[:12]}"
+    with tempfile.TemporaryDirectory() as scratch:
+        # Not the cache of the Hub: what is in it need not have come from there.
+        settings: dict[str, Any] = {"revision": commit, "token": destination.token, "cache_dir": scratch}
+        try:
+            remote = load_image_classifier(destination.repo_id, dtype="auto", **settings)
+            processor = load_image_processor(destination.repo_id, **settings)
+        except Exception as error:
+            raise PublishingError(
+                f"pushed to {name}, but it cannot be loaded back: {' '.join(str(error).split())[:300]}; "
+                f"try hf-unlearn push {folder}"
+            ) from error
+        if processor.to_dict() != load_image_processor(folder).to_dict():
+            raise PublishingError(f"pushed to {name}, but its image processor is another than in {folder!r}")
+        pixels = _some_pixels(local, processor)
+        with torch.no_grad():
+            ours, theirs = (model.eval()(pixel_values=pixels)["logits"] for model in (local, remote))
+    if not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-5):
+        raise PublishingError(
+            f"pushed to {name}, but the model there answers differently from the one in {folder!r} (by up to "
+            f"{float((ours - theirs).abs().max()):.3g}); try hf-unlearn push {folder}"
+        )
+
+
+def _some_pixels(model: PreTrainedModel, processor: object) -> torch.Tensor:
+    """Images of noise: of the forget set nothing is needed here."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    mode = "L" if getattr(model.config, "num_channels", 3) == 1 else "RGB"
+    noise = rng.integers(0, 256, (SAMPLES, 64, 64, 3), dtype=np.uint8)
+    images = [Image.fromarray(each).convert(mode) for each in noise]
+    pixels = processor(images, return_tensors="pt")["pixel_values"]  # type: ignore[operator]
+    return pixels.to(model.dtype)
+
+
+def _commit(folder: str, files: Sequence[str], destination: Destination, message: str) -> str:
+    """All files in one commit, tried a few times; returns the commit."""
+    problem: Exception | None = None
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(2.0**attempt / 2)
+        try:
+            # Asked again after a failure: it may have been taken, and only the answer lost.
+            found = _commit_with_these_files(folder, files, destination) if attempt else None
+            if found is not None:
+                return found
+            api = destination.api
+            api.create_repo(destination.repo_id, private=destination.private, exist_ok=True)
+            there = set(api.list_repo_files(destination.repo_id))
+            stale = [name for name in sorted(there) if PUBLISHED.fullmatch(name) and name not in files]
+            operations: list[CommitOperationAdd | CommitOperationDelete] = [
+                *(CommitOperationAdd(name, os.path.join(folder, name)) for name in files),
+                *(CommitOperationDelete(name) for name in stale),
+            ]
+            return api.create_commit(destination.repo_id, operations, commit_message=message).oid
+        except Exception as error:
+            # Whatever the transport raises: the folder is whole, and the next try or command goes on.
+            problem = error
+    try:
+        found = _commit_with_these_files(folder, files, destination)
+    except Exception:
+        found = None
+    if found is not None:
+        return found
+    why = " ".join(str(problem).split())[:300] or type(problem).__name__
+    raise PublishingError(
+        f"the Hub did not take the model: {why}; it is whole in {folder!r}, and hf-unlearn push {folder} tries again"
+    ) from problem
+
+
+def _commit_with_these_files(folder: str, files: Sequence[str], destination: Destination) -> str | None:
+    """The newest commit of the repository, if it holds exactly these files."""
+    info = destination.api.model_info(destination.repo_id, files_metadata=True)
+    there = {each.rfilename: each for each in info.siblings or [] if PUBLISHED.fullmatch(each.rfilename)}
+    if set(there) != set(files):
+        return None
+    for name, remote in there.items():
+        content = Path(folder, name).read_bytes()
+        sha256 = remote.lfs.sha256 if remote.lfs is not None else None
+        if sha256 is not None:
+            if sha256 != hashlib.sha256(content).hexdigest():
+                return None
+        elif remote.blob_id != hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest():
+            return None
+    return info.sha
