@@ -40,15 +40,14 @@ class State:
     def readable(self, call: Call) -> Repository:
         """The repository that the call names, if whoever calls may see it."""
         repository = self.repositories.get((TYPES[call.parts.get("type") or "models"], call.parts["id"]))
-        hidden = repository is not None and repository.private
-        if hidden and call.account is not None and call.account.belongs_to(repository.namespace):
-            hidden = False
-        if repository is None or hidden:
-            # Without a token the Hub does not say whether there is such a repository.
-            if call.account is None:
-                raise Refusal(401, "Invalid username or password.", "RepoNotFound")
-            raise Refusal(404, "Repository not found", "RepoNotFound")
-        return repository
+        if repository is not None:
+            at_home = call.account is not None and call.account.belongs_to(repository.namespace)
+            if at_home or not repository.private:
+                return repository
+        # What is hidden is answered like what is not there.
+        if call.account is None:
+            raise Refusal(401, "Invalid username or password.", "RepoNotFound")
+        raise Refusal(404, "Repository not found", "RepoNotFound")
 
     def writable(self, call: Call) -> tuple[Repository, Account]:
         """The same for a call that changes it, and who calls."""

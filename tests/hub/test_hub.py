@@ -213,7 +213,9 @@ def test_who_may_read(api, connected_hub):
         api.model_info("org/secret", token="hf_" + "0" * 34)
 
 
-@pytest.mark.parametrize(("token", "status"), [(READ_TOKEN, 403), (STRANGER_TOKEN, 403), (False, 401)])
+@pytest.mark.parametrize(
+    ("token", "status"), [(READ_TOKEN, 403), (STRANGER_TOKEN, 403), (False, 401)], ids=["reader", "stranger", "nobody"]
+)
 def test_who_may_write(api, connected_hub, token, status):
     api.create_repo("org/model")
     for change in (
