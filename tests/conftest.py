@@ -15,6 +15,8 @@ import pytest
 
 from tests.tiny import make_dataset, make_model, make_processor
 
+pytest_plugins = ["tests.hub.fixtures"]
+
 # Time is no measure on a busy machine, and a failure in CI must come back at home.
 hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("house")
