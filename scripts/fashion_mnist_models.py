@@ -3,7 +3,7 @@
     python scripts/fashion_mnist_models.py --fashion_mnist outputs/fashion-mnist --work_dir outputs/fashion-mnist-models
 
 Everything goes through the commands that a user has, on every fourth training sample; what is there already is not made
-again. The comparison of each model lies in its folder `unlearned`. On two idle cores it takes about a quarter of an hour.
+again. The comparison of each model lies in its folder `unlearned`. On two idle cores it takes a quarter of an hour.
 """
 
 from __future__ import annotations
