@@ -24,13 +24,14 @@ from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, own_logits, surroundings_agreement
+from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
 from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
 from hf_unlearn.trainers.pushing import Publishes
 from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
-class UnlearningTrainer(WholeCheckpoints, Publishes, Trainer):
+class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
     """A `Trainer` whose training set is the forget set.
 
     While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout), attention can be
@@ -171,9 +172,10 @@ class UnlearningTrainer(WholeCheckpoints, Publishes, Trainer):
             return (loss, outputs) if return_outputs else loss
 
         model.eval()
-        inputs = {**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)}
+        inputs, counted = split_ignored({**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)})
         losses, outputs, figures = self.unlearning_loss(model, inputs)
-        self._note(inputs["labels"], losses, outputs, figures)
+        losses = losses * counted
+        self._note(inputs["labels"], losses, outputs, {**figures, "samples": counted})
         if num_items_in_batch is None:
             loss = losses.mean()
         else:
@@ -311,14 +313,18 @@ class UnlearningTrainer(WholeCheckpoints, Publishes, Trainer):
     def _note(self, labels: torch.Tensor, losses: torch.Tensor, outputs: Any, figures: dict[str, torch.Tensor]) -> None:
         logits = outputs["logits"].detach()
         noted = {
-            "samples": torch.ones_like(losses),
             "correct": logits.argmax(-1) == labels,
             "confidence": logits.float().softmax(-1).gather(1, labels.unsqueeze(1)).squeeze(1),
             "loss": losses,
             **figures,
         }
         for name, values in noted.items():
-            total = values.detach().to(torch.float64 if values.device.type != "mps" else torch.float32).sum()
+            total = (
+                (values * noted["samples"])
+                .detach()
+                .to(torch.float64 if values.device.type != "mps" else torch.float32)
+                .sum()
+            )
             self._sums[name] = self._sums[name] + total if name in self._sums else total
 
     def _finish_step(self) -> None:
