@@ -45,7 +45,17 @@ def start():
 def test_killed_at_random_and_resumed(tmp_path, saved_model, saved_dataset, start, model_type):
     words = ["unlearn", "--model_name_or_path", saved_model(model_type), "--dataset_name", saved_dataset, "--use_cpu"]
     words += ["--forget_classes", "red", "--per_device_train_batch_size", "5", "--max_steps", "12", "--num_rounds", "2"]
-    words += ["--save_strategy", "steps", "--save_steps", "1", "--save_total_limit", "2", "--output_dir"]
+    words += [
+        "--stop_rule",
+        "steps",
+        "--save_strategy",
+        "steps",
+        "--save_steps",
+        "1",
+        "--save_total_limit",
+        "2",
+        "--output_dir",
+    ]
     # The first run pays for the imports.
     for name in ("warm", "whole"):
         started = time.monotonic()
