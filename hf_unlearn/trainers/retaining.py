@@ -63,6 +63,8 @@ class LoopsOverSamples(_Base):
     _trains_on = "forget"
     _judged_by = "surroundings"
 
+    _order: Sampler | None = None
+
     # What the mixing class has.
     _method: str
     _original: PreTrainedModel
@@ -127,7 +129,7 @@ class LoopsOverSamples(_Base):
         return int(self.state.epoch or 0)
 
     def get_train_dataloader(self) -> DataLoader:
-        forget = self.train_dataset
+        forget, self._order = self.train_dataset, self._sample_order()
         try:
             self.train_dataset = self._training_set()
             return super().get_train_dataloader()
@@ -135,8 +137,7 @@ class LoopsOverSamples(_Base):
             self.train_dataset = forget
 
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler | None:
-        order = self._sample_order()
-        return order if order is not None else super()._get_train_sampler(*args, **kwargs)
+        return self._order if self._order is not None else super()._get_train_sampler(*args, **kwargs)
 
     def _damage(self) -> str | None:
         """In words, what shows that the rest of the model is gone; None if nothing does."""

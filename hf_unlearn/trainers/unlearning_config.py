@@ -94,6 +94,15 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
         if self.remove_unused_columns:
             raise UnlearningError("remove_unused_columns is True; expected False, since it drops the image column")
 
+    def expect(self, name: str, holds: bool, expected: str) -> None:
+        """Refuse the value of the field `name` unless it `holds`.
+
+        Raises:
+            UnlearningError: it does not.
+        """
+        if not holds:
+            raise UnlearningError(f"{name} is {getattr(self, name)!r}; expected {expected}")
+
     @property
     def rounds(self) -> int:
         """How many rounds `max_steps` is parted into."""
