@@ -13,7 +13,7 @@ from tests.tiny import make_model
 from tests.trainers.methods import make
 
 GRADIENT: dict[str, Any] = {"max_steps": 3, "optim": "sgd", "learning_rate": 0.05}
-METHODS: dict[str, dict[str, Any]] = {"scrub": GRADIENT, "salun": GRADIENT, "ssd": {"importance_batch_size": 1}}
+METHODS: dict[str, dict[str, Any]] = {"scrub": GRADIENT, "salun": GRADIENT, "ssd": {"alpha": 1.5}}
 
 
 def main() -> None:

@@ -51,6 +51,7 @@ def test_two_processes_make_the_run_of_one(tmp_path, model_type, objective):
     assert two["weights"] != pytest.approx(two["before"], rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.distributed
 def test_two_processes_make_the_run_of_one_with_retained_samples(tmp_path):
     worker = WORKER.with_name("methods_worker.py")
