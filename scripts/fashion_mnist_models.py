@@ -2,8 +2,8 @@
 
     python scripts/fashion_mnist_models.py --fashion_mnist outputs/fashion-mnist --work_dir outputs/fashion-mnist-models
 
-Everything goes through the commands that a user has; what is there already is not made again. The comparison of each
-model lies in its folder `unlearned`. On two cores it takes about an hour.
+Everything goes through the commands that a user has, on every fourth training sample; what is there already is not made
+again. The comparison of each model lies in its folder `unlearned`. On two idle cores it takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hf_unlearn.commands.main import main as hf_unlearn
 SETTINGS = Path(__file__).parent / "fashion_mnist"
 MODELS = ("resnet", "vit")
 RETRAINED_SEEDS = (1, 2, 3)
+EVERY, EPOCHS = 4, "10"
 
 
 def run(*words: str) -> None:
@@ -26,9 +27,20 @@ def run(*words: str) -> None:
         raise SystemExit(status)
 
 
+def thinned(source: str, folder: Path) -> str:
+    """A folder with every so-manieth training sample and the whole test set."""
+    from datasets import DatasetDict
+
+    if not folder.is_dir():
+        whole = DatasetDict.load_from_disk(source)
+        train = whole["train"].select(range(0, len(whole["train"]), EVERY))
+        DatasetDict({"train": train, "test": whole["test"]}).save_to_disk(str(folder))
+    return str(folder)
+
+
 def make(model: str, data: list[str], request: list[str], folder: Path) -> None:
     """Original, retrained and unlearned models of one architecture, and their comparison."""
-    settings = ["--config", str(SETTINGS / f"{model}.yaml"), *data]
+    settings = ["--config", str(SETTINGS / f"{model}.yaml"), "--num_train_epochs", EPOCHS, *data]
     original, unlearned = folder / "original", folder / "unlearned"
     retrained = [folder / f"retrained-{seed}" for seed in RETRAINED_SEEDS]
     if not (original / "train_results.json").is_file():
@@ -61,8 +73,9 @@ def main() -> None:
     parser.add_argument("--forget_class", default="Sneaker")
     flags = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    dataset = thinned(flags.fashion_mnist, flags.work_dir / "fashion-mnist")
     for model in MODELS:
-        data, request = ["--dataset_name", flags.fashion_mnist], ["--forget_classes", flags.forget_class]
+        data, request = ["--dataset_name", dataset], ["--forget_classes", flags.forget_class]
         make(model, data, request, flags.work_dir / model)
 
 

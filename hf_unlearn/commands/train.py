@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint = find_checkpoint(args)
     check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, checkpoint)
     if args.push_to_hub:
-        raise UnlearningError("push_to_hub is True, but publishing is not there yet: save, then upload the folder")
+        raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
     left_out = ""
     if has_request(request_flags):

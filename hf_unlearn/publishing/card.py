@@ -77,6 +77,7 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
             for row in shown_rows(evaluation)
         ]
     met, why = request_met(record)
+    chosen = record["settings"]
     # Not ModelCard.from_template: it renders without trimming, and a blank line in a table ends the table.
     text = (
         _environment()
@@ -94,7 +95,7 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
             met=met,
             why=why,
             plots=[{"name": name, "title": TITLES[name]} for name in plots or []],
-            settings={name: record["settings"][name] for name in SHOWN_SETTINGS if record["settings"].get(name) is not None},
+            settings={name: chosen[name] for name in SHOWN_SETTINGS if chosen.get(name) is not None},
             command=reproduction(record),
             record_name=RECORD_NAME,
             library_version=hf_unlearn.__version__,

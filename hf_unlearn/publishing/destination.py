@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_unlearn.errors import PublishingError, UnlearningError
+from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.record import RECORD_NAME
 
 # Files that a new repository has, or that anyone may have put there: nothing is lost when they are replaced.
@@ -67,7 +68,8 @@ def find_destination(
     except HFValidationError as error:
         raise UnlearningError(f"hub_model_id {repo_id!r} is not a repository's name: {_line(error)}") from error
     api = HfApi(token=token)
-    who = _who(api, token)
+    with patience():
+        who = _who(api, token)
     name = who["name"]
     organisations = [each["name"] for each in who.get("orgs", [])]
     namespace, _, rest = repo_id.rpartition("/")
@@ -77,7 +79,8 @@ def find_destination(
         known = ", ".join(repr(each) for each in (name, *organisations))
         raise UnlearningError(f"hub_model_id {repo_id!r}: this token may write to {known} only, not to {namespace!r}")
     _check_role(who, repo_id)
-    exists = _check_content(api, repo_id, request)
+    with patience():
+        exists = _check_content(api, repo_id, request)
     return Destination(repo_id, bool(private), token, exists)
 
 

@@ -20,6 +20,7 @@ from hf_unlearn.models.pretrained import load_image_classifier, load_image_proce
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import CARD_NAME, PLOTS, write_card
 from hf_unlearn.publishing.destination import Destination
+from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.record import RECORD_NAME, read_record, request_met
 
 # What a published model consists of. All else in the folder (checkpoints, reports, results) stays at home.
@@ -73,7 +74,8 @@ def push_folder(
     write_card(folder, destination.repo_id)
     files = published_files(folder)
     check_secrets(folder, files, [*secrets, *([destination.token] if destination.token else [])])
-    commit = _commit(folder, files, destination, commit_message)
+    with patience():
+        commit = _commit(folder, files, destination, commit_message)
     if local is not None:
         verify(folder, local, destination, commit)
     elif _commit_with_these_files(folder, files, destination) is None:
@@ -168,7 +170,7 @@ def _commit(folder: str, files: Sequence[str], destination: Destination, message
             time.sleep(2.0**attempt / 2)
         try:
             # Asked again after a failure: it may have been taken, and only the answer lost.
-            found = _commit_with_these_files(folder, files, destination) if attempt else None
+            found = _taken(folder, files, destination) if attempt else None
             if found is not None:
                 return found
             api = destination.api
@@ -183,16 +185,21 @@ def _commit(folder: str, files: Sequence[str], destination: Destination, message
         except Exception as error:
             # Whatever the transport raises: the folder is whole, and the next try or command goes on.
             problem = error
-    try:
-        found = _commit_with_these_files(folder, files, destination)
-    except Exception:
-        found = None
+    found = _taken(folder, files, destination)
     if found is not None:
         return found
     why = " ".join(str(problem).split())[:300] or type(problem).__name__
     raise PublishingError(
         f"the Hub did not take the model: {why}; it is whole in {folder!r}, and hf-unlearn push {folder} tries again"
     ) from problem
+
+
+def _taken(folder: str, files: Sequence[str], destination: Destination) -> str | None:
+    """As [`_commit_with_these_files`], and None where the Hub does not say."""
+    try:
+        return _commit_with_these_files(folder, files, destination)
+    except Exception:
+        return None
 
 
 def _commit_with_these_files(folder: str, files: Sequence[str], destination: Destination) -> str | None:

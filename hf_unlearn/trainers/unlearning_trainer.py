@@ -24,14 +24,16 @@ from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.checks import Sample, own_logits, surroundings_agreement
+from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
 from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
 from hf_unlearn.trainers.pushing import Publishes
 from hf_unlearn.trainers.retaining import LoopsOverSamples
+from hf_unlearn.trainers.step_sums import batch_sums
 from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
-class UnlearningTrainer(LoopsOverSamples, WholeCheckpoints, Publishes, Trainer):
+class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publishes, Trainer):
     """A `Trainer` whose training set is the forget set.
 
     While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout; but see `train_mode` of the
@@ -182,9 +184,12 @@ class UnlearningTrainer(LoopsOverSamples, WholeCheckpoints, Publishes, Trainer):
             return (loss, outputs) if return_outputs else loss
 
         model.train(bool(getattr(self.args, "train_mode", False)))
-        inputs = {**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)}
+        inputs, counted = split_ignored({**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)})
         losses, outputs, figures = self.unlearning_loss(model, inputs)
-        self._note(inputs, losses, outputs, figures)
+        losses = losses * counted
+        kept = self._is_retained(inputs)
+        for name, value in batch_sums(inputs["labels"], counted, kept, losses, outputs["logits"], figures).items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         if num_items_in_batch is None:
             loss = losses.mean()
         else:
@@ -326,25 +331,6 @@ class UnlearningTrainer(LoopsOverSamples, WholeCheckpoints, Publishes, Trainer):
             )
 
     # Figures of a step, and divergence
-
-    def _note(
-        self, inputs: dict[str, Any], losses: torch.Tensor, outputs: Any, figures: dict[str, torch.Tensor]
-    ) -> None:
-        logits, labels = outputs["logits"].detach(), inputs["labels"]
-        kept = self._is_retained(inputs)
-        correct = logits.argmax(-1) == labels
-        forgotten = {
-            "samples": torch.ones_like(losses),
-            "correct": correct,
-            "confidence": logits.float().softmax(-1).gather(1, labels.unsqueeze(1)).squeeze(1),
-            "loss": losses,
-            **figures,
-        }
-        noted = {name: values[~kept] for name, values in forgotten.items()}
-        noted |= {"retain_samples": kept, "retain_correct": correct[kept], "retain_loss": losses[kept]}
-        for name, values in noted.items():
-            total = values.detach().to(torch.float64 if values.device.type != "mps" else torch.float32).sum()
-            self._sums[name] = self._sums[name] + total if name in self._sums else total
 
     def _finish_step(self) -> None:
         """Before the optimizer's step: gather the figures, and stop here if they are not finite."""

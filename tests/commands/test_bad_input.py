@@ -79,7 +79,7 @@ def refuse(capsys, tmp_path, saved_dataset, saved_model):
         ({"target_forget_accuracy": 400}, "0 to 100 percent"),
         ({"guard_weight": -1}, "negative weight"),
         ({"num_irrelevant_classes": 4}, "at most 3"),
-        ({"push_to_hub": "true"}, "not there yet"),
+        ({"push_to_hub": "true"}, "HF_HUB_OFFLINE"),
         ({"unseen_split": "train"}, "is the train, test or forget split"),
         ({"dtype": "float16"}, "'float16'"),
         ({"image_column_name": "img"}, "'img'"),

@@ -33,22 +33,42 @@ def launch(processes: int, *arguments: str, worker: Path = WORKER) -> dict:
     return json.loads(Path(out).read_text())
 
 
+def same_run(tmp_path, model_type, objective, layouts, samples):
+    """Runs in layouts (processes, batch, accumulation) with equal products end alike."""
+    settings = ("--model", model_type, "--objective", objective, "--samples", str(samples), "--steps", "7")
+    runs = []
+    for number, (processes, batch, accumulation) in enumerate(layouts):
+        layout = ("--batch", str(batch), "--accumulation", str(accumulation))
+        runs.append(launch(processes, *settings, *layout, "--out", str(tmp_path / f"{number}.json")))
+    assert [run["num_processes"] for run in runs] == [processes for processes, _, _ in layouts]
+    one = runs[0]
+    for other in runs[1:]:
+        assert other["steps"] == one["steps"] and other["reason"] == one["reason"]
+        assert other["losses"] == pytest.approx(one["losses"], rel=1e-4)
+        assert other["weights"] == pytest.approx(one["weights"], rel=1e-4, abs=1e-6)
+        # The weights moved: agreement is not that of two runs that did nothing.
+        assert other["weights"] != pytest.approx(other["before"], rel=1e-4, abs=1e-6)
+
+
 @pytest.mark.distributed
 @pytest.mark.parametrize(
     # On the paper's objective the head's bias has no gradient of its own.
-    ("model_type", "objective"),
-    [("resnet", "matched"), ("vit", "matched"), ("resnet", "difference")],
+    ("model_type", "objective", "layout"),
+    [("resnet", "matched", (2, 4, 1)), ("vit", "matched", (2, 2, 2)), ("resnet", "difference", (2, 4, 1))],
 )
-def test_two_processes_make_the_run_of_one(tmp_path, model_type, objective):
-    settings = ("--model", model_type, "--objective", objective)
-    one = launch(1, *settings, "--batch", "8", "--out", str(tmp_path / "one.json"))
-    two = launch(2, *settings, "--batch", "4", "--out", str(tmp_path / "two.json"))
-    assert (one["num_processes"], two["num_processes"]) == (1, 2)
-    assert two["steps"] == one["steps"] and two["reason"] == one["reason"]
-    assert two["losses"] == pytest.approx(one["losses"], rel=1e-4)
-    assert two["weights"] == pytest.approx(one["weights"], rel=1e-4, abs=1e-6)
-    # The weights moved: agreement is not that of two runs that did nothing.
-    assert two["weights"] != pytest.approx(two["before"], rel=1e-4, abs=1e-6)
+def test_two_processes_make_the_run_of_one(tmp_path, model_type, objective, layout):
+    # Twenty-one samples in steps of eight: the last step of a pass has five, three in one process, two in the other.
+    same_run(tmp_path, model_type, objective, [(1, 8, 1), layout], samples=21)
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+@pytest.mark.parametrize("model_type", ["resnet", "vit"])
+@pytest.mark.parametrize("samples", [21, 17, 24])
+def test_all_layouts_make_the_same_run(tmp_path, model_type, samples):
+    # With seventeen samples three of four processes have none in the last step of a pass.
+    layouts = [(1, 8, 1), (1, 2, 4), (2, 4, 1), (2, 1, 4), (4, 2, 1), (4, 1, 2)]
+    same_run(tmp_path, model_type, "matched", layouts, samples)
 
 
 @pytest.mark.slow

@@ -21,6 +21,9 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--objective")
     parser.add_argument("--batch", type=int)
+    parser.add_argument("--accumulation", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--out")
     flags = parser.parse_args()
     model = make_model(flags.model)
@@ -31,12 +34,14 @@ def main() -> None:
             output_dir=tempfile.mkdtemp(),
             per_device_train_batch_size=flags.batch,
             objective=flags.objective,
-            max_steps=6,
+            gradient_accumulation_steps=flags.accumulation,
+            max_steps=flags.steps,
+            num_rounds=1,
             use_cpu=True,
             disable_tqdm=True,
             dataloader_pin_memory=False,
         ),
-        train_dataset=make_dataset(16),
+        train_dataset=make_dataset(flags.samples),
         processing_class=make_processor(),
     )
     trainer.train()

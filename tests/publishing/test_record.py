@@ -9,32 +9,38 @@ from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, MUMisConfig, make_splits
 from hf_unlearn.publishing.record import unlearning_record, write_record
-from hf_unlearn.trainers.checks import Premise
+from hf_unlearn.publishing.settings import public_arguments
 from tests.tiny import make_dataset
 
 
 def make_record(tmp_path, **request):
     splits = make_splits(DatasetDict(train=make_dataset(24)), ForgetRequest(**request), dataset_name="someone/colours")
+    args = MUMisConfig(output_dir=str(tmp_path), hub_token="hf_secret", hub_model_id="me/x", use_cpu=True)
     return unlearning_record(
-        method="mu_mis",
-        model_name="someone/model",
-        model_revision="abc",
+        method={"name": "mu_mis", "title": "MU-Mis", "paper": "2402.15109"},
+        original={"name": "someone/model", "revision": "abc", "license": "mit"},
         splits=splits,
-        args=MUMisConfig(output_dir=str(tmp_path), hub_token="hf_secret", use_cpu=True),
-        steps=60,
-        stop_reason="all 60 steps were made",
-        seconds=1.23456,
-        forget_accuracy={"before": 99.0, "after": 0.0},
-        premise=Premise(3.0, 1.0, 0.5),
-        agreement=0.9,
+        num_forget=len(splits.forget),
+        dataset_commit="d" * 40,
+        run={"steps": 60, "stop_reason": "all 60 steps were made", "seconds": 1.235},
+        settings=public_arguments(args),
+        weights_sha256={"original": "a" * 64, "unlearned": "b" * 64},
+        checks={"samples": 1000, "forget_accuracy": {"before": 99.0, "after": 0.0}},
     )
 
 
 def test_it_says_what_was_done(tmp_path):
     record = make_record(tmp_path, classes=("red",))
-    assert record["original_model"] == {"name": "someone/model", "revision": "abc", "from_hub": True}
-    assert record["premise"]["holds"] and (record["num_forget"], record["num_retain"]) == (6, 18)
-    assert record["settings"]["objective"] == "matched"
+    assert record["original_model"] == {"name": "someone/model", "revision": "abc", "license": "mit", "from_hub": True}
+    assert (record["num_forget"], record["num_retain"], record["whole_classes"]) == (6, 18, True)
+    assert record["settings"]["objective"] == "matched" and record["request"]["text"] == "the class 'red'"
+    assert record["dataset"]["revision"] == "d" * 40 and "sha256" in record["dataset"]
+
+
+@pytest.mark.parametrize("request_fields", [{"indices": (3, 17)}, {"where": {"person": ("p5",)}}])
+def test_no_digest_by_which_few_samples_could_be_found(tmp_path, request_fields):
+    # Whoever has the dataset can try all small sets of indices.
+    assert not {"sha256", "id"} & make_record(tmp_path, **request_fields)["dataset"].keys()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +49,7 @@ def test_it_says_what_was_done(tmp_path):
 )
 def test_no_index_no_person_no_token_no_folder(tmp_path, request_fields, private):
     record = make_record(tmp_path, **request_fields)
-    without_hashes = {name: value for name, value in record.items() if name not in ("fingerprint", "versions")}
+    without_hashes = {name: value for name, value in record.items() if name not in ("dataset", "versions")}
     text = json.dumps(without_hashes)
     assert private not in text and str(tmp_path) not in json.dumps(record)
 

@@ -1,0 +1,34 @@
+"""A limit to how long a silent Hub is waited for: huggingface_hub itself waits for ever."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import huggingface_hub
+from huggingface_hub.utils import _http
+
+# A server that takes a commit of many large files may think for a while.
+SECONDS = 180.0
+
+
+@contextlib.contextmanager
+def patience(seconds: float | None = None) -> Iterator[None]:
+    """While this is open, a call to the Hub on which nothing comes or goes for so many seconds is an error."""
+    limit = SECONDS if seconds is None else seconds
+    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
+    if before is None:
+        # A release that keeps its clients elsewhere: it does as it does.
+        yield
+        return
+
+    def impatient():  # type: ignore[no-untyped-def]
+        client = before()
+        client.timeout = limit
+        return client
+
+    huggingface_hub.set_client_factory(impatient)
+    try:
+        yield
+    finally:
+        huggingface_hub.set_client_factory(before)

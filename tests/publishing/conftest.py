@@ -1,0 +1,48 @@
+"""An unlearned model in a folder, ready to be pushed."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from datasets import DatasetDict
+
+from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
+from hf_unlearn.publishing import push
+from hf_unlearn.trainers.request_settings import request_settings
+from tests.tiny import make_dataset, make_model, make_processor
+
+
+def unlearn(folder, request, **kwargs):
+    """Two steps of unlearning, saved with record and card; returns the trainer."""
+    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
+    splits = make_splits(data, request, dataset_name="someone/colours")
+    settings = {**request_settings(splits), "max_steps": 2, "num_rounds": 1, "stop_rule": "steps", **kwargs}
+    args = MUMisConfig(
+        str(folder), use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, report_to="none", **settings
+    )
+    trainer = MUMisTrainer(make_model(), args, splits.forget, processing_class=make_processor(), splits=splits)
+    trainer.train()
+    return trainer
+
+
+@pytest.fixture(scope="session")
+def _unlearned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unlearned") / "forgot-red"
+    trainer = unlearn(folder, ForgetRequest(classes=("red",)))
+    # The class of an untrained model's choice may be the forgotten one; what is tested here is not forgetting.
+    trainer.save_model()
+    trainer.create_model_card()
+    return folder
+
+
+@pytest.fixture
+def unlearned(_unlearned, tmp_path):
+    """The folder of an unlearned model, for this test alone."""
+    return shutil.copytree(_unlearned, tmp_path / "forgot-red")
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Between its tries a push does not wait."""
+    monkeypatch.setattr(push.time, "sleep", lambda seconds: None)

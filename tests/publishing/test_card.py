@@ -1,0 +1,127 @@
+"""The card: from the record alone, again and again the same, with what the evidence does not show."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from huggingface_hub import ModelCard
+
+from hf_unlearn.commands.main import main
+from hf_unlearn.publishing.card import render_card, reproduction, write_card
+from hf_unlearn.publishing.record import add_evaluation, read_record, request_met
+
+
+def test_it_is_made_again_from_the_record(unlearned):
+    card = (unlearned / "README.md").read_text()
+    (unlearned / "README.md").unlink()
+    assert main(["card", str(unlearned)]) == 0
+    assert (unlearned / "README.md").read_text() == card
+
+
+def test_without_an_evaluation_it_says_what_nobody_did(unlearned):
+    card = (unlearned / "README.md").read_text()
+    assert "Nobody compared this model" in card and "no such model to compare with" in card
+    assert "| forget accuracy, % |" in card
+
+
+def results_for(record, **models):
+    figures = {"forget_accuracy": 0.0, "test_accuracy": 70.0, "test_accuracy_remaining": 90.0, "average_gap": 1.0}
+    everyone = {role: {**figures, **changed} for role, changed in models.items()}
+    return {
+        "schema_version": 2,
+        "level": "fast",
+        "request": {name: value for name, value in record["request"].items() if name != "text"},
+        "whole_classes": True,
+        "fingerprint": record["dataset"]["id"],
+        "dataset": "colours",
+        "counts": {"forget": record["num_forget"], "retain": 24},
+        "models": everyone,
+        "references": [everyone.get("retrained", {})],
+        "retrained_std": None,
+        "noise_floor": None,
+        "verdict": {"closer_than_doing_nothing": True, "tie_with_retrained": None},
+        "left_out": {},
+        "curves": {"split": "test", "labels": ["red", "green"], "per_class_accuracy": {"original": [90.0, None]}},
+    }
+
+
+def test_an_evaluation_of_the_same_request_goes_into_record_and_card(unlearned):
+    record = read_record(str(unlearned))
+    results = results_for(record, original={"average_gap": 30.0}, unlearned={}, retrained={"average_gap": None})
+    assert add_evaluation(record, results)
+    card = render_card(record, "org/forgot")
+    assert "| average gap (MU-Mis), points | ↓ | 30.00 | 1.00 | – | 0.00 |" in card
+    assert "nearer than doing nothing (30.00)" in card and "Nobody compared" not in card
+    # Every line of the table has as many cells as its head.
+    rows = [line for line in card.splitlines() if line.startswith("|") and "setting" not in line]
+    table = rows[: rows.index("| setting | value |")] if "| setting | value |" in rows else rows
+    assert len({line.count("|") for line in table if "→" in line or "↓" in line or "↑" in line}) == 1
+
+
+def test_an_evaluation_of_another_request_does_not(unlearned):
+    record = read_record(str(unlearned))
+    for change in ({"fingerprint": "0" * 64}, {"request": {"kind": "class", "classes": ["blue"]}}):
+        assert not add_evaluation(copy.deepcopy(record), {**results_for(record, unlearned={}), **change})
+
+
+@pytest.mark.parametrize(
+    ("after", "retrained", "met"), [(0.0, None, True), (1.9, None, True), (2.1, None, False), (6.0, 5.0, True)]
+)
+def test_whether_a_request_for_whole_classes_was_met(unlearned, after, retrained, met):
+    record = read_record(str(unlearned))
+    record["checks"]["forget_accuracy"]["after"] = after
+    if retrained is not None:
+        results = results_for(
+            record, unlearned={"forget_accuracy": after}, retrained={"forget_accuracy": retrained, "average_gap": None}
+        )
+        assert add_evaluation(record, results)
+    assert request_met(record)[0] is met
+    assert ("was not met" in render_card(record, "org/x")) is not met
+
+
+def test_a_subset_is_met_unless_shown_otherwise(unlearned):
+    record = {**read_record(str(unlearned)), "whole_classes": False}
+    assert request_met(record) == (True, "nobody can tell without a retrained model")
+    results = results_for(record, unlearned={}, original={}, retrained={})
+    results["verdict"] = {"closer_than_doing_nothing": False, "tie_with_retrained": False}
+    assert add_evaluation(record, results)
+    assert not request_met(record)[0]
+    record["evaluation"]["verdict"]["tie_with_retrained"] = True
+    assert request_met(record)[0]
+
+
+@pytest.mark.parametrize(
+    ("request_", "flags"),
+    [
+        ({"kind": "class", "classes": ["two words"]}, "--forget_classes 'two words'"),
+        (
+            {"kind": "fraction", "fraction": 0.05, "stratify": True, "seed": 3},
+            "--forget_fraction 0.05 --forget_seed 3 ",
+        ),
+        ({"kind": "where", "columns": ["person"]}, "--forget_where person=VALUE"),
+        ({"kind": "indices", "num_indices": 3}, "--forget_indices INDICES.json"),
+        ({"kind": "subclass", "subclasses": ["sea"], "subclass_column": "fine"}, "--subclass_column fine"),
+    ],
+)
+def test_the_command_that_does_it_again(unlearned, request_, flags):
+    record = {**read_record(str(unlearned)), "request": request_}
+    assert flags in reproduction(record) and "--seed 42" in reproduction(record)
+
+
+def test_a_name_with_markup_does_not_break_the_header(unlearned):
+    record = read_record(str(unlearned))
+    record["dataset"]["name"] = 'a: "b" # c'
+    data = ModelCard(render_card(record, "org/x")).data
+    assert data.eval_results[0].dataset_name == 'a: "b" # c'
+
+
+def test_a_card_that_cannot_be_written_leaves_the_one_before(unlearned):
+    before = (unlearned / "README.md").read_text()
+    record = json.loads((unlearned / "unlearning.json").read_text())
+    del record["method"]
+    (unlearned / "unlearning.json").write_text(json.dumps(record))
+    with pytest.raises(KeyError):
+        write_card(str(unlearned))
+    assert (unlearned / "README.md").read_text() == before
