@@ -85,7 +85,7 @@ SPACES: dict[str, dict[str, Draw]] = {
         "distillation_weight": _one_of(0.001, 0.1, 0.5),
     },
     "bad_teacher": {"learning_rate": _log(1e-4, 3e-3), "num_train_epochs": _one_of(1, 2, 4)},
-    "ssd": {"alpha": _log(1.0, 100.0), "dampening": _one_of(0.1, 0.5, 1.0)},
+    "ssd": {"alpha": _log(1.0, 10.0), "dampening": _one_of(0.1, 0.5, 1.0)},
 }
 assert {*SPACES, "retrain"} == set(METHODS)
 

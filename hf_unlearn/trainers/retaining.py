@@ -83,6 +83,10 @@ class LoopsOverSamples(_Base):
             )
         if len(retain_dataset) == 0:
             raise UnlearningError(f"the retain set is empty; method {self._method!r} expects at least one sample")
+        if self._trains_on == "both" and stop_rule == "round":
+            raise UnlearningError(
+                f"stop_rule is 'round', but method {self._method!r} has steps without forget samples; expected another"
+            )
         if self._trains_on == "retain" and stop_rule != "steps":
             raise UnlearningError(
                 f"stop_rule is {stop_rule!r}, but method {self._method!r} sees no forget sample while it runs; "

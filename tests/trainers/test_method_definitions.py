@@ -126,7 +126,16 @@ def sgd(model):
 def test_salun_leaves_the_other_weights_alone_to_the_bit(tmp_path, name, optimizer):
     model, original = make_model("resnet"), make_model("resnet")
     trainer = make(tmp_path, name, model, optimizers=(optimizer(model), None), max_steps=4, salient_share=0.3)
+    outside = []
+    finish = trainer._finish_step
+
+    def spy():
+        outside.extend(float(p.grad[~trainer.mask[n]].abs().sum()) for n, p in model.named_parameters())
+        finish()
+
+    trainer._finish_step = spy
     trainer.train()
+    assert len(outside) > 4 and not any(outside), "neither momentum nor a norm may see these gradients"
     batch = batch_of(trainer, range(NUM_FORGET))
     cross_entropy(original(pixel_values=batch["pixel_values"]).logits, batch["labels"]).backward()
     sizes = torch.cat([parameter.grad.abs().flatten() for parameter in original.parameters()])

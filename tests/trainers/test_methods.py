@@ -154,6 +154,7 @@ def test_the_registry_and_the_trainers_agree():
         ("fine_tune", {"num_train_epochs": 0}, "num_train_epochs is 0"),
         ("fine_tune", {"stop_rule": "forget_accuracy"}, "sees no forget sample"),
         ("delete", {"stop_rule": "round"}, "max_steps is -1"),
+        ("scrub", {"stop_rule": "round", "max_steps": 9}, "steps without forget samples"),
         ("delete", {"max_steps": 0}, "max_steps is 0"),
     ],
 )
