@@ -236,18 +236,25 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
     Raises:
         UnlearningError: there is none.
     """
-    from transformers.trainer_utils import get_last_checkpoint
+    from hf_unlearn.trainers.checkpoints import is_whole, last_whole_checkpoint
 
     named = args.resume_from_checkpoint
     if named is None or str(named).lower() == "false":
         return None
     if str(named).lower() == "true":
-        latest = get_last_checkpoint(args.output_dir) if os.path.isdir(str(args.output_dir)) else None
+        latest = last_whole_checkpoint(str(args.output_dir))
         if latest is None:
-            raise UnlearningError(f"output_dir {args.output_dir!r} holds no checkpoint to resume from")
+            raise UnlearningError(
+                f"output_dir {args.output_dir!r} holds no checkpoint to resume from that was saved whole; expected "
+                "one, or a run from the start with --overwrite_output_dir"
+            )
         return latest
     if not os.path.isfile(os.path.join(named, "trainer_state.json")):
         raise UnlearningError(f"resume_from_checkpoint {named!r} is no checkpoint; expected a folder checkpoint-N")
+    if not is_whole(named):
+        raise UnlearningError(
+            f"resume_from_checkpoint {named!r} was not saved whole: its run ended meanwhile; expected an earlier one"
+        )
     return str(named)
 
 

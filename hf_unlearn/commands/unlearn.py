@@ -46,6 +46,10 @@ class MethodArguments:
     """How"""
 
     method: str = flag(METHOD_HELP, "mu_mis", choices=list(METHODS))
+    num_processes: int = flag(
+        "Processes on this machine, one a GPU. The run is that of one process with as large a batch as all of them.",
+        1,
+    )
     unseen_split: str | None = flag(
         "A split that the model was not trained on: where other samples still teach the forgotten labels, it says how "
         "sure of them a model should be. Not the test split, which is for judging."
@@ -75,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         method.parameters,
         argv or (),
     )
+    if method_flags.num_processes != 1 and "RANK" not in os.environ:
+        from hf_unlearn.commands.launching import launch
+
+        if status := launch("unlearn", argv or (), method_flags.num_processes):
+            raise SystemExit(status)
+        return
     request = make_request(request_flags)
     checkpoint = find_checkpoint(args)
     check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, checkpoint)

@@ -94,6 +94,8 @@ def compare(
         if references:
             means, std = summarise([figures[role] for role in everyone if role not in contestants])
             models["retrained"] = dict(means)
+            # It is given as a mean already.
+            (std or {}).pop("seconds", None)
             for key in DISTANCE_KEYS:
                 models["retrained"][key] = None if floor is None else floor.get(key)
         curves = make_curves(samples, probed, splits)

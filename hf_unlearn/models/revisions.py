@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import huggingface_hub
@@ -26,7 +28,7 @@ class Resolved(NamedTuple):
 def resolve_revision(
     name: str | os.PathLike, revision: str | None, repo_type: str = "model", token: str | None = None
 ) -> Resolved:
-    """The commit that a branch, tag or commit of a repository is. Nothing is resolved for local paths or offline.
+    """The commit that a branch, tag or commit of a repository is; offline the one that it was when last looked at.
 
     Args:
         repo_type: `model` or `dataset`.
@@ -36,14 +38,28 @@ def resolve_revision(
             loads it.)
     """
     name = os.fspath(name)
-    if os.path.exists(os.path.expanduser(name)) or huggingface_hub.constants.is_offline_mode():
+    if os.path.exists(os.path.expanduser(name)):
         return Resolved(None, None)
+    if huggingface_hub.constants.is_offline_mode():
+        return Resolved(_cached_commit(name, revision) if repo_type == "model" else None, None)
     try:
         found = huggingface_hub.HfApi().repo_info(name, repo_type=repo_type, revision=revision, token=token)
     except RevisionNotFoundError as error:
         raise UnlearningError(f"{repo_type} {name!r} has no revision {revision!r}") from error
     except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError):
         return Resolved(None, None)
+    if repo_type == "model":
+        # What is loaded by its commit leaves no trace of the branch in the cache, where an offline run looks for it.
+        with contextlib.suppress(HfHubHTTPError, OSError):
+            huggingface_hub.hf_hub_download(name, "config.json", revision=revision, token=token)
     card = getattr(found, "card_data", None)
     licence = card.get("license") if card is not None else None
     return Resolved(found.sha, licence if isinstance(licence, str) else None)
+
+
+def _cached_commit(name: str, revision: str | None) -> str | None:
+    try:
+        path = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(path).parent.name if isinstance(path, str) else None

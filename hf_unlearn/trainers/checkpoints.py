@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.settings import public_arguments
 
 TRAINING_ARGS_JSON = "training_args.json"
+WHOLE_NAME = "whole.json"
 
 if TYPE_CHECKING:
     _Base = Trainer
@@ -21,12 +25,56 @@ else:
     _Base = object
 
 
+class Elapsed(TrainerCallback, ExportableState):
+    """How long a run took in all, the parts before a restart included."""
+
+    def __init__(self, before: float = 0.0):
+        self.before = before
+        self.started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time up to now."""
+        return self.before + (0.0 if self.started is None else time.monotonic() - self.started)
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        if self.started is None:
+            self.started = time.monotonic()
+
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
+        self.before, self.started = self.seconds, None
+
+    def state(self) -> dict[str, Any]:
+        return {"args": {"before": self.seconds}, "attributes": {}}
+
+
 class WholeCheckpoints(_Base):
-    """Mixed into a `Trainer`: checkpoints restore every weight; a saved model holds no pickle and no token.
+    """Mixed into a `Trainer`: checkpoints are whole or not taken, and restore all weights; saved models hold no secret.
 
     Checkpoints hold the pickles that the Trainer resumes from (optimizer, scheduler, random state): they are not for
     publishing.
     """
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, in seconds, the parts before a restart included."""
+        callbacks = self.callback_handler.callbacks
+        return next((callback.seconds for callback in callbacks if isinstance(callback, Elapsed)), 0.0)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        # Older checkpoints may go only once the new one is known to be whole, which is said last of all.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        # The other processes write their random state, too.
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            run_dir = self._get_output_dir(trial=trial)
+            mark_whole(os.path.join(run_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"))
+            best = self.state.best_model_checkpoint
+            rotate_checkpoints(run_dir, limit, best_model_checkpoint=best, use_mtime=True)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         # The Trainer loads with strict=False, and some architectures (ViT among them) save their weights under
@@ -51,3 +99,39 @@ class WholeCheckpoints(_Base):
         os.remove(os.path.join(folder, TRAINING_ARGS_NAME))
         with open(os.path.join(folder, TRAINING_ARGS_JSON), "w", encoding="utf-8") as file:
             json.dump(public_arguments(self.args), file, indent=2, sort_keys=True, allow_nan=False)
+
+
+def mark_whole(checkpoint: str) -> None:
+    """Write down the files of a finished checkpoint and their sizes."""
+    sizes = {
+        os.path.relpath(os.path.join(folder, name), checkpoint): os.path.getsize(os.path.join(folder, name))
+        for folder, _, names in os.walk(checkpoint)
+        for name in names
+    }
+    path = os.path.join(checkpoint, WHOLE_NAME)
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
+        json.dump(sizes, file, indent=2, sort_keys=True)
+    os.replace(f"{path}.part", path)
+
+
+def is_whole(checkpoint: str) -> bool:
+    """Whether the run that saved this checkpoint had finished saving it."""
+    try:
+        with open(os.path.join(checkpoint, WHOLE_NAME), encoding="utf-8") as file:
+            sizes = json.load(file)
+        return all(os.path.getsize(os.path.join(checkpoint, name)) == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def last_whole_checkpoint(folder: str) -> str | None:
+    """The latest checkpoint in a run's folder that was saved whole; None if there is none."""
+    if not os.path.isdir(folder):
+        return None
+    steps = {
+        name: int(name.rpartition("-")[2])
+        for name in os.listdir(folder)
+        if name.startswith(f"{PREFIX_CHECKPOINT_DIR}-") and name.rpartition("-")[2].isdecimal()
+    }
+    whole = [name for name in steps if is_whole(os.path.join(folder, name))]
+    return os.path.join(folder, max(whole, key=lambda name: steps[name])) if whole else None

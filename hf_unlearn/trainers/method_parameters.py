@@ -123,7 +123,7 @@ class NegGradPlusParameters(PassesParameters):
     per_device_train_batch_size: int = setting(128, "Samples a step and process, half of them forget samples: even.")
     retain_share: float = setting(
         0.99,
-        "Weight of the descent on retained samples; the ascent on forget samples, which has no bound, has the rest.",
+        "Weight of the descent on retained samples; the unbounded ascent on forget samples has the rest.",
     )
 
 
@@ -158,8 +158,8 @@ class SSDParameters(UnlearningParameters):
     stop_rule: str = setting("steps", "Not used.", choices=["steps"])
     alpha: float = setting(
         5.0,
-        "Weights that matter this many times more to the forget set than to all are dampened (the paper: 10, for 1 % of "
-        "the data). With a forget set of a share s of the data hardly any matters more than 1/s times.",
+        "Weights that matter this many times more to the forget set than to all are dampened (the paper: 10, for 1 % "
+        "of the data). With a forget set of a share s of the data hardly any matters more than 1/s times.",
     )
     dampening: float = setting(1.0, "Lambda: a dampened weight is multiplied by this times the ratio, at most 1.")
     importance_batch_size: int = setting(

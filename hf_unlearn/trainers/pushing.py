@@ -45,7 +45,6 @@ class Publishes(_Base):
     _original: PreTrainedModel
     splits: UnlearningSplits | None
     provenance: dict[str, Any]
-    seconds: float
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Check that a push can work; nothing is created yet.
@@ -71,7 +70,7 @@ class Publishes(_Base):
         run = {
             "steps": self.state.global_step,
             "stop_reason": "it was not finished" if in_progress else getattr(self, "stop_reason", ""),
-            "seconds": round(self.seconds, 3),
+            "seconds": round(float(getattr(self, "seconds", 0.0)), 3),
             "retain_free": self._retain_free,
             "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
             "surroundings_agreement": getattr(self, "agreement", None),

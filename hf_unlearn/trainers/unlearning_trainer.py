@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
@@ -15,14 +14,14 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, SchedulerType, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import TrainOutput, get_last_checkpoint
+from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.pixels import PixelDataset, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
-from hf_unlearn.trainers.checkpoints import WholeCheckpoints
+from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
 from hf_unlearn.trainers.checks import Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
 from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
@@ -97,7 +96,6 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         # Before the parent, which asks for the place on the Hub.
         self.splits = splits
         self.provenance = provenance or {}
-        self.seconds = 0.0
         if isinstance(model, (str, os.PathLike)):
             name = os.fspath(model)
             self.provenance.setdefault("name", name)
@@ -139,6 +137,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         self.agreement: float | None = None
         self.forward_equivalents = 0.0
         self.add_callback(_StepFigures(self))
+        self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
         if unseen_dataset is not None:
             unseen = _as_pixels(unseen_dataset, self.model, processing_class, *columns)
@@ -245,17 +244,21 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             self.retain_dataset.preload("Reading the retain set")
         for rule in self._stop_rules:
             rule.reset()
+        self.remove_callback(Elapsed)
+        elapsed = Elapsed()
+        self.add_callback(elapsed)
         if resume_from_checkpoint is True:
-            resume_from_checkpoint = get_last_checkpoint(str(self.args.output_dir))
+            resume_from_checkpoint = last_whole_checkpoint(str(self.args.output_dir))
         if isinstance(resume_from_checkpoint, str) and had_stopped(resume_from_checkpoint):
             self._load_from_checkpoint(resume_from_checkpoint)
             self.state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
             self._load_callback_state()
             output = TrainOutput(self.state.global_step, 0.0, {})
         else:
-            started = time.monotonic()
+            # What comes before the first step is part of the run, too; the Trainer tells of the steps alone.
+            elapsed.on_train_begin()
             output = self._unlearn(resume_from_checkpoint, **kwargs)
-            self.seconds = time.monotonic() - started
+            elapsed.on_train_end()
         self._check_outcome()
         return output
 

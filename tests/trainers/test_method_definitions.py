@@ -226,6 +226,7 @@ def test_ssd_dampens_what_its_rule_selects_and_by_its_factor(tmp_path):
     total = sum(parameter.numel() for parameter in model.parameters())
     assert 0.01 * total < dampened < 0.99 * total and abs(trainer.num_dampened - dampened) < 0.01 * total
     assert trainer.state.global_step == 1 and f"{trainer.num_dampened} weights" in trainer.stop_reason
+    assert trainer.seconds > 0, "what is not a step takes time, too"
     once = weights(trainer)
     trainer.train()
     assert torch.equal(weights(trainer), once), "a second run starts from the original, too"
