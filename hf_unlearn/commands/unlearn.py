@@ -31,10 +31,11 @@ from hf_unlearn.commands.common import (
 )
 from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.trainers.registry import METHODS, find_method
+from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method
 
 DESCRIPTION = (
-    "Make an image classifier forget samples of its training set, from those samples alone, and save the result."
+    "Make an image classifier forget samples of its training set, and save the result. Most methods look at those "
+    "samples alone; some need the rest of the training set, too."
 )
 # Percent; above it a request for whole classes is not met.
 WHOLE_CLASS_ACCURACY = 2.0
@@ -44,7 +45,7 @@ WHOLE_CLASS_ACCURACY = 2.0
 class MethodArguments:
     """How"""
 
-    method: str = flag("The unlearning method.", "mu_mis", choices=list(METHODS))
+    method: str = flag(METHOD_HELP, "mu_mis", choices=list(METHODS))
     num_processes: int = flag(
         "Processes on this machine, one a GPU. The run is that of one process with as large a batch as all of them.",
         1,
@@ -112,6 +113,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     forget = pixels_of(splits.forget, splits, model, image_processor, index_names=names)
     # Every image is decoded here, so a corrupt one is found before anything is written.
     forget.preload("Reading the forget set")
+    retain = None
+    if not method.retain_free:
+        retain = pixels_of(splits.retain, splits, model, image_processor, index_names=splits.retain_indices)
+        retain.preload("Reading the retain set")
     try_forward(model, forget)
     import hf_unlearn.trainers
     from hf_unlearn.publishing.card import write_card
@@ -132,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             train_dataset=forget,
             processing_class=image_processor,
             unseen_dataset=unseen,
+            retain_dataset=retain,
             splits=splits,
             provenance={
                 "name": model_flags.model_name_or_path,

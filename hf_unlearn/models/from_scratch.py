@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -66,3 +67,14 @@ def new_image_processor(image_size: int) -> BaseImageProcessor:
         image_mean=half,
         image_std=half,
     )
+
+
+def new_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """A model of the same class, configuration and dtype with random weights, on the CPU, in eval mode.
+
+    Args:
+        seed: of the weights; the global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return type(model)._from_config(copy.deepcopy(model.config), dtype=model.dtype).eval()

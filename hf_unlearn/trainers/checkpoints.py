@@ -38,7 +38,8 @@ class Elapsed(TrainerCallback, ExportableState):
         return self.before + (0.0 if self.started is None else time.monotonic() - self.started)
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.started = time.monotonic()
+        if self.started is None:
+            self.started = time.monotonic()
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         self.before, self.started = self.seconds, None

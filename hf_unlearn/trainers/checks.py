@@ -119,6 +119,12 @@ def surroundings_agreement(
 
 
 @torch.no_grad()
+def sample_accuracy(model: nn.Module, sample: Sample) -> float:
+    """Share of the sample that the model classifies as labelled, between 0 and 1."""
+    return float((_logits(model, sample.pixel_values).argmax(1) == sample.labels).float().mean())
+
+
+@torch.no_grad()
 def own_logits(model: nn.Module, sample: Sample) -> torch.Tensor:
     """For each sample the log-odds of its label, `(n,)`: its logit less the logsumexp of the others."""
     logits = _logits(model, sample.pixel_values)

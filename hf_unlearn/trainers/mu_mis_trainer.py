@@ -61,6 +61,7 @@ class MUMisTrainer(UnlearningTrainer):
 }""",
     }
 
+    _second_order = True
     config_class = MUMisConfig
     args: MUMisConfig
 
@@ -174,11 +175,6 @@ class MUMisTrainer(UnlearningTrainer):
     def _left_out(self) -> torch.Tensor:
         # Where the label stays in use, losing it is damage.
         return super()._left_out() if math.isinf(self._shift) else self._forgotten_labels[:0]
-
-    @property
-    def _pass_number(self) -> int:
-        # The state counts epochs in fractions: the whole part is the number of finished passes.
-        return int(self.state.epoch or 0)
 
     def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor, num_labels: int) -> torch.Tensor:
         if self._irrelevant is None:

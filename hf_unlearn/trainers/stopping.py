@@ -49,7 +49,8 @@ class StopRule(TrainerCallback, ExportableState):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         figures = step_figures(state)
-        if figures is None or self.reason is not None:
+        # A step on retained samples alone says nothing of what is forgotten.
+        if figures is None or not figures["samples"] or self.reason is not None:
             return
         self.reason = self.check(figures)
         if self.reason is not None:

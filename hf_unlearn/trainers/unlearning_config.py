@@ -57,8 +57,12 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
             self.ddp_broadcast_buffers = False
         if self.num_rounds < 0:
             raise UnlearningError(f"num_rounds is {self.num_rounds}; expected 0 (one for every 60 steps) or more")
-        if self.max_steps < 1:
-            raise UnlearningError(f"max_steps is {self.max_steps}; expected at least 1")
+        if self.max_steps < 1 and self.max_steps != -1:
+            raise UnlearningError(f"max_steps is {self.max_steps}; expected at least 1, or -1 for num_train_epochs")
+        if self.max_steps == -1 and self.stop_rule == "round":
+            raise UnlearningError("max_steps is -1; expected at least 1 with stop_rule 'round', which parts it")
+        if not self.num_train_epochs > 0:
+            raise UnlearningError(f"num_train_epochs is {self.num_train_epochs}; expected a number above 0")
         if self.per_device_train_batch_size < 1:
             raise UnlearningError(
                 f"per_device_train_batch_size is {self.per_device_train_batch_size}; expected at least 1 sample"
@@ -89,6 +93,15 @@ class UnlearningConfig(UnlearningParameters, TrainingArguments):
             raise UnlearningError(f"stop_window is {self.stop_window}; expected at least 1 sample")
         if self.remove_unused_columns:
             raise UnlearningError("remove_unused_columns is True; expected False, since it drops the image column")
+
+    def expect(self, name: str, holds: bool, expected: str) -> None:
+        """Refuse the value of the field `name` unless it `holds`.
+
+        Raises:
+            UnlearningError: it does not.
+        """
+        if not holds:
+            raise UnlearningError(f"{name} is {getattr(self, name)!r}; expected {expected}")
 
     @property
     def rounds(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, cast
@@ -22,20 +22,22 @@ from hf_unlearn.models.pretrained import load_image_classifier, load_image_proce
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
-from hf_unlearn.trainers.checks import LEAST_AGREEMENT, Sample, own_logits, surroundings_agreement
+from hf_unlearn.trainers.checks import Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
 from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
 from hf_unlearn.trainers.pushing import Publishes
+from hf_unlearn.trainers.retaining import LoopsOverSamples
+from hf_unlearn.trainers.step_sums import batch_sums
 from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 
-class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
+class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publishes, Trainer):
     """A `Trainer` whose training set is the forget set.
 
-    While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout), attention can be
-    differentiated twice, and the loss is the method's; in evaluation the loss is the ordinary one. A method
-    overrides [`unlearning_loss`].
+    While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout; but see `train_mode` of the
+    methods that have it), and the loss is the method's; in evaluation the loss is the ordinary one. A method
+    overrides [`unlearning_loss`], and says with class attributes what it needs: see [`LoopsOverSamples`].
 
     Args:
         model: an image classifier, or its name on the Hub or folder.
@@ -47,14 +49,16 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
         image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
         unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
             most 256 of them are looked at, once.
+        retain_dataset: the rest of the training set, as `train_dataset`, for methods that need it; others never look
+            at it.
         splits: of the request, for the record and the card.
         provenance: what the record says of where things came from, where the trainer cannot know it: `name`,
             `revision` and `license` of the original model, `dataset_commit`.
         **kwargs: as for `Trainer` (`eval_dataset` may be a dict of `datasets` datasets, too).
 
     Raises:
-        UnlearningError: model or columns cannot be found, labels do not match, or a combination of model and
-            arguments that is known to go wrong.
+        UnlearningError: model or columns cannot be found, labels do not match, a method that needs retained samples
+            has none, or a combination of model and arguments that is known to go wrong.
     """
 
     # The loss below is divided by the number of samples of the whole accumulated batch already.
@@ -64,7 +68,8 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
     _name = "Machine unlearning"
     _method = "unlearning"
     _paper: dict[str, str] = {"title": "", "id": ""}
-    _retain_free = True
+    # Whether the loss holds derivatives with respect to the input, which are then differentiated again.
+    _second_order = False
 
     config_class: type[UnlearningConfig] = UnlearningConfig
     args: UnlearningConfig
@@ -80,6 +85,7 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
         image_column_name: str | None = None,
         label_column_name: str | None = None,
         unseen_dataset: Any = None,
+        retain_dataset: Any = None,
         splits: UnlearningSplits | None = None,
         provenance: dict[str, Any] | None = None,
         callbacks: list[TrainerCallback] | None = None,
@@ -98,6 +104,7 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
         refuse_problems(model, args)
         if args.stop_rule == "unseen" and unseen_dataset is None:
             raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
+        self._refuse_what_is_missing(retain_dataset, args.stop_rule)
         columns = (image_column_name, label_column_name)
         if train_dataset is not None and len(train_dataset) == 0:
             raise UnlearningError("the forget set is empty; expected at least one sample")
@@ -116,6 +123,9 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
             **kwargs,
         )
         refuse_launcher_problems(self.accelerator)
+        # A method that does not need it cannot look at it.
+        kept = None if self._retain_free else retain_dataset
+        self.retain_dataset = _as_pixels(kept, model, processing_class, *columns)
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
         # The loss here is always ours, so it always wants the count.
         self.model_accepts_loss_kwargs = True
@@ -147,10 +157,12 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
 
         Args:
             model: the model as the Trainer wrapped it; forward this one, or no gradient is synchronised.
-            inputs: `pixel_values` `(batch, channels, height, width)`, `labels` `(batch,)`, `index` `(batch,)`.
+            inputs: `pixel_values` `(batch, channels, height, width)`, `labels` `(batch,)`, `index` `(batch,)`: the
+                position in the forget set, or for a retained sample the forget set's size and more.
 
         Returns:
-            The loss `(batch,)`, the model's outputs, and figures `(batch,)` to follow, by name.
+            The loss `(batch,)`, the model's outputs, and figures `(batch,)` to follow, by name. What is minimised is
+            the mean loss over the samples of a step, whatever batches and processes they are parted into.
         """
         raise NotImplementedError
 
@@ -170,11 +182,13 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
             loss = outputs["loss"] if isinstance(outputs, dict) else outputs[0]
             return (loss, outputs) if return_outputs else loss
 
-        model.eval()
+        model.train(bool(getattr(self.args, "train_mode", False)))
         inputs, counted = split_ignored({**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)})
         losses, outputs, figures = self.unlearning_loss(model, inputs)
         losses = losses * counted
-        self._note(inputs["labels"], losses, outputs, {**figures, "samples": counted})
+        kept = self._is_retained(inputs)
+        for name, value in batch_sums(inputs["labels"], counted, kept, losses, outputs["logits"], figures).items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         if num_items_in_batch is None:
             loss = losses.mean()
         else:
@@ -188,7 +202,8 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
 
     def compute_loss_context_manager(self) -> ExitStack:
         stack = super().compute_loss_context_manager()
-        stack.enter_context(double_backward_attention())
+        if self._second_order:
+            stack.enter_context(double_backward_attention())
         return stack
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -225,10 +240,13 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
             raise UnlearningError("there is nothing to forget: train_dataset is None; expected the forget set")
         if isinstance(self.train_dataset, PixelDataset):
             self.train_dataset.preload("Reading the forget set")
+        if isinstance(self.retain_dataset, PixelDataset):
+            self.retain_dataset.preload("Reading the retain set")
         for rule in self._stop_rules:
             rule.reset()
         self.remove_callback(Elapsed)
-        self.add_callback(Elapsed())
+        elapsed = Elapsed()
+        self.add_callback(elapsed)
         if resume_from_checkpoint is True:
             resume_from_checkpoint = last_whole_checkpoint(str(self.args.output_dir))
         if isinstance(resume_from_checkpoint, str) and had_stopped(resume_from_checkpoint):
@@ -237,9 +255,21 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
             self._load_callback_state()
             output = TrainOutput(self.state.global_step, 0.0, {})
         else:
-            output = super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+            # What comes before the first step is part of the run, too; the Trainer tells of the steps alone.
+            elapsed.on_train_begin()
+            output = self._unlearn(resume_from_checkpoint, **kwargs)
+            elapsed.on_train_end()
         self._check_outcome()
         return output
+
+    def _unlearn(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> TrainOutput:
+        """The run itself, without the checks before and after it."""
+        given = self.args.max_steps
+        try:
+            self.args.max_steps = self._num_steps()
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        finally:
+            self.args.max_steps = given
 
     @property
     def _stop_rules(self) -> list[StopRule]:
@@ -248,11 +278,15 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self._figures:
-            samples = self._figures["samples"]
-            means = {name: value / samples for name, value in self._figures.items() if name != "samples"}
-            logs["forget_accuracy"] = 100 * means.pop("correct")
-            means.pop("loss")
-            logs.update(means)
+            kept, samples = ("retain_samples", "retain_correct", "retain_loss"), self._figures["samples"]
+            if samples:
+                means = {name: value / samples for name, value in self._figures.items() if name not in kept}
+                logs["forget_accuracy"] = 100 * means.pop("correct")
+                for name in ("samples", "loss"):
+                    means.pop(name)
+                logs.update(means)
+            if self._figures["retain_samples"]:
+                logs["retain_accuracy"] = 100 * self._figures["retain_correct"] / self._figures["retain_samples"]
         super().log(logs, *args, **kwargs)
 
     @property
@@ -267,10 +301,6 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
     def forward_equivalents_per_sample(self) -> float:
         """Cost of the method's loss and its gradient, in forward passes of one sample."""
         return 3.0
-
-    @property
-    def _num_samples(self) -> int:
-        return 0 if self.train_dataset is None else len(cast(Sized, self.train_dataset))
 
     @cached_property
     def _forgotten_labels(self) -> torch.Tensor:
@@ -293,14 +323,10 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
         self.agreement = surroundings_agreement(
             self._original, self.model, sample, self._num_samples, self.args.seed, self._left_out()
         )
-        failed = None
         if any(rule.fatal and rule.reason for rule in self._stop_rules):
-            failed = self.stop_reason
-        elif self.agreement < LEAST_AGREEMENT:
-            failed = (
-                f"the rest of the model collapsed (it agrees with the original on {100 * self.agreement:.0f} % of "
-                f"inputs near the forget samples; expected at least {100 * LEAST_AGREEMENT:.0f} %)"
-            )
+            failed: str | None = self.stop_reason
+        else:
+            failed = self._damage()
         if failed:
             self.model.load_state_dict(self._original.state_dict())
             raise DivergenceError(
@@ -308,23 +334,6 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
             )
 
     # Figures of a step, and divergence
-
-    def _note(self, labels: torch.Tensor, losses: torch.Tensor, outputs: Any, figures: dict[str, torch.Tensor]) -> None:
-        logits = outputs["logits"].detach()
-        noted = {
-            "correct": logits.argmax(-1) == labels,
-            "confidence": logits.float().softmax(-1).gather(1, labels.unsqueeze(1)).squeeze(1),
-            "loss": losses,
-            **figures,
-        }
-        for name, values in noted.items():
-            total = (
-                (values * noted["samples"])
-                .detach()
-                .to(torch.float64 if values.device.type != "mps" else torch.float32)
-                .sum()
-            )
-            self._sums[name] = self._sums[name] + total if name in self._sums else total
 
     def _finish_step(self) -> None:
         """Before the optimizer's step: gather the figures, and stop here if they are not finite."""
@@ -336,17 +345,19 @@ class UnlearningTrainer(ExactBatches, WholeCheckpoints, Publishes, Trainer):
         gradient_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if not (torch.isfinite(sums).all() and torch.isfinite(gradient_norm)):
             step = self.state.global_step
+            mean = (figures["loss"] + figures["retain_loss"]) / (figures["samples"] + figures["retain_samples"])
             if self._last_good:
                 self.model.load_state_dict(self._last_good)
             raise DivergenceError(
-                f"unlearning ran away at step {step}: the loss is {figures['loss'] / figures['samples']:.3g}, its "
+                f"unlearning ran away at step {step}: the loss is {mean:.3g}, its "
                 f"gradient's norm {float(gradient_norm):.3g}; the weights of step {max(step - 1, 0)} were kept. "
                 "Try a smaller learning_rate"
             )
         # The weights that gave these finite figures. The step about to be made may give others.
         self._last_good = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self._figures = figures
-        self.forward_equivalents += figures["samples"] * self.forward_equivalents_per_sample
+        seen = figures["samples"] + figures["retain_samples"]
+        self.forward_equivalents += seen * self.forward_equivalents_per_sample
         attach_figures(self.state, figures)
 
 

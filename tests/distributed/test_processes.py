@@ -71,6 +71,18 @@ def test_all_layouts_make_the_same_run(tmp_path, model_type, samples):
     same_run(tmp_path, model_type, "matched", layouts, samples)
 
 
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_two_processes_make_the_run_of_one_with_retained_samples(tmp_path):
+    worker = WORKER.with_name("methods_worker.py")
+    one = launch(1, "--batch", "8", "--out", str(tmp_path / "one.json"), worker=worker)
+    two = launch(2, "--batch", "4", "--out", str(tmp_path / "two.json"), worker=worker)
+    assert (one["num_processes"], two["num_processes"]) == (1, 2)
+    for method in ("scrub", "salun", "ssd"):
+        assert two[method] == pytest.approx(one[method], rel=1e-4, abs=1e-6)
+        assert two[method] != pytest.approx(two["before"], rel=1e-4, abs=1e-6), "it moved at all"
+
+
 @pytest.mark.distributed
 def test_two_processes_evaluate_as_one_does(tmp_path, saved_dataset, saved_model):
     words = ["--model", saved_model("vit"), "--original_model", saved_model(), "--dataset_name", saved_dataset]

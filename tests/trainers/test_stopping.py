@@ -93,3 +93,12 @@ def test_a_step_without_figures_is_no_step(name):
     rule, control = RULES[name](), TrainerControl()
     rule.on_step_end(TrainingArguments("unused"), TrainerState(), control)
     assert not control.should_training_stop
+
+
+@pytest.mark.parametrize("name", list(RULES))
+def test_a_step_on_retained_samples_alone_says_nothing(name):
+    rule, control, state = RULES[name](), TrainerControl(), TrainerState()
+    attach_figures(state, {figure.partition(" ")[0]: 0.0 for figure in RULES} | {"samples": 0.0})
+    before = rule.state()
+    rule.on_step_end(TrainingArguments("unused"), state, control)
+    assert not control.should_training_stop and rule.state() == before

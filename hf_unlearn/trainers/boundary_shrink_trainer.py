@@ -1,0 +1,59 @@
+"""Boundary shrink: forget samples go to the class across the nearest boundary."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from hf_unlearn.objectives import label_loss, nearest_other_class
+from hf_unlearn.trainers import papers
+from hf_unlearn.trainers.boundary_shrink_config import BoundaryShrinkConfig
+from hf_unlearn.trainers.unlearning_trainer import UnlearningTrainer
+
+
+class BoundaryShrinkTrainer(UnlearningTrainer):
+    """Minimises CE(f(x), y_nbi) on forget samples, with y_nbi the nearest class but their own (arXiv 2303.11570).
+
+    It is found with one FGSM step of `args.fgsm_bound` on the original: see [`nearest_other_class`].
+
+    Arguments and errors as for [`UnlearningTrainer`].
+    """
+
+    _tag_names = ["machine-unlearning", "unlearning", "boundary-unlearning", "hf_unlearn"]
+    _name = "Boundary shrink"
+    _method = "boundary_shrink"
+    _paper = papers.BOUNDARY
+    nearest: torch.Tensor
+
+    config_class = BoundaryShrinkConfig
+    args: BoundaryShrinkConfig
+
+    def _unlearn(self, *args: Any, **kwargs: Any) -> Any:
+        # The original's answers do not change: its neighbouring classes are looked for once.
+        self.nearest = self._find_nearest()
+        # A pass forward and back to the input, and a pass on the input that was moved.
+        self.forward_equivalents += 3.0 * self._num_samples
+        return super()._unlearn(*args, **kwargs)
+
+    def _find_nearest(self) -> torch.Tensor:
+        """The nearest other class of each forget sample, integer `(num_samples,)`."""
+        nearest = torch.zeros(self._num_samples, dtype=torch.long, device=self.model.device)
+        loader = DataLoader(cast(Any, self.train_dataset), 64, collate_fn=self.data_collator)
+        for batch in tqdm(loader, desc="Finding boundaries", unit="batch", delay=2, disable=None, leave=False):
+            pixel_values = batch["pixel_values"].to(self.model.device, self.model.dtype)
+            labels = batch["labels"].to(self.model.device)
+            nearest[batch["index"]] = nearest_other_class(self._answer, pixel_values, labels, self.args.fgsm_bound)
+        return nearest
+
+    def _answer(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self._original(pixel_values=pixel_values)["logits"]
+
+    def unlearning_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
+        outputs = model(pixel_values=inputs["pixel_values"])
+        return label_loss(outputs["logits"], self.nearest[inputs["index"]]), outputs, {}

@@ -1,0 +1,196 @@
+"""All methods × models × requests × seeds on Fashion-MNIST, each against a model retrained without the samples.
+
+    python scripts/benchmark_methods.py --work_dir outputs/study --fashion_mnist outputs/fashion-mnist
+
+Every method gets the same number of trials, on other classes and training seeds than those reported. What is missing is
+trained and run; start it again to go on. scripts/benchmark_report.py makes the table and the figure of its CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmark_settings import (
+    MODELS,
+    OTHER_SEED,
+    REPORTED,
+    SEARCH_SEED,
+    SEARCHED,
+    SPACES,
+    all_settings,
+    candidates,
+    chosen,
+)
+from study_defaults import RESULTS, append_row, read_rows
+
+CSV = RESULTS / "benchmark_methods.csv"
+KEY = ("phase", "model", "seed", "request", "method", "settings")
+REFERENCES = ("retrained", "do nothing", "retrained again")
+
+
+def run_method(
+    method: str, settings: dict[str, Any], original: Any, measured: Any, retain: Any, seed: int
+) -> dict[str, Any]:
+    """Unlearn `original` in place; how it went."""
+    from study_settings import IMAGE_SIZE
+    from transformers import PrinterCallback
+
+    import hf_unlearn.trainers
+    from hf_unlearn import UnlearningError
+    from hf_unlearn.models.from_scratch import new_image_processor
+    from hf_unlearn.trainers.registry import METHODS
+    from hf_unlearn.trainers.request_settings import request_settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        own = request_settings(measured.splits) if method == "mu_mis" else {}
+        common = {"output_dir": folder, "seed": seed, "use_cpu": True, "disable_tqdm": True}
+        args = getattr(hf_unlearn.trainers, METHODS[method].config)(
+            **{**own, **settings, **common}, dataloader_pin_memory=False
+        )
+        trainer = getattr(hf_unlearn.trainers, METHODS[method].trainer)(
+            original,
+            args,
+            measured.parts["forget"],
+            processing_class=new_image_processor(IMAGE_SIZE),
+            retain_dataset=None if METHODS[method].retain_free else retain,
+        )
+        trainer.remove_callback(PrinterCallback)
+        started = time.monotonic()
+        try:
+            trainer.train()
+            reason = trainer.stop_reason
+        except UnlearningError as error:
+            reason = f"refused: {error}"
+    return {
+        "steps": trainer.state.global_step,
+        "seconds": round(time.monotonic() - started, 1),
+        "forward_equivalents": trainer.forward_equivalents,
+        "stopped": reason,
+    }
+
+
+def row_of(
+    phase: str,
+    setting: Any,
+    method: str,
+    settings: dict[str, Any],
+    figures: dict[str, Any],
+    retrained: dict[str, Any],
+    num_retain: int,
+    run: dict[str, Any],
+) -> dict[str, Any]:
+    """A line of the CSV. The cost is a share of the retraining that made the reference, in forward passes."""
+    from study_runs import ACCURACIES
+    from study_settings import MODELS as RECIPES
+
+    from hf_unlearn.evaluation.metrics import average_gap
+
+    retraining = 3 * RECIPES[setting.model][2] * num_retain
+    gap = average_gap(figures, retrained)
+    return {
+        "phase": phase,
+        "model": setting.model,
+        "seed": setting.seed,
+        "request": setting.request.name,
+        "method": method,
+        "settings": json.dumps(settings, sort_keys=True),
+        **{name: "" if figures[name] is None else round(figures[name], 4) for name in ACCURACIES},
+        "average_gap": "" if gap is None else round(gap, 4),
+        "cost_percent": round(100 * run.get("forward_equivalents", 0) / retraining, 3),
+        "steps": run.get("steps", 0),
+        "seconds": run.get("seconds", 0),
+        "stopped": run.get("stopped", ""),
+    }
+
+
+def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) -> None:
+    """All methods on one model, seed and request, in a process of its own."""
+    import datasets
+    import torch
+    import transformers
+    from study_runs import Measured
+    from study_settings import IMAGE_SIZE, ModelCache, load_data, splits_of
+
+    from hf_unlearn.models.from_scratch import new_image_processor
+    from hf_unlearn.models.pixels import PixelDataset
+
+    torch.set_num_threads(1)
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    rows = read_rows(flags.csv)
+    done = {tuple(row[name] for name in KEY) for row in rows}
+    kind = setting.request.name.partition(":")[0]
+    tasks: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in REFERENCES]
+    for method in flags.methods:
+        if phase == "search":
+            tasks += [(method, settings) for settings in candidates(method, flags.trials)]
+        else:
+            tasks.append((method, chosen(rows, setting.model, kind, method) or {}))
+    start = (phase, setting.model, str(setting.seed), setting.request.name)
+    tasks = [(name, given) for name, given in tasks if (*start, name, json.dumps(given, sort_keys=True)) not in done]
+    if not tasks:
+        return
+    cache = ModelCache(flags.work_dir)
+    data = load_data(setting.dataset, flags.fashion_mnist)
+    splits = splits_of(setting, data)
+    original = cache.original(setting, data)
+    measured = Measured(splits, original.config)
+    columns = (splits.image_column, splits.label_column, splits.label_names)
+    processor = new_image_processor(IMAGE_SIZE)
+    retain = PixelDataset.for_model(splits.retain, original.config, processor, *columns).preload()
+    retrained = measured.figures(cache.retrained(setting, splits))
+    for method, settings in tasks:
+        run: dict[str, Any] = {}
+        if method == "retrained":
+            figures = retrained
+        elif method == "do nothing":
+            figures = measured.figures(original)
+        elif method == "retrained again":
+            figures = measured.figures(cache.retrained(setting._replace(seed=setting.seed + OTHER_SEED), splits))
+        else:
+            model = cache.original(setting, data)
+            run = run_method(method, settings, model, measured, retain, setting.seed)
+            figures = measured.figures(model)
+        row = row_of(phase, setting, method, settings, figures, retrained, len(splits.retain), run)
+        append_row(flags.csv, row, lock)
+        print(phase, setting.name, method, row["average_gap"], row["stopped"], flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work_dir", default="outputs/study", help="Where trained models are kept.")
+    parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
+    parser.add_argument("--csv", type=Path, default=CSV)
+    parser.add_argument("--num_workers", type=int, default=2)
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--methods", nargs="+", default=list(SPACES), choices=list(SPACES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="Training seeds that are reported.")
+    parser.add_argument("--trials", type=int, default=6, help="Settings tried of each method; 0: its defaults alone.")
+    parser.add_argument("--requests", nargs="+", default=["class", "subclass", "random"], help="Kinds of them.")
+    flags = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    flags.csv.parent.mkdir(parents=True, exist_ok=True)
+
+    def of_kinds(requests: list[Any]) -> list[Any]:
+        return [request for request in requests if request.name.partition(":")[0] in flags.requests]
+
+    phases = [("search", all_settings(of_kinds(SEARCHED), flags.models, [SEARCH_SEED]))] if flags.trials else []
+    phases.append(("report", all_settings(of_kinds(REPORTED), flags.models, flags.seeds)))
+    context = multiprocessing.get_context("spawn")
+    # Phase by phase: what is reported runs on what the search chose.
+    for phase, settings in phases:
+        with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
+            lock = manager.Lock()
+            pool.starmap(run_setting, [(flags, phase, setting, lock) for setting in settings], chunksize=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What the benchmark of methods is of: requests to search on, others to report, and each method's search space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from study_settings import Request, Setting
+
+from hf_unlearn import ForgetRequest
+from hf_unlearn.trainers.registry import METHODS
+
+MODELS = ["resnet-basic", "vit"]
+
+
+def _subclass(name: str) -> Request:
+    request = ForgetRequest(subclasses=(name,), subclass_column="label")
+    return Request(f"subclass:{name}", request, label_column="superclass")
+
+
+# Settings are chosen on these, ...
+SEARCHED = [
+    Request("class:Dress", ForgetRequest(classes=("Dress",))),
+    _subclass("Sandal"),
+    Request("random:5%, other draw", ForgetRequest(fraction=0.05, seed=1)),
+]
+SEARCH_SEED = 10
+# ... and reported on those: no class, draw or trained model is in both.
+REPORTED = [
+    Request("class:Trouser", ForgetRequest(classes=("Trouser",))),
+    Request("class:Sneaker", ForgetRequest(classes=("Sneaker",))),
+    _subclass("Ankle boot"),
+    Request("random:5%", ForgetRequest(fraction=0.05)),
+]
+# The floor is a model retrained with this much added to the seed.
+OTHER_SEED = 100
+
+Draw = Callable[[np.random.Generator], Any]
+
+
+def _log(low: float, high: float) -> Draw:
+    return lambda rng: float(f"{np.exp(rng.uniform(np.log(low), np.log(high))):.3g}")
+
+
+def _one_of(*values: Any) -> Draw:
+    return lambda rng: values[int(rng.integers(len(values)))]
+
+
+_RATE = _log(1e-5, 1e-3)
+# Retraining is the reference, not a contestant.
+SPACES: dict[str, dict[str, Draw]] = {
+    "mu_mis": {"learning_rate": _log(5e-4, 8e-3), "max_steps": _one_of(60, 120, 180)},
+    "gradient_ascent": {"learning_rate": _log(1e-6, 3e-4), "num_train_epochs": _one_of(1, 3, 5)},
+    "random_labels": {"learning_rate": _RATE, "num_train_epochs": _one_of(1, 3, 5, 10)},
+    "delete": {"learning_rate": _RATE, "num_train_epochs": _one_of(1, 3, 5, 10)},
+    "jit": {"learning_rate": _log(1e-4, 1e-1), "noise_deviation": _log(0.1, 2.0), "noise_draws": _one_of(10, 25)},
+    "boundary_shrink": {"learning_rate": _RATE, "num_train_epochs": _one_of(3, 5, 10), "fgsm_bound": _log(0.05, 1.0)},
+    "salun_forget": {
+        "learning_rate": _RATE,
+        "num_train_epochs": _one_of(1, 3, 5),
+        "salient_share": _one_of(0.3, 0.5, 0.7),
+    },
+    "fine_tune": {"learning_rate": _log(1e-4, 1e-2), "num_train_epochs": _one_of(1, 2, 4)},
+    "l1_sparse": {
+        "learning_rate": _log(1e-4, 1e-2),
+        "num_train_epochs": _one_of(1, 2, 4),
+        "l1_weight": _log(1e-6, 1e-3),
+    },
+    "neggrad_plus": {
+        "learning_rate": _log(1e-5, 3e-3),
+        "num_train_epochs": _one_of(1, 2),
+        "retain_share": _one_of(0.9, 0.95, 0.99, 0.999),
+    },
+    "salun": {
+        "learning_rate": _log(1e-4, 3e-3),
+        "num_train_epochs": _one_of(1, 2, 4),
+        "salient_share": _one_of(0.3, 0.5, 0.7),
+    },
+    "scrub": {
+        "learning_rate": _log(1e-4, 3e-3),
+        "num_train_epochs": _one_of(2, 3, 4),
+        "max_passes": _one_of(1, 2, 3),
+        "distillation_weight": _one_of(0.001, 0.1, 0.5),
+    },
+    "bad_teacher": {"learning_rate": _log(1e-4, 3e-3), "num_train_epochs": _one_of(1, 2, 4)},
+    "ssd": {"alpha": _log(1.0, 10.0), "dampening": _one_of(0.1, 0.5, 1.0)},
+}
+assert {*SPACES, "retrain"} == set(METHODS)
+
+
+def candidates(method: str, trials: int) -> list[dict[str, Any]]:
+    """What is tried of a method: its defaults, then draws from its space; the same in every run."""
+    rng = np.random.default_rng([sum(map(ord, method)), 7])
+    drawn = [{name: draw(rng) for name, draw in SPACES[method].items()} for _ in range(trials - 1)]
+    return [{}, *drawn]
+
+
+def all_settings(requests: list[Request], models: list[str], seeds: list[int]) -> list[Setting]:
+    """Every combination, seed by seed, so that a cut benchmark is a balanced one."""
+    return [
+        Setting(model, "fashion-mnist", seed, request) for seed in seeds for model in models for request in requests
+    ]
+
+
+def chosen(rows: list[dict[str, str]], model: str, kind: str, method: str) -> dict[str, Any] | None:
+    """The settings with the smallest gap on the searched requests of this kind; None if none was searched.
+
+    A run that was refused counts with the gap of the original, since that is what the user is left with.
+    """
+    found = [
+        row
+        for row in rows
+        if row["phase"] == "search"
+        and (row["model"], row["request"].partition(":")[0], row["method"]) == (model, kind, method)
+    ]
+    return json.loads(min(found, key=lambda row: float(row["average_gap"]))["settings"]) if found else None

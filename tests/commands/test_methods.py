@@ -1,0 +1,42 @@
+"""`hf-unlearn unlearn --method NAME` for each of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import pytest
+from transformers import AutoModelForImageClassification
+
+from hf_unlearn.commands.main import main
+from hf_unlearn.trainers.registry import METHODS
+from tests.trainers.methods import OTHERS
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_from_the_command_line(tmp_path, saved_model, saved_dataset, name):
+    words = ["unlearn", "--model_name_or_path", saved_model("vit"), "--dataset_name", saved_dataset, "--use_cpu"]
+    words += ["--method", name, "--forget_classes", "red", "--output_dir", str(tmp_path / "out")]
+    # An untrained model loses what it does not know at the first long step.
+    words += ["--alpha", "1e6"] if name == "ssd" else ["--max_steps", "2", "--learning_rate", "1e-6"]
+    assert main(words) == 0
+    record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
+    trainer = getattr(importlib.import_module("hf_unlearn"), METHODS[name].trainer)
+    assert record["method"]["name"] == name and record["method"]["paper"] == trainer._paper["id"]
+    assert record["retain_free"] == METHODS[name].retain_free and record["steps"] == (1 if name == "ssd" else 2)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert trainer._name in card and f"--method {name}" in card
+    assert ("without retained data" in card) == METHODS[name].retain_free
+    if name != "retrain":
+        assert f"https://huggingface.co/papers/{trainer._paper['id']}" in card
+        assert trainer._paper["citation"].splitlines()[0] in card
+    AutoModelForImageClassification.from_pretrained(tmp_path / "out")
+
+
+def test_help_says_which_methods_need_retained_samples(capsys):
+    for name, method in METHODS.items():
+        with pytest.raises(SystemExit):
+            main(["unlearn", "--method", name, "--help"])
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "With the rest of the training set: fine_tune," in shown
+        assert (method.parameters.__doc__ or "").splitlines()[0].rstrip(".") in shown
