@@ -40,7 +40,7 @@ def unlearning_record(
 
     Args:
         method: `name`, `title` and `paper` (the paper's arXiv number).
-        original: `name` of the model, its `revision` and `license`.
+        original: `name` of the model, its `revision` and `license`, and whether it is `from_hub`.
         splits: of the request, if they are known.
         num_forget: size of the forget set.
         dataset_commit: the commit that the dataset was loaded at, if it is of the Hub.
@@ -58,7 +58,7 @@ def unlearning_record(
             "name": public_model_name(name),
             "revision": original.get("revision"),
             "license": original.get("license"),
-            "from_hub": not os.path.isdir(name),
+            "from_hub": original["from_hub"],
         },
         "request": None if splits is None else {**splits.request.public_dict(), "text": splits.request.describe()},
         "dataset": None if splits is None else _public_dataset(splits, dataset_commit),

@@ -156,12 +156,15 @@ class Publishes(_Base):
 
     def _origin(self) -> dict[str, Any]:
         """Name, revision and licence of the original model."""
-        name = self.provenance.get("name") or self._original.config._name_or_path or self._original.config.model_type
-        commit = self.provenance.get("revision") or getattr(self._original.config, "_commit_hash", None)
+        config = self._original.config
+        commit = self.provenance.get("revision") or getattr(config, "_commit_hash", None)
+        # A model that was made in memory has no name, and no Hub knows it.
+        name = self.provenance.get("name") or config._name_or_path
+        from_hub = bool(name) and not os.path.isdir(name)
         licence = self.provenance.get("license")
-        if licence is None and not os.path.isdir(name):
+        if licence is None and from_hub:
             licence = resolve_revision(name, commit, token=self.args.hub_token).license
-        return {"name": name, "revision": commit, "license": licence}
+        return {"name": name or config.model_type, "revision": commit, "license": licence, "from_hub": from_hub}
 
     def _checks(self) -> dict[str, Any]:
         parts: dict[str, Any] = {}

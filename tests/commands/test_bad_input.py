@@ -8,6 +8,7 @@ import pytest
 
 from hf_unlearn.commands.main import main
 from hf_unlearn.models.from_scratch import new_image_processor
+from hf_unlearn.trainers.checkpoints import mark_whole
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 NOT_GIVEN = object()
@@ -134,6 +135,8 @@ def test_another_runs_checkpoint_is_no_leave_to_write_here(refuse, tmp_path):
     checkpoint = tmp_path / "other" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
     (checkpoint / "trainer_state.json").write_text("{}")
+    assert "was not saved whole" in refuse(out="full", resume_from_checkpoint=checkpoint)
+    mark_whole(str(checkpoint))
     assert "is not empty" in refuse(out="full", resume_from_checkpoint=checkpoint)
     assert "is not empty" in refuse(out="full", resume_from_checkpoint="false")
 

@@ -43,6 +43,9 @@ def unlearned(_unlearned, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def no_waiting(monkeypatch):
+def no_waiting():
     """Between its tries a push does not wait."""
-    monkeypatch.setattr(push.time, "sleep", lambda seconds: None)
+    # Not the fixture monkeypatch: it would be undone after those that point the clients at a Hub, and undo them half.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(push.time, "sleep", lambda seconds: None)
+        yield

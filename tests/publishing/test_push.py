@@ -250,6 +250,14 @@ def test_a_trainer_pushes_with_its_card(connected_hub, tmp_path):
     assert "MU-Mis" in connected_hub.repository(REPO).read("README.md").decode()
 
 
+def test_a_model_made_in_memory_is_of_no_hub(tmp_path, monkeypatch):
+    from hf_unlearn.trainers import pushing
+
+    monkeypatch.setattr(pushing, "resolve_revision", lambda *args, **kwargs: pytest.fail("the Hub was asked"))
+    record = unlearn(tmp_path / "f", ForgetRequest(classes=("red",))).record()
+    assert record["original_model"] == {"name": "resnet", "revision": None, "license": None, "from_hub": False}
+
+
 def test_a_trainer_finds_out_first_that_it_may_not_push(connected_hub, tmp_path):
     with pytest.raises(UnlearningError, match="can only read"):
         unlearn(tmp_path / "x", ForgetRequest(classes=("red",)), push_to_hub=True, hub_token=READ_TOKEN)

@@ -18,7 +18,7 @@ def make_record(tmp_path, **request):
     args = MUMisConfig(output_dir=str(tmp_path), hub_token="hf_secret", hub_model_id="me/x", use_cpu=True)
     return unlearning_record(
         method={"name": "mu_mis", "title": "MU-Mis", "paper": "2402.15109"},
-        original={"name": "someone/model", "revision": "abc", "license": "mit"},
+        original={"name": "someone/model", "revision": "abc", "license": "mit", "from_hub": True},
         splits=splits,
         num_forget=len(splits.forget),
         dataset_commit="d" * 40,
