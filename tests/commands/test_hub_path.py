@@ -6,7 +6,7 @@ import json
 
 import pytest
 from datasets import DatasetDict
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 
 from hf_unlearn.commands.main import main
 from tests.hub.clients import add_dataset, add_model
@@ -21,8 +21,8 @@ def stocked(connected_hub, tmp_path):
     """A Hub with a model that has an older revision, and a private dataset; and the two commits."""
     old = add_model(connected_hub, "org/model", make_model(seed=3), make_processor(), home=tmp_path / "a")
     new = add_model(connected_hub, "org/model", make_model(seed=0), home=tmp_path / "b")
-    card = ModelCard("---\nlicense: mit\n---\n# a model\n")
-    card.push_to_hub("org/model")
+    card = b"---\nlicense: mit\n---\n# a model\n"
+    HfApi().upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id="org/model")
     new = connected_hub.repository("org/model").sha
     data = DatasetDict({"train": make_dataset(48), "test": make_dataset(24, seed=1)})
     dataset = add_dataset(connected_hub, "org/colours", data, home=tmp_path / "c", private=True)
@@ -121,7 +121,6 @@ def test_without_a_token(connected_hub, stocked, tmp_path, capsys, monkeypatch):
 
 def test_pickled_weights_are_taken_only_when_asked_for(connected_hub, stocked, tmp_path, capsys):
     import torch
-    from huggingface_hub import HfApi
 
     model = make_model()
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
