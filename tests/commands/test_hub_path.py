@@ -10,7 +10,7 @@ from huggingface_hub import HfApi, ModelCard
 
 from hf_unlearn.commands.main import main
 from tests.hub.clients import add_dataset, add_model
-from tests.hub.fixtures import READ_TOKEN
+from tests.hub.fixtures import READ_TOKEN, WRITE_TOKEN
 from tests.tiny import make_dataset, make_model, make_processor
 
 CPU = ["--use_cpu"]
@@ -67,6 +67,11 @@ def test_by_name_in_and_by_name_out(connected_hub, stocked, tmp_path, capsys):
     for wanted in (stocked["new"], stocked["dataset"], "do nothing", "plots/per_class_accuracy.png", "2402.15109"):
         assert wanted in card.text
     assert "plots/confusion.png" in connected_hub.repository("org/forgot-red").paths()
+
+    # With the evaluation in it, too, nothing leaves but what belongs there.
+    for upload in connected_hub.uploads():
+        for secret in (str(tmp_path), WRITE_TOKEN, "data:image"):
+            assert secret.encode() not in upload.content, upload.name
 
     # The example of the card runs as it stands.
     (example,) = [block.split("```")[0] for block in card.text.split("```python")[1:]]
