@@ -54,8 +54,7 @@ class MUMisTrainer(UnlearningTrainer):
         "id": "2402.15109",
         "citation": """@article{cheng2024machine,
   title = {Machine Unlearning by Suppressing Sample Contribution},
-  author = {Cheng, Xinwen and Huang, Zhehao and Zhou, Wenxin and He, Zhengbao and Yang, Ruikai and Wu, Yingwen
-            and Huang, Xiaolin},
+  author = {Cheng, Xinwen and Huang, Zhehao and Huang, Xiaolin},
   journal = {arXiv preprint arXiv:2402.15109},
   year = {2024},
 }""",
