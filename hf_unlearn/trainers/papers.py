@@ -36,7 +36,8 @@ BOUNDARY = _paper(
 )
 SALUN = _paper(
     "fan2024salun",
-    "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image Classification and Generation",
+    "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image Classification "
+    "and Generation",
     "2310.12508",
 )
 SPARSITY = _paper(
