@@ -27,15 +27,14 @@ SEARCHED = [
     Request("random:5%, other draw", ForgetRequest(fraction=0.05, seed=1)),
 ]
 SEARCH_SEED = 10
-# ... and reported on those: no class, draw or trained model is in both.
+# ... and reported on those: no class, draw or trained model is in both, nor any class on which a default was chosen
+# (see the README's limits). Bags look like nothing else, pullovers like coats and shirts.
 REPORTED = [
-    Request("class:Trouser", ForgetRequest(classes=("Trouser",))),
-    Request("class:Sneaker", ForgetRequest(classes=("Sneaker",))),
-    _subclass("Ankle boot"),
+    Request("class:Pullover", ForgetRequest(classes=("Pullover",))),
+    _subclass("Coat"),
     Request("random:5%", ForgetRequest(fraction=0.05)),
+    Request("class:Bag", ForgetRequest(classes=("Bag",))),
 ]
-# The floor is a model retrained with this much added to the seed.
-OTHER_SEED = 100
 
 Draw = Callable[[np.random.Generator], Any]
 
@@ -98,9 +97,12 @@ def candidates(method: str, trials: int) -> list[dict[str, Any]]:
 
 
 def all_settings(requests: list[Request], models: list[str], seeds: list[int]) -> list[Setting]:
-    """Every combination, seed by seed, so that a cut benchmark is a balanced one."""
+    """Every combination, seed by seed, so that a cut benchmark is a balanced one.
+
+    Neighbours differ in the model, so that two workers do not train the same original at the same time.
+    """
     return [
-        Setting(model, "fashion-mnist", seed, request) for seed in seeds for model in models for request in requests
+        Setting(model, "fashion-mnist", seed, request) for seed in seeds for request in requests for model in models
     ]
 
 
