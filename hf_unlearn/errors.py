@@ -36,5 +36,11 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
     return f"there are: {there_are(known)}"
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, for a message of one line: its first line that is not empty, or its name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
 class PublishingError(UnlearningError):
     """The Hub did not take a model, or not whole. What lies on the disk is whole, and can be pushed again."""

@@ -161,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(
         f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, {len(splits.retain)} left",
         f"  from    {model_flags.model_name_or_path}",
+        *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),
         *([f"  unseen  {len(unseen)} samples of {method_flags.unseen_split}"] if unseen is not None else []),
         *(

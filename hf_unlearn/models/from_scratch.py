@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.errors import UnlearningError, did_you_mean, first_line
 
 
 def new_image_classifier(
@@ -49,12 +49,21 @@ def new_image_classifier(
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
     try:
-        config = CONFIG_MAPPING[model_type](
-            **(overrides or {}), id2label=names, label2id={name: index for index, name in names.items()}
-        )
+        fields: dict[str, Any] = {
+            **(overrides or {}),
+            # PVT does not count its labels by itself.
+            "num_labels": len(names),
+            "id2label": names,
+            "label2id": {name: index for index, name in names.items()},
+        }
+        config = CONFIG_MAPPING[model_type](**fields)
+        heads: Any = AutoModelForImageClassification._model_mapping[type(config)]
+        if isinstance(heads, (list, tuple)):
+            # Of several classifiers (DeiT, LeViT, Perceiver) the Auto class takes the one that the configuration names.
+            config.architectures = [heads[0].__name__]
         return AutoModelForImageClassification.from_config(config)
     except (ValueError, TypeError, RuntimeError, ImportError, StrictDataclassError) as error:
-        raise UnlearningError(f"config_overrides do not fit a {model_type}: {str(error).splitlines()[0]}") from error
+        raise UnlearningError(f"config_overrides do not fit a {model_type}: {first_line(error)}") from error
 
 
 def new_image_processor(image_size: int) -> BaseImageProcessor:

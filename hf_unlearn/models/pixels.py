@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, first_line
 from hf_unlearn.request import match_labels
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ class PixelDataset(torch.utils.data.Dataset):
         except (OSError, ValueError, SyntaxError, AttributeError, EOFError, IndexError, struct.error) as error:
             named = index if self._index_names is None else self._index_names[index]
             raise UnlearningError(
-                f"the image at index {int(named)} of column {self.image_column!r} cannot be read: "
-                f"{str(error).splitlines()[0] if str(error) else type(error).__name__}"
+                f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {first_line(error)}"
             ) from error
 
 
@@ -146,12 +145,16 @@ def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:
     one = pixels[0]["pixel_values"].unsqueeze(0).to(model.device, model.dtype)
     try:
         with torch.no_grad():
-            model.eval()(pixel_values=one)
-    except (ValueError, RuntimeError, IndexError) as error:
+            outputs = model.eval()(pixel_values=one)
+    except (ValueError, RuntimeError, IndexError, TypeError) as error:
         raise UnlearningError(
             f"the model does not take images of {tuple(one.shape[1:])}, as its image processor makes them: "
-            f"{str(error).splitlines()[0]}"
+            f"{first_line(error)}"
         ) from error
+    expected = (1, model.config.num_labels)
+    if "logits" not in outputs or tuple(outputs["logits"].shape) != expected:
+        found = {name: tuple(value.shape) for name, value in outputs.items() if isinstance(value, torch.Tensor)}
+        raise UnlearningError(f"the model gives {found} for one image; expected 'logits' of shape {expected}")
 
 
 def collate(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

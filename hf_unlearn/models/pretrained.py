@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, first_line
 
 
 def load_image_classifier(
@@ -78,7 +78,7 @@ def load_image_classifier(
                 f"model {name!r} has no weights as safetensors; if it has pickled ones (pytorch_model.bin), "
                 "--allow_pickle takes them, and nothing but tensors from them"
             ) from error
-        raise UnlearningError(f"model {name!r} could not be loaded: {_first_line(error)}") from error
+        raise UnlearningError(f"model {name!r} could not be loaded: {first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
     missing = sorted(info["missing_keys"])
@@ -105,7 +105,7 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
             raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
         raise UnlearningError(
             f"model {name!r} was not found: expected a folder, or a name on the Hub such as "
-            f"'google/vit-base-patch16-224' ({_first_line(error)})"
+            f"'google/vit-base-patch16-224' ({first_line(error)})"
         ) from error
     if type(config) not in AutoModelForImageClassification._model_mapping and not getattr(config, "auto_map", None):
         raise UnlearningError(
@@ -132,15 +132,10 @@ def load_image_processor(
         return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token, cache_dir=cache_dir)
     except (OSError, ValueError, ImportError) as error:
         raise UnlearningError(
-            f"model {name!r} has no usable image processor (preprocessor_config.json): {_first_line(error)}"
+            f"model {name!r} has no usable image processor (preprocessor_config.json): {first_line(error)}"
         ) from error
 
 
 def public_model_name(name: str) -> str:
     """A model's name as it may be published: of a folder the last part only, the rest is nobody's business."""
     return os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

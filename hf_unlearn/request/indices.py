@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def read_indices(path: str) -> tuple[int, ...]:
     except UnlearningError:
         raise
     except (OSError, ValueError, EOFError, RecursionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise UnlearningError(f"index file {path!r} cannot be read: {reason}") from error
     return as_index_tuple(values)
 

@@ -29,9 +29,11 @@ class Sample:
     index: torch.Tensor
 
     @classmethod
-    def of(cls, dataset: torch.utils.data.Dataset, size: int, model: PreTrainedModel) -> Sample:
-        """Evenly spaced items of a dataset of `size` items, as `model` takes them."""
-        rows = np.linspace(0, size - 1, min(size, CHECKED_SAMPLES)).round().astype(int)
+    def of(
+        cls, dataset: torch.utils.data.Dataset, size: int, model: PreTrainedModel, most: int = CHECKED_SAMPLES
+    ) -> Sample:
+        """At most so many evenly spaced items of a dataset of `size` items, as `model` takes them."""
+        rows = np.linspace(0, size - 1, min(size, most)).round().astype(int)
         items = [dataset[int(row)] for row in rows]
         pixels = torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
         labels = torch.tensor([int(item["labels"]) for item in items])

@@ -86,14 +86,13 @@ class MUMisTrainer(UnlearningTrainer):
         # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
         self._near_shift = math.inf if math.isinf(self._shift) else 0.0
 
-    def train(self, *args: Any, **kwargs: Any) -> Any:
-        """As [`UnlearningTrainer.train`], after the premise of the method was measured: see `self.premise`."""
+    def _measure_first(self) -> None:
+        # The premise of the method: see `self.premise`.
         if self._num_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
             logger.info("%s", self.premise)
             if self.args.irrelevant_cap is not None:
                 self._ceiling = self.args.irrelevant_cap * self.premise.irrelevant
-        return super().train(*args, **kwargs)
 
     @property
     def forward_equivalents_per_sample(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,14 +23,17 @@ from hf_unlearn.models.pretrained import load_image_classifier, load_image_proce
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
 from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
 from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
-from hf_unlearn.trainers.checks import Sample, own_logits, surroundings_agreement
+from hf_unlearn.trainers.checks import CHECKED_SAMPLES, Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
-from hf_unlearn.trainers.guards import refuse_launcher_problems, refuse_problems
+from hf_unlearn.trainers.guards import mend, refuse, refuse_problems, refuse_unverified_distribution
+from hf_unlearn.trainers.probe import probe_double_backward
 from hf_unlearn.trainers.pushing import Publishes
 from hf_unlearn.trainers.retaining import LoopsOverSamples
 from hf_unlearn.trainers.step_sums import batch_sums
 from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
+
+logger = logging.getLogger(__name__)
 
 
 class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publishes, Trainer):
@@ -122,7 +126,10 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             callbacks=callbacks,
             **kwargs,
         )
-        refuse_launcher_problems(self.accelerator)
+        refuse_unverified_distribution(self.accelerator)
+        self.mended = mend(self.model, self._second_order, bool(getattr(args, "train_mode", False)))
+        for line in self.mended:
+            logger.info("%s", line)
         # A method that does not need it cannot look at it.
         kept = None if self._retain_free else retain_dataset
         self.retain_dataset = _as_pixels(kept, model, processing_class, *columns)
@@ -165,6 +172,9 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             the mean loss over the samples of a step, whatever batches and processes they are parted into.
         """
         raise NotImplementedError
+
+    def _measure_first(self) -> None:
+        """What the method looks at before its first step, of a model that is known to be sound."""
 
     # What the Trainer asks
 
@@ -233,6 +243,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         From a checkpoint of a run that had stopped by a rule nothing more is unlearned.
 
         Raises:
+            UnlearningError: the loss of this model cannot be differentiated (see [`probe_double_backward`]).
             DivergenceError: the loss or its gradient was not finite (the model has its last good weights), or the run
                 led away from forgetting, or the rest of the model collapsed (the model has its original weights).
         """
@@ -242,6 +253,9 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             self.train_dataset.preload("Reading the forget set")
         if isinstance(self.retain_dataset, PixelDataset):
             self.retain_dataset.preload("Reading the retain set")
+        if self._second_order:
+            refuse(probe_double_backward(self.model, self._checked_sample(2)))
+        self._measure_first()
         for rule in self._stop_rules:
             rule.reset()
         self.remove_callback(Elapsed)
@@ -313,8 +327,8 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         gone = self._forgotten_labels
         return gone if len(gone) < int(self.model.config.num_labels or 0) else gone[:0]
 
-    def _checked_sample(self) -> Sample:
-        return Sample.of(cast(Any, self.train_dataset), self._num_samples, self.model)
+    def _checked_sample(self, most: int = CHECKED_SAMPLES) -> Sample:
+        return Sample.of(cast(Any, self.train_dataset), self._num_samples, self.model, most)
 
     def _check_outcome(self) -> None:
         """Put the original weights back and raise if the run went the wrong way or the rest of the model is gone."""

@@ -157,6 +157,12 @@ def test_a_subset_runs_on_the_schedule_that_the_library_gives(trained, saved_dat
     assert ran["lr_scheduler_kwargs"] == {"num_cycles": 1}
 
 
+def test_what_was_mended_is_said(trained, saved_dataset, tmp_path, capsys):
+    words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
+    assert main([*words, "--forget_classes", "red", "--max_steps", "2", "--output_dir", str(tmp_path / "out")]) == 0
+    assert "mended  6 BatchNorm layers keep their statistics" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
 def test_other_dtypes(trained, saved_dataset, tmp_path, dtype):
     words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]

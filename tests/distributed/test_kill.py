@@ -20,11 +20,30 @@ KILLS = 30
 PRELOADED = ["hf_unlearn.commands.unlearn", "hf_unlearn.trainers", "hf_unlearn.publishing.card", "torch", "datasets"]
 
 
-def command(words: list[str]) -> None:
+def command(words: list[str], dies_in: str | None = None) -> None:
+    """Run a command; with `dies_in`, until the second checkpoint has come as far as this call."""
     from hf_unlearn.commands.main import main
 
+    if dies_in is not None:
+        kill_in_second_save(dies_in)
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     sys.exit(main(words))
+
+
+def kill_in_second_save(name: str) -> None:
+    import hf_unlearn.trainers.checkpoints as module
+    from hf_unlearn import MUMisTrainer
+
+    owner = module if hasattr(module, name) else MUMisTrainer
+    own, calls = getattr(owner, name), []
+
+    def deadly(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return own(*args, **kwargs)
+
+    setattr(owner, name, deadly)
 
 
 @pytest.fixture(scope="module")
@@ -32,30 +51,47 @@ def start():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
 
-    def run(words: list[str]) -> multiprocessing.Process:
-        process = context.Process(target=command, args=(words,))
+    def run(words: list[str], dies_in: str | None = None) -> multiprocessing.Process:
+        process = context.Process(target=command, args=(words, dies_in))
         process.start()
         return process
 
     return run
 
 
+def words_of(model: str, dataset: str) -> list[str]:
+    words = ["unlearn", "--model_name_or_path", model, "--dataset_name", dataset, "--use_cpu"]
+    words += ["--forget_classes", "red", "--per_device_train_batch_size", "5", "--max_steps", "12", "--num_rounds", "2"]
+    words += ["--stop_rule", "steps", "--save_strategy", "steps", "--save_steps", "1", "--save_total_limit", "2"]
+    return [*words, "--output_dir"]
+
+
+@pytest.mark.distributed
+def test_killed_in_a_save_and_resumed(tmp_path, saved_model, saved_dataset, start):
+    words = words_of(saved_model("vit"), saved_dataset)
+    process = start([*words, str(tmp_path / "whole")])
+    process.join()
+    assert process.exitcode == 0
+    # In the order of a save: the weights, the optimizer, the random state, the mark, the older ones going.
+    for name in ("_save", "_save_optimizer_and_scheduler", "_save_rng_state", "mark_whole", "rotate_checkpoints"):
+        folder = tmp_path / name
+        process = start([*words, str(folder)], name)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, name
+        # The second checkpoint is there, in part or whole, and taken only if it is whole.
+        taken = 2 if name == "rotate_checkpoints" else 1
+        assert (folder / "checkpoint-2").is_dir() or name == "_save"
+        assert last_whole_checkpoint(str(folder)) == str(folder / f"checkpoint-{taken}")
+        process = start([*words, str(folder), "--resume_from_checkpoint", "true"])
+        process.join()
+        assert process.exitcode == 0, name
+        same_outcome(folder, tmp_path / "whole")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model_type", ["resnet", "vit"])
 def test_killed_at_random_and_resumed(tmp_path, saved_model, saved_dataset, start, model_type):
-    words = ["unlearn", "--model_name_or_path", saved_model(model_type), "--dataset_name", saved_dataset, "--use_cpu"]
-    words += ["--forget_classes", "red", "--per_device_train_batch_size", "5", "--max_steps", "12", "--num_rounds", "2"]
-    words += [
-        "--stop_rule",
-        "steps",
-        "--save_strategy",
-        "steps",
-        "--save_steps",
-        "1",
-        "--save_total_limit",
-        "2",
-        "--output_dir",
-    ]
+    words = words_of(saved_model(model_type), saved_dataset)
     # The first run pays for the imports.
     for name in ("warm", "whole"):
         started = time.monotonic()

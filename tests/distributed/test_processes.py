@@ -44,6 +44,8 @@ def same_run(tmp_path, model_type, objective, layouts, samples):
     one = runs[0]
     for other in runs[1:]:
         assert other["steps"] == one["steps"] and other["reason"] == one["reason"]
+        assert len(one["gradients"]) == one["steps"] and min(one["gradients"]) > 0
+        assert other["gradients"] == pytest.approx(one["gradients"], rel=1e-3)
         assert other["losses"] == pytest.approx(one["losses"], rel=1e-4)
         assert other["weights"] == pytest.approx(one["weights"], rel=1e-4, abs=1e-6)
         # The weights moved: agreement is not that of two runs that did nothing.

@@ -51,6 +51,7 @@ def main() -> None:
             "steps": trainer.state.global_step,
             "reason": trainer.stop_reason,
             "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+            "gradients": [entry["grad_norm"] for entry in trainer.state.log_history if "loss" in entry],
             "before": before,
             "weights": vector(model),
         }

@@ -294,6 +294,21 @@ def test_best_model_is_restored_whole(tmp_path, architecture):
     assert torch.equal(weights(trainer), weights(fresh))
 
 
+def test_the_best_of_a_run_is_what_is_left(tmp_path, architecture):
+    settings = {"save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1, "max_steps": 4}
+    best = {"load_best_model_at_end": True, "metric_for_best_model": "eval_forget_loss", "greater_is_better": False}
+    model, splits = make_model(architecture), {"forget": make_dataset(8)}
+    trainer = make_trainer(tmp_path, model, eval_dataset=splits, learning_rate=2e-2, **settings, **best)
+    trainer.train()
+    losses = [entry["eval_forget_loss"] for entry in trainer.state.log_history if "eval_forget_loss" in entry]
+    step = 1 + losses.index(min(losses))
+    assert trainer.state.best_model_checkpoint == str(tmp_path / f"checkpoint-{step}") and step < 4
+    other = make_trainer(tmp_path / "other", make_model(architecture, seed=1))
+    assert not torch.equal(weights(other), weights(trainer))
+    other._load_from_checkpoint(str(tmp_path / f"checkpoint-{step}"))
+    assert torch.equal(weights(other), weights(trainer))
+
+
 def test_nothing_saved_is_a_pickle_or_holds_a_token(tmp_path):
     trainer = make_trainer(tmp_path, hub_token="hf_secret_of_mine")
     trainer.save_model(str(tmp_path / "saved"))
