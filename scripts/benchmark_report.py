@@ -1,6 +1,6 @@
-"""The benchmark's CSV as the table of the README, and as a figure of gap against cost.
+"""The benchmark's CSV as the table and the verdicts of the README, and as a figure of gap against cost.
 
-python scripts/benchmark_report.py            # rewrites README.md between the marks, if they are there
+python scripts/benchmark_report.py            # rewrites README.md between the marks
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import argparse
 import statistics
 from pathlib import Path
 
+import readme_parts
 from benchmark_methods import CSV
 from study_defaults import read_rows
 
 from hf_unlearn.trainers.registry import METHODS
 
-README = Path(__file__).parents[1] / "README.md"
-MARKS = ("<!-- benchmark: begin, by scripts/benchmark_report.py -->", "<!-- benchmark: end -->")
+MARKS = readme_parts.marks("benchmark", "benchmark_report.py")
 Rows = list[dict[str, str]]
 KINDS = {"class": "whole class", "subclass": "sub-class", "random": "random 5 %"}
 GROUPS = {
@@ -48,18 +48,38 @@ def gap_over_seeds(rows: Rows) -> tuple[float, float, int]:
 
 
 def cell(rows: Rows) -> str:
-    """Mean ± standard deviation over training seeds; how many runs were refused."""
+    """Mean ± standard deviation over training seeds; how many runs were refused, and the mean gap of what they made.
+
+    A refused run counts with the gap of the original, which is what it leaves.
+    """
     if not rows:
         return "–"
     mean, deviation, _ = gap_over_seeds(rows)
-    lost = sum(row["stopped"].startswith("refused") for row in rows)
-    return f"{mean:.2f} ± {deviation:.2f}" + (f", {lost} of {len(rows)} refused" if lost else "")
+    lost = [row for row in rows if row["stopped"].startswith("refused")]
+    text = f"{mean:.2f} ± {deviation:.2f}"
+    if not lost:
+        return text
+    made = [float(row["refused_gap"]) for row in lost if row["refused_gap"]]
+    return f"{text}, {len(lost)} of {len(rows)} refused" + (f" at {statistics.mean(made):.2f}" if made else "")
+
+
+def counted(rows: Rows) -> str:
+    """What the table stands on, in words."""
+    parts = {phase: [row for row in rows if row["phase"] == phase] for phase in ("search", "report")}
+    seeds = sorted({row["seed"] for row in parts["report"]})
+    requests = {phase: ", ".join(sorted({row["request"] for row in found})) or "none" for phase, found in parts.items()}
+    trials = len({row["settings"] for row in parts["search"] if row["method"] == "mu_mis"})
+    minutes = sum(float(row["seconds"]) for row in rows) / 60
+    return (
+        f"Fashion-MNIST, 10,000 training samples. {len(parts['report'])} runs on {requests['report']}, training seeds "
+        f"{', '.join(seeds)}; settings are the best of {trials} a method, model and kind of request, searched on "
+        f"{requests['search']} with other trained models. Unlearning took {minutes:.0f} minutes of one core in all."
+    )
 
 
 def table(rows: Rows) -> str:
-    """The README's table: gaps by model and kind of request, and the median cost."""
-    models = sorted({row["model"] for row in rows})
-    columns = [(model, kind) for model in models for kind in KINDS]
+    """Gaps by model and kind of request, and the median cost."""
+    columns = _columns(rows)
     heads = ["method", *(f"{model}, {KINDS[kind]}" for model, kind in columns), "cost"]
     lines = [" | ".join(["", *heads, ""]).strip(), "|" + "---|" * len(heads)]
     for group, methods in GROUPS.items():
@@ -73,11 +93,52 @@ def table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def rendered(text: str, rows: Rows) -> str:
-    """`text` with the part between the marks made anew."""
-    before, found, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n{table(rows)}\n{MARKS[1]}{after}" if found else text
+def verdicts(rows: Rows) -> str:
+    """For each column which methods beat MU-Mis, and so which to take.
+
+    One method beats another if its mean gap is smaller by more than the noise floor, the mean gap between two retrained
+    models; doing nothing is one of the methods here.
+    """
+    lines = []
+    for model, kind in _columns(rows):
+        gaps = {
+            method: gap_over_seeds(found)[0]
+            for group in GROUPS.values()
+            for method in group
+            if (found := reported(rows, method, model, kind))
+        }
+        floor, ours = gaps.pop("retrained again", 0.0), gaps.get("mu_mis")
+        if ours is None:
+            continue
+        better = {
+            group: sorted((gaps[name], name) for name in methods if name in gaps and gaps[name] < ours - floor)
+            for group, methods in GROUPS.items()
+        }
+        parts = [
+            f"{heading} {', '.join(f'`{name}` {gap:.2f}' for gap, name in better[group])}"
+            for group, heading in (
+                ("*forget set alone*", "better without retained data:"),
+                ("*with the retain set*", "better with it:"),
+            )
+            if better[group]
+        ]
+        if better["*references*"]:
+            parts.append("doing nothing is better, too")
+        lines.append(
+            f"- {model}, {KINDS[kind]}: `mu_mis` {ours:.2f}, doing nothing {gaps['do nothing']:.2f}, floor {floor:.2f}; "
+            + ("; ".join(parts) if parts else "no method is better by more than the floor")
+            + "."
+        )
+    return "\n".join(lines)
+
+
+def body(rows: Rows) -> str:
+    """The README's part."""
+    return "\n\n".join((counted(rows), table(rows), verdicts(rows)))
+
+
+def _columns(rows: Rows) -> list[tuple[str, str]]:
+    return [(model, kind) for model in sorted({row["model"] for row in rows}) for kind in KINDS]
 
 
 def draw(rows: Rows, path: Path) -> None:
@@ -112,9 +173,9 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=CSV)
     flags = parser.parse_args()
     rows = read_rows(flags.csv)
-    README.write_text(rendered(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
+    readme_parts.write(MARKS, body(rows))
     draw(rows, flags.csv.with_suffix(".png"))
-    print(table(rows))
+    print(body(rows))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import readme_parts
 import torch
 from PIL import Image
 from tiny_architectures import LABELS, NOT_BUILT, OVERRIDES, image_size, make_tiny
@@ -33,8 +34,7 @@ from hf_unlearn.trainers.checks import Sample
 from hf_unlearn.trainers.probe import probe_double_backward
 
 CSV = Path(__file__).parent / "results" / "architectures.csv"
-README = Path(__file__).parents[1] / "README.md"
-MARKS = ("<!-- architectures: begin, by scripts/check_architectures.py -->", "<!-- architectures: end -->")
+MARKS = readme_parts.marks("architectures", "check_architectures.py")
 COLUMNS = ("architecture", "verified", "gradient", "step", "saved", "restored", "reason")
 DIRECTIONS = 3
 TOLERANCE = 1e-4
@@ -178,13 +178,6 @@ def table(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def rendered(text: str, rows: list[dict[str, str]]) -> str:
-    """`text` with the part between the marks made anew."""
-    before, found, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n{table(rows)}\n{MARKS[1]}{after}" if found else text
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--csv", type=Path, default=CSV)
@@ -201,7 +194,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     if flags.csv == CSV:
-        README.write_text(rendered(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        readme_parts.write(MARKS, table(rows))
 
 
 if __name__ == "__main__":

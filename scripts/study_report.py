@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from pathlib import Path
 
+import readme_parts
 from study_defaults import RESULTS, read_rows
 
-README = Path(__file__).parents[1] / "README.md"
-MARKS = ("<!-- study: begin, by scripts/study_report.py -->", "<!-- study: end -->")
+MARKS = readme_parts.marks("study", "study_report.py")
 Rows = list[dict[str, str]]
 SHOWN = {
     "do nothing": "do nothing",
@@ -99,17 +98,15 @@ def counted(rows: Rows) -> str:
     return f"{len(settings)} settings: {len({m for _, m in models})} models, {words}."
 
 
-def rendered(text: str, rows: Rows) -> str:
-    """`text` with the part between the marks made anew."""
-    before, _, rest = text.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n{counted(rows)}\n\n{table(rows)}\n{MARKS[1]}{after}"
+def body(rows: Rows) -> str:
+    """The README's part."""
+    return f"{counted(rows)}\n\n{table(rows)}"
 
 
 def main() -> None:
     rows = read_rows(RESULTS / "study_defaults.csv")
-    README.write_text(rendered(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
-    print(counted(rows), table(rows), sep="\n")
+    readme_parts.write(MARKS, body(rows))
+    print(body(rows))
 
 
 if __name__ == "__main__":

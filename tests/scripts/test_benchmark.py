@@ -19,10 +19,13 @@ def script(monkeypatch):
     return importlib.import_module
 
 
-def row(phase="report", method="delete", seed=0, gap=1.0, request="class:Trouser", settings="{}", stopped=""):
+def row(
+    phase="report", method="delete", seed=0, gap=1.0, request="class:Trouser", settings="{}", stopped="", refused_gap=""
+):
     return {
         **{"phase": phase, "model": "vit", "seed": str(seed), "request": request, "method": method},
         **{"settings": settings, "average_gap": str(gap), "cost_percent": "2.0", "stopped": stopped},
+        **{"refused_gap": refused_gap, "seconds": "30"},
     }
 
 
@@ -63,7 +66,9 @@ def test_deviations_are_over_training_seeds(script):
     rows = [row(seed=0, gap=1.0), row(seed=0, gap=3.0, request="class:Bag"), row(seed=1, gap=4.0)]
     assert report.gap_over_seeds(rows) == (3.0, pytest.approx(2**0.5), 2)
     assert report.cell(rows) == "3.00 ± 1.41"
-    assert report.cell([*rows, row(seed=1, gap=4.0, stopped="refused: it collapsed")]).endswith("1 of 4 refused")
+    lost = row(seed=1, gap=4.0, stopped="refused: it collapsed", refused_gap="7.5")
+    assert report.cell([*rows, lost]).endswith("1 of 4 refused at 7.50")
+    assert report.cell([{**lost, "refused_gap": ""}]).endswith("1 of 1 refused")
     assert report.cell([]) == "–"
 
 
@@ -79,8 +84,34 @@ def test_methods_with_and_without_retain_data_are_apart(script, tmp_path):
     assert len({line.count("|") for line in lines}) == 1
     report.draw(rows, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+    parts = report.readme_parts
     text = f"before\n{report.MARKS[0]}\nold\n{report.MARKS[1]}\nafter\n"
-    assert "old" not in report.rendered(text, rows) and report.rendered("no marks", rows) == "no marks"
+    assert parts.rendered(text, report.MARKS, "new") == text.replace("old", "new")
+    assert parts.rendered("no marks", report.MARKS, "new") == "no marks"
+
+
+def test_a_rival_is_better_by_more_than_the_floor(script):
+    report = script("benchmark_report")
+    gaps = {"mu_mis": 2.0, "delete": 1.4, "ssd": 1.6, "scrub": 0.2, "do nothing": 9.0, "retrained again": 0.5}
+    (line,) = report.verdicts([row(method=name, gap=gap) for name, gap in gaps.items()]).splitlines()
+    assert "without retained data: `delete` 1.40; better with it: `scrub` 0.20" in line and "ssd" not in line
+    (line,) = report.verdicts([row(method=name, gap=gaps[name]) for name in ("mu_mis", "do nothing")]).splitlines()
+    assert "no method is better" in line
+    gaps["do nothing"] = 0.1
+    assert "doing nothing is better" in report.verdicts([row(method=name, gap=gap) for name, gap in gaps.items()])
+
+
+def test_the_readme_says_what_the_committed_csv_says(script):
+    report = script("benchmark_report")
+    rows = report.read_rows(report.CSV)
+    text = report.readme_parts.README.read_text(encoding="utf-8")
+    assert len({found["seed"] for found in rows if found["phase"] == "report"}) >= 3
+    assert report.MARKS[0] in text and report.readme_parts.rendered(text, report.MARKS, report.body(rows)) == text
+
+
+def test_the_floor_is_another_of_the_reported_seeds(script):
+    next_seed = script("benchmark_methods").next_seed
+    assert [next_seed(seed, [0, 1, 2]) for seed in (0, 1, 2)] == [1, 2, 0]
 
 
 def test_the_readme_names_every_method():
