@@ -124,8 +124,9 @@ def verdicts(rows: Rows) -> str:
         ]
         if better["*references*"]:
             parts.append("doing nothing is better, too")
+        nothing = gaps["do nothing"]
         lines.append(
-            f"- {model}, {KINDS[kind]}: `mu_mis` {ours:.2f}, doing nothing {gaps['do nothing']:.2f}, floor {floor:.2f}; "
+            f"- {model}, {KINDS[kind]}: `mu_mis` {ours:.2f}, doing nothing {nothing:.2f}, floor {floor:.2f}; "
             + ("; ".join(parts) if parts else "no method is better by more than the floor")
             + "."
         )

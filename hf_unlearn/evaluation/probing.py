@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from accelerate import PartialState
 
 from hf_unlearn.evaluation.attacks import TooFewSamples, confidence_attack, entropy_attack, loss_attack
@@ -18,6 +16,7 @@ from hf_unlearn.evaluation.relearning import relearn
 from hf_unlearn.evaluation.residual import Sensitivities, sensitivities
 from hf_unlearn.evaluation.rmia import auc, likelihood_ratios, rmia_scores, tpr_at_fpr
 from hf_unlearn.evaluation.samples import SampleFigures, mean_over
+from hf_unlearn.models.from_scratch import new_weights
 
 SENSITIVITY_SAMPLES = 256
 RELEARN_SHARE = 0.9
@@ -139,11 +138,7 @@ def _forgetting_of_a_random_model(
     seed: int,
 ) -> None:
     first = next(iter(everyone.values()))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = type(first.model)(copy.deepcopy(first.model.config))
-    fresh.to(dtype=first.model.dtype)  # type: ignore[call-arg]
-    random_logits = store.logits_here(first._replace(model=fresh), "forget")
+    random_logits = store.logits_here(first._replace(model=new_weights(first.model, seed)), "forget")
     for role in everyone:
         figures[role]["zrf"] = 1.0 - mean_over(js_divergences, logits[role]["forget"], random_logits)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
 from hf_unlearn.errors import UnlearningError, first_line
-from hf_unlearn.request import match_labels
+from hf_unlearn.request import find_image_column, find_label_column, label_names, match_labels
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import PretrainedConfig, PreTrainedModel
 
 _GIB = 2**30
@@ -132,6 +132,23 @@ class PixelDataset(torch.utils.data.Dataset):
             raise UnlearningError(
                 f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {first_line(error)}"
             ) from error
+
+
+def as_pixels(
+    dataset: Any, model: PreTrainedModel, processing_class: Any, image_column: str | None, label_column: str | None
+) -> Any:
+    """A `datasets` dataset as `model` eats it, its columns found or named; anything else as it is.
+
+    Raises:
+        UnlearningError: no such column, a label that the model does not have, or no image processor.
+    """
+    if not isinstance(dataset, Dataset) or "pixel_values" in dataset.column_names:
+        return dataset
+    if processing_class is None:
+        raise UnlearningError("processing_class is None; expected the model's image processor")
+    image = find_image_column(dataset, image_column)
+    label = find_label_column(dataset, label_column)
+    return PixelDataset.for_model(dataset, model.config, processing_class, image, label, label_names(dataset, label))
 
 
 def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:

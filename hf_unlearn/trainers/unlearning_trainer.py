@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import Any, cast
 
-import datasets
 import torch
 from torch import nn
 from transformers import PreTrainedModel, SchedulerType, Trainer, TrainerCallback, TrainerState
@@ -18,10 +17,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.errors import DivergenceError, UnlearningError
-from hf_unlearn.models.pixels import PixelDataset, collate
+from hf_unlearn.models.adapters import inner_name, is_adapter
+from hf_unlearn.models.pixels import PixelDataset, as_pixels, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.objectives import RelativeSGD, double_backward_attention
-from hf_unlearn.request import UnlearningSplits, find_image_column, find_label_column, label_names
+from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
 from hf_unlearn.trainers.checks import CHECKED_SAMPLES, Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
@@ -74,6 +74,8 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
     _paper: dict[str, str] = {"title": "", "id": ""}
     # Whether the loss holds derivatives with respect to the input, which are then differentiated again.
     _second_order = False
+    # Whether it moves only weights that require a gradient: those of an adapter, where there is one.
+    _takes_adapters = True
 
     config_class: type[UnlearningConfig] = UnlearningConfig
     args: UnlearningConfig
@@ -109,17 +111,22 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         if args.stop_rule == "unseen" and unseen_dataset is None:
             raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
         self._refuse_what_is_missing(retain_dataset, args.stop_rule)
+        if is_adapter(model) and not self._takes_adapters:
+            raise UnlearningError(
+                f"method {self._method!r} changes all weights, and the model is an adapter; expected a whole model, or "
+                "another --method"
+            )
         columns = (image_column_name, label_column_name)
         if train_dataset is not None and len(train_dataset) == 0:
             raise UnlearningError("the forget set is empty; expected at least one sample")
         super().__init__(
             model=model,
             args=args,
-            train_dataset=_as_pixels(train_dataset, model, processing_class, *columns),
+            train_dataset=as_pixels(train_dataset, model, processing_class, *columns),
             eval_dataset=(
-                {name: _as_pixels(split, model, processing_class, *columns) for name, split in eval_dataset.items()}
+                {name: as_pixels(split, model, processing_class, *columns) for name, split in eval_dataset.items()}
                 if isinstance(eval_dataset, dict)
-                else _as_pixels(eval_dataset, model, processing_class, *columns)
+                else as_pixels(eval_dataset, model, processing_class, *columns)
             ),
             processing_class=processing_class,
             data_collator=data_collator or collate,
@@ -132,7 +139,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             logger.info("%s", line)
         # A method that does not need it cannot look at it.
         kept = None if self._retain_free else retain_dataset
-        self.retain_dataset = _as_pixels(kept, model, processing_class, *columns)
+        self.retain_dataset = as_pixels(kept, model, processing_class, *columns)
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
         # The loss here is always ours, so it always wants the count.
         self.model_accepts_loss_kwargs = True
@@ -147,7 +154,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
         if unseen_dataset is not None:
-            unseen = _as_pixels(unseen_dataset, self.model, processing_class, *columns)
+            unseen = as_pixels(unseen_dataset, self.model, processing_class, *columns)
             sample = Sample.of(unseen, len(unseen), self.model)
             self.unseen_odds = own_logits(self._original, sample)
         level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())
@@ -223,7 +230,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             rest: list[nn.Parameter] = []
             for name, parameter in self.model.named_parameters():
                 if parameter.requires_grad:
-                    (rest if name.startswith(body) else head).append(parameter)
+                    (rest if inner_name(name).startswith(body) else head).append(parameter)
             groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
             self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
         return super().create_optimizer(model)
@@ -381,15 +388,3 @@ class _StepFigures(TrainerCallback):
 
     def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         self.trainer._finish_step()
-
-
-def _as_pixels(
-    dataset: Any, model: PreTrainedModel, processing_class: Any, image_column: str | None, label_column: str | None
-) -> Any:
-    if not isinstance(dataset, datasets.Dataset) or "pixel_values" in dataset.column_names:
-        return dataset
-    if processing_class is None:
-        raise UnlearningError("processing_class is None; expected the model's image processor")
-    image = find_image_column(dataset, image_column)
-    label = find_label_column(dataset, label_column)
-    return PixelDataset.for_model(dataset, model.config, processing_class, image, label, label_names(dataset, label))
