@@ -6,15 +6,18 @@ import copy
 
 import pytest
 import torch
+from datasets import DatasetDict
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
 import hf_unlearn
-from hf_unlearn import MUMisTrainer, UnlearningError
+from hf_unlearn import ForgetRequest, MUMisTrainer, UnlearningError, make_splits
+from hf_unlearn.models.pixels import PixelDataset, collate
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.objectives import squared_input_sensitivities
 from hf_unlearn.trainers.guards import find_problems
 from hf_unlearn.trainers.registry import METHODS
+from hf_unlearn.trainers.request_settings import request_settings
 from tests.tiny import make_adapter, make_dataset, make_model, make_processor
 from tests.trainers.methods import make
 from tests.trainers.test_guards import make_args
@@ -156,3 +159,31 @@ def test_what_is_not_verified_is_refused(tmp_path, adapter):
     dora = get_peft_model(make_model("vit"), LoraConfig(r=2, target_modules=["q_proj"], use_dora=True))
     (problem,) = find_problems(dora, make_args(tmp_path), {})
     assert "DoRA" in problem.why
+
+
+def test_an_adapter_forgets_a_class(tmp_path, base):
+    model = make_adapter(base, tmp_path / "adapter", rank=8).train()
+    data = PixelDataset(make_dataset(64), make_processor(), "image", "label", range(4))
+    batch = collate(data.__getitems__(list(range(64))))
+    optimizer = torch.optim.AdamW([value for value in model.parameters() if value.requires_grad], lr=1e-2)
+    for _ in range(80):
+        loss = torch.nn.functional.cross_entropy(model(pixel_values=batch["pixel_values"]).logits, batch["labels"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    unseen = PixelDataset(make_dataset(64, seed=1), make_processor(), "image", "label", range(4))
+    test = collate(unseen.__getitems__(list(range(64))))
+
+    def accuracies():
+        with torch.no_grad():
+            right = model.eval()(pixel_values=test["pixel_values"]).logits.argmax(1) == test["labels"]
+        red = test["labels"] == 0
+        return right[red].float().mean().item(), right[~red].float().mean().item()
+
+    assert min(accuracies()) > 0.9
+    splits = make_splits(DatasetDict({"train": make_dataset(64)}), ForgetRequest(classes=("red",)))
+    settings = {"max_steps": 180, **request_settings(splits)}
+    trainer = make_trainer(tmp_path / "out", model, splits.forget, **settings)
+    trainer.train()
+    forgotten, rest = accuracies()
+    assert forgotten < 0.1 and rest > 0.8
