@@ -28,7 +28,7 @@ from hf_unlearn.errors import first_line
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.models.pixels import PixelDataset, try_forward
 from hf_unlearn.models.pretrained import load_image_classifier
-from hf_unlearn.objectives import difference_loss, double_backward_attention, squared_input_sensitivities
+from hf_unlearn.objectives import difference_loss, double_backward, squared_input_sensitivities
 from hf_unlearn.trainers import retaining
 from hf_unlearn.trainers.checks import Sample
 from hf_unlearn.trainers.probe import probe_double_backward
@@ -62,7 +62,7 @@ def gradient_error(model: PreTrainedModel, side: int) -> float:
 
     def loss() -> torch.Tensor:
         inputs = pixels.clone().requires_grad_()
-        with double_backward_attention():
+        with double_backward():
             logits = model(pixel_values=inputs)["logits"]
             target, other = squared_input_sensitivities(logits, inputs, own, irrelevant)
             return difference_loss(target, other).mean()

@@ -18,7 +18,7 @@ from hf_unlearn.evaluation.predict import predict_logits
 from hf_unlearn.evaluation.samples import SampleFigures
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.models.pixels import PixelDataset
-from hf_unlearn.objectives import double_backward_attention, squared_input_sensitivities
+from hf_unlearn.objectives import double_backward, squared_input_sensitivities
 from hf_unlearn.trainers.request_settings import request_settings
 
 # What is tried: settings of MUMisConfig beyond its defaults. The first is what a user gets; "paper" is its objective
@@ -66,7 +66,7 @@ class Measured:
         labels = forget.labels[rows]
         num_labels = int(model.config.num_labels or 0)
         classes = [(labels + shift) % num_labels for shift in range(num_labels)]
-        with double_backward_attention():
+        with double_backward():
             logits = model.eval()(pixel_values=pixels).logits
             target, *others = squared_input_sensitivities(logits, pixels, *classes, create_graph=False)
         return {"target": float(target.mean()), "irrelevant": float(torch.stack(others).mean())}

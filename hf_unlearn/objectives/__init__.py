@@ -10,7 +10,8 @@ from hf_unlearn.objectives.lipschitz import SampleNoise, lipschitz_ratio
 from hf_unlearn.objectives.mu_mis import difference_loss, log_ratio_loss, matched_loss
 from hf_unlearn.objectives.orders import PairOrder, PhaseOrder
 from hf_unlearn.objectives.relative_sgd import RelativeSGD
-from hf_unlearn.objectives.sensitivity import double_backward_attention, squared_input_sensitivities
+from hf_unlearn.objectives.second_order import double_backward
+from hf_unlearn.objectives.sensitivity import squared_input_sensitivities
 from hf_unlearn.objectives.surroundings import Surroundings
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
     "Surroundings",
     "dampening_factors",
     "difference_loss",
-    "double_backward_attention",
+    "double_backward",
     "draw_irrelevant_classes",
     "l1_norm",
     "label_loss",

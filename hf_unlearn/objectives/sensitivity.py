@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-
-def double_backward_attention() -> AbstractContextManager:
-    """A context in which scaled dot-product attention can be differentiated twice.
-
-    The fused attention kernels (flash, memory-efficient, and the CPU one) have no second derivative;
-    the math kernel has one. The context must enclose the forward pass whose logits are given to
-    [`squared_input_sensitivities`], for any model, with the attention that `from_pretrained` chose.
-    """
-    return sdpa_kernel([SDPBackend.MATH])
+from hf_unlearn.objectives.second_order import input_gradients
 
 
 def squared_input_sensitivities(
@@ -49,12 +38,13 @@ def squared_input_sensitivities(
         if chosen.shape != logits.shape[:1]:
             raise ValueError(f"classes must be of shape ({len(logits)},), one a sample; got {tuple(chosen.shape)}")
         chosen_logits = logits.gather(1, chosen.unsqueeze(1)).sum()
-        (gradient,) = torch.autograd.grad(
-            chosen_logits,
-            pixel_values,
-            create_graph=create_graph,
-            retain_graph=create_graph or position < len(classes),
-        )
+        with input_gradients():
+            (gradient,) = torch.autograd.grad(
+                chosen_logits,
+                pixel_values,
+                create_graph=create_graph,
+                retain_graph=create_graph or position < len(classes),
+            )
         wide = gradient.to(torch.promote_types(gradient.dtype, torch.float32))
         sensitivities.append(wide.flatten(1).square().sum(1))
     return tuple(sensitivities)

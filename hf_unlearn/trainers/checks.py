@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from hf_unlearn.objectives import Surroundings, double_backward_attention, squared_input_sensitivities
+from hf_unlearn.objectives import Surroundings, double_backward, squared_input_sensitivities
 from hf_unlearn.trainers.stopping import Latest, StepFigures, StopRule
 
 # How many forget samples, evenly spaced, a check looks at.
@@ -73,7 +73,7 @@ def measure_premise(model: nn.Module, sample: Sample, seed: int, count: int = 4,
     for start in range(0, len(sample.labels), batch_size):
         pixels = sample.pixel_values[start : start + batch_size].clone().requires_grad_()
         labels = sample.labels[start : start + batch_size]
-        with double_backward_attention():
+        with double_backward():
             logits = model(pixel_values=pixels)["logits"]
             # The own class comes first, then the others from likely to unlikely.
             first = logits.detach().float().scatter(1, labels.unsqueeze(1), float("inf"))

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from hf_unlearn.errors import first_line
-from hf_unlearn.objectives import double_backward_attention, squared_input_sensitivities
+from hf_unlearn.objectives import double_backward, squared_input_sensitivities
 from hf_unlearn.trainers.checks import Sample
 from hf_unlearn.trainers.guards import Problem
 
@@ -30,7 +30,7 @@ def probe_double_backward(model: PreTrainedModel, sample: Sample) -> list[Proble
     for weight in weights:
         weight.grad = None
     try:
-        with double_backward_attention():
+        with double_backward():
             logits = model(pixel_values=pixels)["logits"]
             # Unequal factors: centred logits add up to nothing.
             factors = torch.linspace(1, 2, logits.shape[1], device=logits.device, dtype=logits.dtype)

@@ -20,7 +20,7 @@ from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.adapters import inner_name, is_adapter
 from hf_unlearn.models.pixels import PixelDataset, as_pixels, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
-from hf_unlearn.objectives import RelativeSGD, double_backward_attention
+from hf_unlearn.objectives import RelativeSGD, double_backward
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
 from hf_unlearn.trainers.checks import CHECKED_SAMPLES, Sample, own_logits, surroundings_agreement
@@ -220,7 +220,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
     def compute_loss_context_manager(self) -> ExitStack:
         stack = super().compute_loss_context_manager()
         if self._second_order:
-            stack.enter_context(double_backward_attention())
+            stack.enter_context(double_backward())
         return stack
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:

@@ -83,7 +83,7 @@ def test_a_step_is_that_of_the_same_weights_without_peft(tmp_path, adapter):
     (irrelevant,) = trainer._draw_irrelevant(batch["labels"], batch["index"], 4)
     pixels = batch["pixel_values"].clone().requires_grad_()
     whole.requires_grad_(True)
-    with hf_unlearn.objectives.double_backward_attention():
+    with hf_unlearn.objectives.double_backward():
         logits = whole(pixel_values=pixels).logits
         target, other = squared_input_sensitivities(logits, pixels, batch["labels"], irrelevant)
     (target - other).mean().backward()

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.models.pixels import collate
-from hf_unlearn.objectives import double_backward_attention, squared_input_sensitivities
+from hf_unlearn.objectives import double_backward, squared_input_sensitivities
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 
@@ -126,7 +126,7 @@ def test_plain_gradient_descent_on_the_papers_loss(tmp_path):
     batch = collate([trainer.train_dataset[index] for index in range(16)])
     (irrelevant,) = trainer._draw_irrelevant(batch["labels"], batch["index"], len(LABELS))
     pixels = batch["pixel_values"].clone().requires_grad_()
-    with double_backward_attention():
+    with double_backward():
         logits = reference(pixel_values=pixels).logits
         target, other = squared_input_sensitivities(logits, pixels, batch["labels"], irrelevant)
     (target - other).mean().backward()
@@ -189,7 +189,7 @@ def test_default_attention_has_a_second_derivative(tmp_path):
 
 def test_default_attention_has_none_without_the_guard(tmp_path, monkeypatch):
     flash = [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr("hf_unlearn.trainers.unlearning_trainer.double_backward_attention", lambda: sdpa_kernel(flash))
+    monkeypatch.setattr("hf_unlearn.trainers.unlearning_trainer.double_backward", lambda: sdpa_kernel(flash))
     with pytest.raises(RuntimeError, match="not implemented"):
         make_trainer(tmp_path, make_model("vit")).train()
 

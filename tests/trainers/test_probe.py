@@ -50,7 +50,7 @@ class InPlace(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.activation = nn.ReLU(inplace=True)
+        self.activation = nn.ELU(inplace=True)
 
     def forward(self, hidden):
         return self.activation(torch.tanh(hidden))
@@ -101,6 +101,6 @@ def test_attention_without_a_second_derivative_would_be_found(monkeypatch):
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     flash = [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr("hf_unlearn.trainers.probe.double_backward_attention", lambda: sdpa_kernel(flash))
+    monkeypatch.setattr("hf_unlearn.trainers.probe.double_backward", lambda: sdpa_kernel(flash))
     (problem,) = probe_double_backward(make_model("vit"), make_sample())
     assert "not implemented" in problem.found

@@ -1,0 +1,126 @@
+"""The speed benchmark's CSV as the README's lines, and as a figure.
+
+python scripts/speed_report.py            # rewrites README.md between the marks
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import readme_parts
+from benchmark_speed import CSV
+from study_defaults import read_rows
+
+MARKS = readme_parts.marks("speed", "speed_report.py")
+Rows = list[dict[str, str]]
+SHOWN = {"textbook": "textbook", "paper's difference": "paper's difference", "default": "default"}
+# Forward passes of a cross-entropy step and of the paper's, in a piecewise-linear network and in a smooth one.
+FLOORS = {"ResNet": 7 / 3, "ViT": 9 / 3}
+
+
+def _of(rows: Rows, **wanted: str) -> Rows:
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def _spread(row: dict[str, str]) -> str:
+    return f"{float(row['ratio']):.2f} ({float(row['low']):.2f}–{float(row['high']):.2f})"
+
+
+def table(rows: Rows) -> str:
+    """A line for each shape and precision: ratios to a cross-entropy step, and peak memory."""
+    heads = ["model", "floor", *SHOWN.values(), "memory: cross-entropy", *SHOWN.values()]
+    lines = [" | ".join(["", *heads, ""]).strip(), "|" + "---|" * len(heads)]
+    steps = _of(rows, part="step")
+    for model, precision in dict.fromkeys((row["model"], row["precision"]) for row in steps):
+        of_model = {row["variant"]: row for row in _of(steps, model=model, precision=precision)}
+        base = of_model["cross-entropy"]
+        name = f"{model}, {base['image_size']} px, batch {base['batch_size']}, {precision}"
+        floor = next(value for kind, value in FLOORS.items() if model.startswith(kind))
+        peaks = [of_model[variant]["peak_mib"] or "–" for variant in ("cross-entropy", *SHOWN)]
+        cells = [
+            name,
+            f"{floor:.2f}",
+            *(_spread(of_model[variant]) for variant in SHOWN),
+            f"{peaks[0]} MiB",
+            *peaks[1:],
+        ]
+        lines.append(" | ".join(["", *cells, ""]).strip())
+    return "\n".join(lines)
+
+
+def growth(rows: Rows) -> str:
+    """How the cost grows, a line for each of what it was measured against."""
+    lines = []
+    for part, column, unit, variant in (
+        ("image size", "image_size", "pixels a side", "default"),
+        ("classes", "num_labels", "classes", "default"),
+        ("forget set", "num_samples", "forget samples", "run"),
+        ("processes", "processes", "processes", "run"),
+    ):
+        found = _of(rows, part=part, variant=variant)
+        if not found:
+            continue
+        base = {row[column]: row for row in _of(rows, part=part, variant="cross-entropy")}
+        texts = [
+            f"{int(row[column]):,}: × {float(row['ratio']):.2f}"
+            + (f" (cross-entropy × {float(base[row[column]]['ratio']):.2f})" if row[column] in base else "")
+            for row in found
+        ]
+        what = "a default step" if variant == "default" else "a whole run of as many steps"
+        lines.append(f"- {what.capitalize()} by {unit}: {'; '.join(texts)}.")
+    return "\n".join(lines)
+
+
+def body(rows: Rows) -> str:
+    """The README's part."""
+    where = sorted({row["device"] for row in rows})
+    return "\n\n".join((f"Measured on: {'; '.join(where)}.", table(rows), growth(rows)))
+
+
+def draw(rows: Rows, path: Path) -> None:
+    """Ratios of the steps, and the curves of the rest."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 3.6), layout="constrained")
+    bars, *curves = figure.subplots(1, 4)
+    steps = _of(rows, part="step", precision="fp32")
+    models = list(dict.fromkeys(row["model"] for row in steps))
+    for number, variant in enumerate(SHOWN):
+        by_model = {row["model"]: row for row in _of(steps, variant=variant)}
+        ratios, low, high = (
+            [float(by_model[model][column]) for model in models] for column in ("ratio", "low", "high")
+        )
+        places = [index + 0.27 * (number - 1) for index in range(len(models))]
+        low = [max(0.0, ratio - least) for ratio, least in zip(ratios, low, strict=True)]
+        high = [max(0.0, most - ratio) for ratio, most in zip(ratios, high, strict=True)]
+        bars.bar(places, ratios, 0.25, yerr=(low, high), label=variant, capsize=2)
+    for index, model in enumerate(models):
+        floor = next(value for kind, value in FLOORS.items() if model.startswith(kind))
+        bars.plot([index - 0.4, index + 0.4], [floor, floor], color="black", linewidth=1)
+    bars.set_xticks(range(len(models)), models)
+    bars.set(ylabel="cross-entropy steps", title="a step; line: the paper's floor")
+    bars.legend(fontsize=7)
+    for axis, (part, column) in zip(
+        curves, (("image size", "image_size"), ("classes", "num_labels"), ("forget set", "num_samples")), strict=True
+    ):
+        for variant in dict.fromkeys(row["variant"] for row in _of(rows, part=part)):
+            found = _of(rows, part=part, variant=variant)
+            axis.plot([int(row[column]) for row in found], [float(row["ratio"]) for row in found], "o-", label=variant)
+        axis.set(xscale="log", yscale="log", xlabel=part, ylabel="× the first", title=f"cost by {part}")
+        axis.legend(fontsize=7)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--csv", type=Path, default=CSV)
+    flags = parser.parse_args()
+    rows = read_rows(flags.csv)
+    readme_parts.write(MARKS, body(rows))
+    draw(rows, flags.csv.with_suffix(".png"))
+    print(body(rows))
+
+
+if __name__ == "__main__":
+    main()

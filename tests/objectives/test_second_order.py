@@ -1,0 +1,153 @@
+"""The operations inside `double_backward`: values, first and second derivatives of torch's own, at less cost."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hf_unlearn.objectives import double_backward, squared_input_sensitivities
+from hf_unlearn.objectives.second_order import _Operations, input_gradients
+from tests.tiny import make_model
+
+
+def tensor(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def batch_norm(values, weight, bias):
+    mean, variance = tensor(4, seed=3), tensor(4, seed=4).square() + 0.5
+    return functional.batch_norm(values, mean, variance, weight, bias)
+
+
+# By name: the operation, and what it takes.
+OPERATIONS = {
+    "convolution": (
+        lambda x, w, b: functional.conv2d(x, w, b, stride=2, padding=1),
+        [tensor(2, 3, 6, 5), tensor(4, 3, 3, 3), tensor(4)],
+    ),
+    "grouped, dilated": (
+        lambda x, w: functional.conv2d(x, w, None, dilation=2, groups=2),
+        [tensor(2, 4, 6, 6), tensor(6, 2, 2, 2)],
+    ),
+    "padded by name": (
+        lambda x, w: functional.conv2d(x, w, None, padding="same"),
+        [tensor(2, 2, 5, 5), tensor(3, 2, 3, 3)],
+    ),
+    "patches": (
+        lambda x, w, b: functional.conv2d(x, w, b, stride=(2, 3)),
+        [tensor(2, 3, 5, 7), tensor(4, 3, 2, 3), tensor(4)],
+    ),
+    "pointwise": (lambda x, w: functional.conv2d(x, w), [tensor(2, 3, 4, 4), tensor(5, 3, 1, 1)]),
+    "frozen batchnorm": (batch_norm, [tensor(3, 4, 2, 2), tensor(4, seed=1), tensor(4, seed=2)]),
+    "batchnorm without weights": (lambda x: batch_norm(x, None, None), [tensor(3, 4)]),
+    "relu": (functional.relu, [tensor(40)]),
+    "relu6": (functional.relu6, [4 * tensor(40)]),
+    "pool": (lambda x: functional.max_pool2d(x, 3, 2, 1), [tensor(2, 3, 7, 7)]),
+    "gelu": (functional.gelu, [tensor(30)]),
+    "gelu, tanh": (lambda x: functional.gelu(x, approximate="tanh"), [tensor(30)]),
+    "layernorm": (
+        lambda x, w, b: functional.layer_norm(x, (6,), w, b),
+        [tensor(3, 4, 6), tensor(6, seed=1), tensor(6, seed=2)],
+    ),
+    "layernorm over two": (lambda x: functional.layer_norm(x, (4, 6)), [tensor(3, 4, 6)]),
+}
+
+
+def inside(operation):
+    def run(*inputs):
+        with _Operations():
+            return operation(*inputs)
+
+    return run
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_values_and_derivatives(name):
+    operation, inputs = OPERATIONS[name]
+    inputs = [each.clone().requires_grad_() for each in inputs]
+    torch.testing.assert_close(inside(operation)(*inputs), operation(*inputs))
+    assert torch.autograd.gradcheck(inside(operation), inputs)
+    assert torch.autograd.gradgradcheck(inside(operation), inputs)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_second_derivatives_as_the_sensitivities_need_them(name):
+    operation, inputs = OPERATIONS[name]
+    found = []
+    for run in (operation, inside(operation)):
+        given = [each.clone().requires_grad_() for each in inputs]
+        result = run(*given)
+        total = 0.0
+        for seed in (5, 6):
+            # Two gradients of one forward pass: what is worked out once for both must not be mixed up.
+            direction = tensor(*result.shape, seed=seed)
+            with input_gradients():
+                (gradient,) = torch.autograd.grad((result * direction).sum(), given[0], create_graph=True)
+            total = total + (gradient.square() * tensor(*gradient.shape, seed=7)).sum() * seed
+        (total + result.sum()).backward()
+        found.append([each.grad for each in given])
+    for ours, theirs in zip(*reversed(found), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-9)
+
+
+def test_training_batchnorm_is_left_as_it_is():
+    norm = nn.BatchNorm2d(3).train()
+    other = nn.BatchNorm2d(3).train()
+    values = torch.randn(4, 3, 2, 2)
+    with double_backward():
+        ours = norm(values)
+    torch.testing.assert_close(ours, other(values))
+    assert torch.equal(norm.running_mean, other.running_mean) and bool(norm.running_mean.any())
+
+
+def gradients(model, context, pixels):
+    model.zero_grad()
+    inputs = pixels.clone().requires_grad_()
+    with context():
+        logits = model(pixel_values=inputs).logits
+        target, irrelevant = squared_input_sensitivities(logits, inputs, torch.tensor([0, 1]), torch.tensor([2, 3]))
+    (target - irrelevant).sum().backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def test_a_whole_model(architecture):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    model = make_model(architecture).double()
+    pixels = tensor(2, 3, 16, 16)
+    plain = gradients(model, lambda: sdpa_kernel([SDPBackend.MATH]), pixels)
+    ours = gradients(model, double_backward, pixels)
+    # Biases of a convolution or a head get no gradient in one, zeros in the other.
+    torch.testing.assert_close(ours[ours != 0], plain[plain != 0], rtol=1e-9, atol=1e-12)
+
+
+def test_nothing_goes_back_through_kinks():
+    # What makes it cheap: in a piecewise-linear network the forward pass itself is not gone back through.
+    layers = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(196, 2)
+    )
+    layers = layers.double().eval()
+    pixels = tensor(2, 3, 16, 16).requires_grad_()
+    with double_backward():
+        hidden = layers[:1](pixels)
+        logits = layers[1:](hidden)
+        (sensitivity,) = squared_input_sensitivities(logits, pixels, torch.tensor([0, 1]))
+    assert torch.autograd.grad(sensitivity.sum(), hidden, allow_unused=True) == (None,)
+
+
+@pytest.mark.parametrize("context", [None, "bf16"])
+def test_under_autocast_as_without(architecture, context):
+    model, pixels = make_model(architecture), tensor(2, 3, 16, 16).float()
+
+    def half():
+        stack = ExitStack()
+        stack.enter_context(double_backward())
+        stack.enter_context(torch.autocast("cpu", torch.bfloat16, enabled=context is not None))
+        return stack
+
+    whole, found = gradients(model, double_backward, pixels), gradients(model, half, pixels)
+    assert torch.nn.functional.cosine_similarity(whole, found, dim=0) > 0.98
