@@ -56,6 +56,7 @@ class EvaluationArguments:
     cache_dir: str | None = flag(
         "Where logits are kept for the next call (default: HF_UNLEARN_CACHE, or hf_unlearn in the Hub's cache)."
     )
+    max_retain_samples: int = flag("Look at no more retained samples than these, drawn by the seed; 0: at all.", 10_000)
     seed: int = flag("Of everything drawn.", 0)
     per_device_eval_batch_size: int = flag("Samples a step.", 256)
     use_cpu: bool = flag("Evaluate on the CPU even where there is a GPU.", False)
@@ -86,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if flags.per_device_eval_batch_size < 1:
         raise UnlearningError(f"per_device_eval_batch_size is {flags.per_device_eval_batch_size}; expected at least 1")
+    if flags.max_retain_samples < 0:
+        raise UnlearningError(f"max_retain_samples is {flags.max_retain_samples}; expected 0 (all) or more")
     if flags.level not in LEVELS:
         raise UnlearningError(f"level {flags.level!r} is not one of {', '.join(LEVELS)}")
     count = len(flags.reference_model or [])
@@ -133,6 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         cache_dir=flags.cache_dir or default_cache_dir(),
         seed=flags.seed,
         seconds=_recorded_seconds(name, flags.reference_model or []),
+        max_retain_samples=flags.max_retain_samples,
     )
     if is_first_process():
         os.makedirs(folder, exist_ok=True)

@@ -43,6 +43,7 @@ def compare(
     cache_dir: str | None = None,
     seed: int = 0,
     seconds: Mapping[str, float] | None = None,
+    max_retain_samples: int = 0,
 ) -> dict[str, Any]:
     """Figures of each model on the forget, retain and test set.
 
@@ -56,10 +57,13 @@ def compare(
         cache_dir: keeps logits for another call; by default they are thrown away.
         seed: of everything drawn.
         seconds: by role (`unlearned`, and `retrained` of the references), how long making the model took.
+        max_retain_samples: look at no more of the retained samples, drawn by `seed`; 0: at all of them.
 
     Returns:
         What `results.json` holds. `models` has the figures by role, `retrained` the mean over `references`, and
         `retrained_std` the standard deviation over them; `noise_floor` the same distances between the references;
+        `retain_sample` says of how many retained samples how many were looked at, and half the width of a 95 %
+        confidence interval of an accuracy over them, in points, at most; None if at all of them.
         `left_out` says of each figure that is missing why; `curves` is what plots are drawn from. Their names, units
         and directions are those of `hf_unlearn.evaluation.rows`. No sample and no index is in it.
 
@@ -68,6 +72,9 @@ def compare(
             another image size than the model's, splits that overlap, logits that are not finite.
     """
     _check(contestants, references, level, splits)
+    num_retain = len(splits.retain)
+    if max_retain_samples:
+        splits = splits.with_retain_sample(max_retain_samples, seed)
     everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}
     with tempfile.TemporaryDirectory() as scratch:
         store = LogitStore(cache_dir or scratch, splits, batch_size, device)
@@ -109,6 +116,7 @@ def compare(
         "fingerprint": splits.fingerprint.id,
         "dataset": splits.fingerprint.dataset_name,
         "counts": {name: len(store.labels(name)) for name in names},
+        "retain_sample": _retain_sample(len(splits.retain), num_retain),
         "models": models,
         "references": [
             {"name": public_model_name(contestant.name), **figures[role]}
@@ -121,6 +129,14 @@ def compare(
         "left_out": left_out,
         "curves": curves,
     }
+
+
+def _retain_sample(samples: int, among: int) -> dict[str, Any] | None:
+    """How near a share over `samples` of `among` is to that over all; at a share of a half, where it is furthest."""
+    if samples == among:
+        return None
+    drawn_without_return = (among - samples) / (among - 1)
+    return {"samples": samples, "among": among, "half_width": 98.0 * (drawn_without_return / samples) ** 0.5}
 
 
 DISTANCE_KEYS = (

@@ -77,6 +77,12 @@ def findings(results: Mapping[str, Any]) -> list[str]:
             "which forget accuracy is right, nor whether the original was not as good."
         )
     sentences += _on_relearning(models)
+    sample = results.get("retain_sample")
+    if sample is not None:
+        sentences.append(
+            f"Retain figures are over {sample['samples']:,} of {sample['among']:,} retained samples: an accuracy over "
+            f"all of them is within {sample['half_width']:.2f} points, in 95 of 100 such draws."
+        )
     sentences.append("None of this shows that the samples cannot be brought back by someone who holds the weights.")
     return sentences
 

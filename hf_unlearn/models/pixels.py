@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 import struct
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
@@ -33,8 +37,9 @@ class PixelDataset(torch.utils.data.Dataset):
         class_ids: for each label id of the dataset, the class id of the model
             (see [`hf_unlearn.request.match_labels`]).
         num_channels: 1 for a greyscale model, else 3.
-        cache_gib: keep the preprocessed pixels in memory once [`preload`] is called, if they take no more than this
-            many GiB.
+        cache_gib: once [`preload`] is called the preprocessed pixels are kept: in memory if they take no more than
+            this many GiB, else in a file without a name in the folder for temporary files, which is gone with the
+            process; if the disk has no room for them either, each pass decodes the images anew.
         index_names: the rows' indices as the user knows them, for messages about a row.
     """
 
@@ -105,7 +110,7 @@ class PixelDataset(torch.utils.data.Dataset):
         return self.image_processor(images, return_tensors="pt")["pixel_values"].float()
 
     def preload(self, description: str = "Reading images", batch_size: int = 256) -> PixelDataset:
-        """Decode and preprocess every image once, keeping the pixels if they fit into `cache_gib`.
+        """Decode and preprocess every image once, keeping the pixels where there is room for them.
 
         Raises:
             UnlearningError: an image cannot be decoded; the message names its index.
@@ -117,12 +122,24 @@ class PixelDataset(torch.utils.data.Dataset):
         for start in tqdm(starts, desc=description, unit="batch", delay=2, disable=None, leave=False):
             rows = range(start, min(start + batch_size, len(self)))
             batch = self.process(rows)
-            if start == 0 and batch[0].numel() * 4 * len(self) <= self.cache_gib * _GIB:
-                pixels = torch.empty((len(self), *batch.shape[1:]))
+            if start == 0:
+                pixels = self._room((len(self), *batch.shape[1:]))
             if pixels is not None:
                 pixels[start : start + len(batch)] = batch
         self._pixels = pixels
         return self
+
+    def _room(self, shape: tuple[int, ...]) -> torch.Tensor | None:
+        """Where float32 pixels of this shape can be kept; None if nowhere."""
+        size = 4 * math.prod(shape)
+        if size <= self.cache_gib * _GIB:
+            return torch.empty(shape)
+        if size > 0.9 * shutil.disk_usage(tempfile.gettempdir()).free:
+            return None
+        with tempfile.TemporaryFile() as file:
+            file.truncate(size)
+            # The map keeps the file, which has no name any more.
+            return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
 
     def _decode(self, index: int) -> Image.Image:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -77,6 +78,13 @@ class UnlearningSplits:
     def removes_whole_classes(self) -> bool:
         """Whether no sample of the forget samples' classes is left in the retain set."""
         return bool(np.isin(self.forget_labels(), self.forgotten_class_ids).all())
+
+    def with_retain_sample(self, most: int, seed: int) -> UnlearningSplits:
+        """The same with at most so many of the retained samples, drawn by `seed`."""
+        if len(self.retain) <= most:
+            return self
+        rows = np.sort(np.random.default_rng(seed).permutation(len(self.retain))[:most])
+        return dataclasses.replace(self, retain=self.retain.select(rows), retain_indices=self.retain_indices[rows])
 
     def forget_labels(self) -> np.ndarray:
         """Label ids of the forget set, int64 of shape (rows,), without decoding images."""

@@ -10,7 +10,7 @@ import torch
 from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, UnlearningError, make_splits
-from hf_unlearn.evaluation.comparison import compare
+from hf_unlearn.evaluation.comparison import _retain_sample, compare
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.evaluation.rows import ROWS
 from hf_unlearn.evaluation.table import comparison_table, findings
@@ -250,3 +250,25 @@ def test_the_table_has_a_column_a_model_a_target_and_an_arrow(splits):
     (gap,) = (line for line in lines if line.strip().startswith("average gap (MU-Mis)"))
     assert gap.split()[-4:] == ["↓", "41.67", "–", "0.00"]
     assert "↓ lower is better" in lines[-1]
+
+
+def test_a_sample_of_the_retained_ones_says_its_error(splits):
+    models = contestants(original=ByColour())
+    whole, part = (compare(models, splits, max_retain_samples=most) for most in (0, 12))
+    assert whole["retain_sample"] is None and compare(models, splits, max_retain_samples=999)["retain_sample"] is None
+    assert part["counts"]["retain"] == 12 and whole["counts"]["retain"] > 12
+    sample = part["retain_sample"]
+    assert (sample["samples"], sample["among"]) == (12, whole["counts"]["retain"])
+    difference = abs(part["models"]["original"]["retain_accuracy"] - whole["models"]["original"]["retain_accuracy"])
+    assert difference <= sample["half_width"] == pytest.approx(98 * (12 / 23 / 12) ** 0.5)
+    assert any("over 12 of" in sentence for sentence in findings(part))
+    assert not any("retained samples" in sentence for sentence in findings(whole))
+
+
+def test_the_stated_error_holds():
+    # Shares over draws without return lie within it in about 95 of 100.
+    rng = np.random.default_rng(0)
+    right = rng.permutation(np.arange(600) < 300)
+    half_width = _retain_sample(150, 600)["half_width"]
+    within = [abs(100 * rng.permutation(right)[:150].mean() - 50.0) <= half_width for _ in range(2000)]
+    assert 0.92 < np.mean(within) < 0.98

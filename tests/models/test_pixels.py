@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from datasets import Image
@@ -24,8 +28,25 @@ def test_cached_and_fresh_are_the_same():
         assert fresh[index]["labels"] == cached[index]["labels"] and fresh[index]["index"] == index
 
 
-def test_nothing_is_kept_above_the_limit():
-    assert make_pixels(cache_gib=1e-6).preload()._pixels is None
+def test_above_the_limit_they_are_kept_in_a_file_that_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fresh, kept = make_pixels(), make_pixels(cache_gib=1e-6).preload(batch_size=3)
+    assert list(tmp_path.iterdir()) == [], "the file has no name"
+    kept.process = None
+    for index in range(10):
+        assert torch.equal(fresh[index]["pixel_values"], kept[index]["pixel_values"])
+    maps = Path("/proc/self/maps")
+    if maps.is_file():
+        assert str(tmp_path) in maps.read_text()
+        del kept
+        gc.collect()
+        assert str(tmp_path) not in maps.read_text()
+
+
+def test_without_room_anywhere_nothing_is_kept(monkeypatch):
+    monkeypatch.setattr("hf_unlearn.models.pixels.shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    fresh, none = make_pixels(), make_pixels(cache_gib=1e-6).preload()
+    assert none._pixels is None and torch.equal(none[3]["pixel_values"], fresh[3]["pixel_values"])
 
 
 def test_greyscale_models_get_one_channel():
