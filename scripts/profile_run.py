@@ -1,0 +1,105 @@
+"""Where the time of `hf-unlearn unlearn` goes, from the command to the saved model.
+
+    python scripts/profile_run.py --model_name_or_path MODEL --dataset_name DATASET --forget_classes Sneaker \
+        --output_dir /tmp/forgot
+
+Takes the command's own flags. Each stretch of time counts once, for the innermost of the parts that were going on.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+STEPS = "forward and backward"
+
+
+class Stopwatch:
+    """Seconds by part; a part that begins inside another one stops the outer one's clock."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._going: list[str] = []
+        self._since = time.perf_counter()
+
+    def switch(self, enter: str | None) -> None:
+        """Begin the part `enter`, or end the innermost one."""
+        now = time.perf_counter()
+        current = self._going[-1] if self._going else "rest"
+        self.seconds[current] = self.seconds.get(current, 0.0) + now - self._since
+        self._since = now
+        if enter is None:
+            self._going.pop()
+        else:
+            self._going.append(enter)
+
+    def around(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, on the clock of `part`."""
+
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self.switch(part)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.switch(None)
+
+        return timed
+
+
+def watch(clock: Stopwatch) -> None:
+    """Put the parts on the clock."""
+    from hf_unlearn.commands import unlearn
+    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.objectives import RelativeSGD
+    from hf_unlearn.publishing import card
+    from hf_unlearn.trainers import checkpoints, pushing, unlearning_trainer
+    from hf_unlearn.trainers.mu_mis_trainer import MUMisTrainer
+
+    parts: list[tuple[str, Any, str]] = [
+        ("reading the dataset and the request", unlearn, "load_splits"),
+        ("loading the model", unlearn, "load_model"),
+        ("decoding and preprocessing", PixelDataset, "process"),
+        ("making the trainer", MUMisTrainer, "__init__"),
+        ("premise and probe", MUMisTrainer, "_measure_first"),
+        ("premise and probe", unlearning_trainer, "probe_double_backward"),
+        (STEPS, MUMisTrainer, "training_step"),
+        ("optimizer and figures of a step", RelativeSGD, "step"),
+        ("optimizer and figures of a step", MUMisTrainer, "_finish_step"),
+        ("checks of the outcome", MUMisTrainer, "_check_outcome"),
+        ("checks of the outcome", pushing, "quick_checks"),
+        ("saving", checkpoints.WholeCheckpoints, "_save"),
+        ("card", card, "write_card"),
+    ]
+    for part, owner, name in parts:
+        setattr(owner, name, clock.around(part, getattr(owner, name)))
+
+
+def main() -> None:
+    clock = Stopwatch()
+    clock.switch("imports")
+    # What the command imports as it goes, here at once.
+    import hf_unlearn.commands.unlearn as command
+    import hf_unlearn.publishing.card
+    import hf_unlearn.publishing.push
+    import hf_unlearn.trainers
+
+    _ = hf_unlearn.trainers.MUMisTrainer, hf_unlearn.publishing
+    watch(clock)
+    clock.switch(None)
+    command.main(sys.argv[1:])
+    clock.switch("rest")
+    total = sum(clock.seconds.values())
+    for part, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
+        print(f"{part:<40}{seconds:>8.2f} s{100 * seconds / total:>7.1f} %")
+    outside = total - clock.seconds.get(STEPS, 0.0)
+    imports = clock.seconds["imports"]
+    rest = 100 * (outside - imports) / (total - imports)
+    print(f"outside {STEPS}: {100 * outside / total:.1f} %; without imports: {rest:.1f} %")
+
+
+if __name__ == "__main__":
+    main()
