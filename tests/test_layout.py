@@ -193,8 +193,7 @@ def test_versions_agree() -> None:
 def test_minimum_pins_are_the_lower_bounds() -> None:
     lines = (ROOT / "constraints" / "minimum.txt").read_text(encoding="utf-8").splitlines()
     pins = {str(Requirement(line)) for line in lines if line and not line.startswith("#")}
-    bounds = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["peft"]]
-    assert pins == {dependency.replace(">=", "==") for dependency in bounds}
+    assert pins == {dependency.replace(">=", "==") for dependency in PROJECT["dependencies"]}
 
 
 HELP = "sys.argv = ['hf-unlearn', {} '--help']; from hf_unlearn.commands.main import main; sys.exit(main())"

@@ -45,31 +45,3 @@ def make_processor():
     from hf_unlearn.models.from_scratch import new_image_processor
 
     return new_image_processor(16)
-
-
-def make_adapter(base, folder, label_names: list[str] | None = None, with_head: bool = True, rank: int = 2):
-    """A LoRA adapter of a saved ViT, with weights that do something, saved with its configuration; the model.
-
-    Args:
-        base: name or folder of the base.
-        label_names: of the adapter's own head.
-        with_head: whether the adapter brings the head.
-        rank: of the LoRA.
-    """
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoConfig, AutoModelForImageClassification
-
-    names = label_names or LABELS
-    labels = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
-    config = AutoConfig.from_pretrained(base, **labels)
-    model = AutoModelForImageClassification.from_pretrained(base, config=config, ignore_mismatched_sizes=True)
-    head = ["classifier"] if with_head else None
-    adapter = get_peft_model(model, LoraConfig(r=rank, target_modules=["q_proj", "v_proj"], modules_to_save=head))
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for value in (value for value in adapter.parameters() if value.requires_grad):
-            value.copy_(0.3 * torch.randn(value.shape, generator=generator))
-    adapter.save_pretrained(folder)
-    config.save_pretrained(folder)
-    return adapter.eval()

@@ -16,7 +16,6 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, first_line
-from hf_unlearn.models.adapters import inner_model
 
 
 def new_image_classifier(
@@ -80,11 +79,11 @@ def new_image_processor(image_size: int) -> BaseImageProcessor:
 
 
 def new_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """A model of the same class, configuration and dtype with random weights, on the CPU, in eval mode; no adapter.
+    """A model of the same class, configuration and dtype with random weights, on the CPU, in eval mode.
 
     Args:
         seed: of the weights; the global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return type(inner_model(model))._from_config(copy.deepcopy(model.config), dtype=model.dtype).eval()
+        return type(model)._from_config(copy.deepcopy(model.config), dtype=model.dtype).eval()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, cast
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -19,8 +19,6 @@ from transformers import (
 from transformers.utils import logging
 
 from hf_unlearn.errors import UnlearningError, first_line
-from hf_unlearn.models import adapters
-from hf_unlearn.models.revisions import resolve_revision
 
 
 def load_image_classifier(
@@ -35,7 +33,7 @@ def load_image_classifier(
     config: PretrainedConfig | None = None,
     **kwargs: Any,
 ) -> PreTrainedModel:
-    """`AutoModelForImageClassification.from_pretrained`, whole or not at all; of a LoRA adapter a `PeftModel`.
+    """`AutoModelForImageClassification.from_pretrained`, whole or not at all.
 
     Args:
         model_name_or_path: a name on the Hub, or a folder.
@@ -50,36 +48,15 @@ def load_image_classifier(
         The model, in eval mode.
 
     Raises:
-        UnlearningError: there is no such model, it is not an image classifier, it has fewer than two labels, its
-            checkpoint lacks weights that the model needs, or it is an adapter and peft is not installed.
+        UnlearningError: there is no such model, it is not an image classifier, it has fewer than two labels, or
+            its checkpoint lacks weights that the model needs.
     """
     name = os.fspath(model_name_or_path)
-    found: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
-    loading = {**found, "trust_remote_code": trust_remote_code}
-    if config is None and adapters.has_adapter(name, **found):
-        base, base_revision = adapters.base_of(name, **found)
-        # One commit for all that is loaded of the base, and for the record.
-        base_revision = resolve_revision(base, base_revision, token=token).commit or base_revision
-        of_base = {**loading, "revision": base_revision or "main"}
-        config = adapters.config_of(name, **found) or load_config(base, **of_base)
-        model, fresh = _load(base, config, of_base, dtype, allow_pickle, ignore_mismatched_sizes=True)
-        return cast(PreTrainedModel, adapters.wrap(model, fresh, name, base_revision, **found))
+    loading: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
+    loading["trust_remote_code"] = trust_remote_code
     replaces_head = config is not None
     if config is None:
         config = load_config(name, **loading)
-    model, fresh = _load(name, config, loading, dtype, allow_pickle, **kwargs)
-    if fresh and not replaces_head:
-        raise UnlearningError(
-            f"model {name!r} is not a trained image classifier: its checkpoint lacks {len(fresh)} of the weights, "
-            f"{fresh[0]!r} among them"
-        )
-    return model.eval()
-
-
-def _load(
-    name: str, config: PretrainedConfig, loading: dict[str, Any], dtype: Any, allow_pickle: bool, **kwargs: Any
-) -> tuple[PreTrainedModel, list[str]]:
-    """A model, and the names of its weights that its checkpoint lacks or has in another shape."""
     if (config.num_labels or 0) < 2:
         raise UnlearningError(f"model {name!r} has {config.num_labels} label; expected a classifier with at least 2")
     verbosity = logging.get_verbosity()
@@ -104,8 +81,13 @@ def _load(
         raise UnlearningError(f"model {name!r} could not be loaded: {first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
-    reshaped = [key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]]
-    return model, sorted({*info["missing_keys"], *reshaped})
+    missing = sorted(info["missing_keys"])
+    if missing and not replaces_head:
+        raise UnlearningError(
+            f"model {name!r} is not a trained image classifier: its checkpoint lacks {len(missing)} of the weights, "
+            f"{missing[0]!r} among them"
+        )
+    return model.eval()
 
 
 def load_config(name: str, **loading: Any) -> PretrainedConfig:
@@ -146,12 +128,8 @@ def load_image_processor(
         UnlearningError: the model comes without an image processor.
     """
     name = os.fspath(model_name_or_path)
-    loading: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
-    if adapters.has_adapter(name, **loading) and not adapters.has_processor(name, **loading):
-        name, base_revision = adapters.base_of(name, **loading)
-        loading["revision"] = base_revision or "main"
     try:
-        return AutoImageProcessor.from_pretrained(name, **loading)
+        return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token, cache_dir=cache_dir)
     except (OSError, ValueError, ImportError) as error:
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {first_line(error)}"

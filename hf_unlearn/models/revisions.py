@@ -12,9 +12,6 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 
 from hf_unlearn.errors import UnlearningError
 
-# Small files by which an offline run finds what commit a branch was: of a model, or of an adapter that has no model's.
-_TRACES = ("config.json", "adapter_config.json")
-
 
 class Resolved(NamedTuple):
     """A repository at a commit.
@@ -53,21 +50,16 @@ def resolve_revision(
         return Resolved(None, None)
     if repo_type == "model":
         # What is loaded by its commit leaves no trace of the branch in the cache, where an offline run looks for it.
-        for file in _TRACES:
-            with contextlib.suppress(HfHubHTTPError, OSError):
-                huggingface_hub.hf_hub_download(name, file, revision=revision, token=token)
-                break
+        with contextlib.suppress(HfHubHTTPError, OSError):
+            huggingface_hub.hf_hub_download(name, "config.json", revision=revision, token=token)
     card = getattr(found, "card_data", None)
     licence = card.get("license") if card is not None else None
     return Resolved(found.sha, licence if isinstance(licence, str) else None)
 
 
 def _cached_commit(name: str, revision: str | None) -> str | None:
-    for file in _TRACES:
-        try:
-            path = huggingface_hub.try_to_load_from_cache(name, file, revision=revision)
-        except HFValidationError:
-            return None
-        if isinstance(path, str):
-            return Path(path).parent.name
-    return None
+    try:
+        path = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    return Path(path).parent.name if isinstance(path, str) else None

@@ -115,14 +115,12 @@ def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
         "license": original["license"],
         "datasets": [dataset["name"]] if dataset.get("from_hub") else None,
     }
-    adapter = record.get("adapter")
-    if adapter:
+    if original["from_hub"]:
+        # An adapter belongs to its base; a whole model was made from it.
+        relation = "adapter" if record.get("adapter") else "finetune"
+        fields.update(base_model=original["name"], base_model_relation=relation)
+    if record.get("adapter"):
         fields["library_name"] = "peft"
-        # An adapter belongs to its base; a whole model was made from another one.
-        if adapter["base_from_hub"]:
-            fields.update(base_model=adapter["base_model"], base_model_relation="adapter")
-    elif original["from_hub"]:
-        fields.update(base_model=original["name"], base_model_relation="finetune")
     return ModelCardData(model_name=repo_id.split("/")[-1], eval_results=results or None, **fields)
 
 

@@ -13,7 +13,6 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
-from hf_unlearn.models.adapters import inner_model, is_adapter, load_adapter_weights
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.settings import public_arguments
 
@@ -81,9 +80,6 @@ class WholeCheckpoints(_Base):
         # The Trainer loads with strict=False, and some architectures (ViT among them) save their weights under
         # other names than they hold them: most of their weights would stay as they are, without an error.
         model = model if model is not None else self.model
-        if is_adapter(model):
-            load_adapter_weights(model, resume_from_checkpoint)
-            return
         if not isinstance(model, PreTrainedModel):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
@@ -101,9 +97,6 @@ class WholeCheckpoints(_Base):
         folder = output_dir if output_dir is not None else str(self.args.output_dir)
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
         os.remove(os.path.join(folder, TRAINING_ARGS_NAME))
-        if is_adapter(self.model):
-            # The labels: the base's may be others.
-            inner_model(self.model).config.save_pretrained(folder)
         with open(os.path.join(folder, TRAINING_ARGS_JSON), "w", encoding="utf-8") as file:
             json.dump(public_arguments(self.args), file, indent=2, sort_keys=True, allow_nan=False)
 

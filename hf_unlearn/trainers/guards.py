@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 from transformers.utils import strtobool
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.models.adapters import adapter_problems, inner_model, is_adapter
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 _PLAIN = "use plain data parallelism (accelerate launch --multi_gpu, or --num_processes)"
@@ -50,7 +49,7 @@ def find_problems(
     """
     launched = os.environ if environment is None else environment
     found = [*_of_arguments(args), *_of_launcher(launched), *_of_wrapper(model)]
-    if isinstance(model, PreTrainedModel) or is_adapter(model):
+    if isinstance(model, PreTrainedModel):
         found += [*_of_weights(model), *_of_layers(model)]
     # What the arguments say is in the environment, too, where a launcher or the arguments themselves put it there.
     return list({problem.found: problem for problem in found}.values())
@@ -100,10 +99,7 @@ def _of_launcher(environment: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _of_wrapper(model: nn.Module) -> Iterator[Problem]:
-    if is_adapter(model):
-        for reason in adapter_problems(model):
-            yield Problem("this adapter", reason, "make a LoRA adapter, or give the whole model")
-    elif not isinstance(model, PreTrainedModel):
+    if not isinstance(model, PreTrainedModel):
         why = "the trainer wraps the model itself, and knows image classifiers of transformers only"
         yield Problem(f"a model of type {type(model).__name__}", why, "give the bare model")
     compiled = any(getattr(module, "_compiled_call_impl", None) is not None for module in model.modules())
@@ -192,10 +188,9 @@ def mend(model: PreTrainedModel, second_order: bool, train_mode: bool = False) -
 
 def _differentiable_attention(model: PreTrainedModel) -> str:
     """Switch to an attention that has a second derivative; its name."""
-    bare = inner_model(model)
     try:
-        bare.set_attn_implementation("sdpa")
+        model.set_attn_implementation("sdpa")
         return "sdpa"
     except (ValueError, ImportError):
-        bare.set_attn_implementation("eager")
+        model.set_attn_implementation("eager")
         return "eager"

@@ -24,7 +24,6 @@ class L1SparseTrainer(FineTuneTrainer):
     _tag_names = ["machine-unlearning", "unlearning", "l1-sparse", "hf_unlearn"]
     _name = "l1-sparse fine-tuning"
     _method = "l1_sparse"
-    _takes_adapters = False
     _paper = papers.SPARSITY
 
     config_class = L1SparseConfig

@@ -12,7 +12,6 @@ from huggingface_hub import CommitInfo
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import HubStrategy
 
-from hf_unlearn.models.adapters import adapter_record
 from hf_unlearn.models.pixels import PixelDataset
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.weights import weights_digest
@@ -76,7 +75,7 @@ class Publishes(_Base):
             "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
             "surroundings_agreement": getattr(self, "agreement", None),
             "in_progress": in_progress,
-            "adapter": adapter_record(self.model),
+            "adapter": False,
         }
         dataset_commit = self.provenance.get("dataset_commit")
         return unlearning_record(

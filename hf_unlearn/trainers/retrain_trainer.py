@@ -21,7 +21,6 @@ class RetrainTrainer(FineTuneTrainer):
     _tag_names = ["machine-unlearning", "unlearning", "retraining", "hf_unlearn"]
     _name = "Retraining"
     _method = "retrain"
-    _takes_adapters = False
     _paper = {"title": "", "id": ""}
     _judged_by = "nothing"
 

@@ -25,7 +25,6 @@ class SalUnForgetTrainer(MovesSalientWeights, UnlearningTrainer):
     _tag_names = ["machine-unlearning", "unlearning", "salun", "hf_unlearn"]
     _name = "SalUn without retained samples"
     _method = "salun_forget"
-    _takes_adapters = False
     _paper = papers.SALUN
 
     config_class = SalUnForgetConfig

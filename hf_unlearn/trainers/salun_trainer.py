@@ -26,7 +26,6 @@ class SalUnTrainer(MovesSalientWeights, UnlearningTrainer):
     _tag_names = ["machine-unlearning", "unlearning", "salun", "hf_unlearn"]
     _name = "SalUn"
     _method = "salun"
-    _takes_adapters = False
     _paper = papers.SALUN
     _retain_free = False
     _trains_on = "both"

@@ -29,7 +29,6 @@ class SSDTrainer(UnlearningTrainer):
     _tag_names = ["machine-unlearning", "unlearning", "ssd", "hf_unlearn"]
     _name = "SSD"
     _method = "ssd"
-    _takes_adapters = False
     _paper = papers.SSD
     _retain_free = False
     _judged_by = "retained"

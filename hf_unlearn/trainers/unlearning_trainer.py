@@ -17,7 +17,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.errors import DivergenceError, UnlearningError
-from hf_unlearn.models.adapters import inner_name, is_adapter
 from hf_unlearn.models.pixels import PixelDataset, as_pixels, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.objectives import RelativeSGD, double_backward
@@ -74,8 +73,6 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
     _paper: dict[str, str] = {"title": "", "id": ""}
     # Whether the loss holds derivatives with respect to the input, which are then differentiated again.
     _second_order = False
-    # Whether it moves only weights that require a gradient: those of an adapter, where there is one.
-    _takes_adapters = True
 
     config_class: type[UnlearningConfig] = UnlearningConfig
     args: UnlearningConfig
@@ -111,11 +108,6 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         if args.stop_rule == "unseen" and unseen_dataset is None:
             raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
         self._refuse_what_is_missing(retain_dataset, args.stop_rule)
-        if is_adapter(model) and not self._takes_adapters:
-            raise UnlearningError(
-                f"method {self._method!r} changes all weights, and the model is an adapter; expected a whole model, or "
-                "another --method"
-            )
         columns = (image_column_name, label_column_name)
         if train_dataset is not None and len(train_dataset) == 0:
             raise UnlearningError("the forget set is empty; expected at least one sample")
@@ -230,7 +222,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             rest: list[nn.Parameter] = []
             for name, parameter in self.model.named_parameters():
                 if parameter.requires_grad:
-                    (rest if inner_name(name).startswith(body) else head).append(parameter)
+                    (rest if name.startswith(body) else head).append(parameter)
             groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
             self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
         return super().create_optimizer(model)
