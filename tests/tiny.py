@@ -45,3 +45,22 @@ def make_processor():
     from hf_unlearn.models.from_scratch import new_image_processor
 
     return new_image_processor(16)
+
+
+def make_adapter(base=None, seed=0, **settings):
+    """A LoRA on a ViT's queries and values, with a head of its own, as if it had been trained; all from `seed`."""
+    import peft
+    import torch
+
+    base = make_model("vit") if base is None else base
+    # transformers has renamed ViT's layers.
+    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
+    layers = ["q_proj", "v_proj"] if "q_proj" in names else ["query", "value"]
+    given = {"r": 2, "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": layers, "modules_to_save": ["classifier"]}
+    model = peft.get_peft_model(base, peft.LoraConfig(**{**given, **settings}))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
