@@ -53,10 +53,8 @@ def make_adapter(base=None, seed=0, **settings):
     import torch
 
     base = make_model("vit") if base is None else base
-    # transformers has renamed ViT's layers.
-    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
-    layers = ["q_proj", "v_proj"] if "q_proj" in names else ["query", "value"]
-    given = {"r": 2, "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": layers, "modules_to_save": ["classifier"]}
+    places = {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["classifier"]}
+    given = {"r": 2, "lora_alpha": 4, "lora_dropout": 0.1, **places}
     model = peft.get_peft_model(base, peft.LoraConfig(**{**given, **settings}))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 RECORD_NAME = "unlearning.json"
+_LIBRARIES = ("torch", "transformers", "datasets", "accelerate")
 # Requests whose digest would tell who knows the dataset which samples they are: a few indices can all be tried.
 _SECRET_KINDS = ("indices", "where")
 
@@ -75,7 +76,10 @@ def unlearning_record(
         "versions": {
             "hf-unlearn": hf_unlearn.__version__,
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets", "accelerate")},
+            **{
+                name: importlib.metadata.version(name)
+                for name in (*_LIBRARIES, *(["peft"] if run.get("adapter") else []))
+            },
         },
     }
 

@@ -240,3 +240,9 @@ def test_an_adapter_that_learned_a_task_forgets_a_class(tmp_path):
     assert accuracy(forget) == 0.0 and accuracy(~forget) >= 0.95
     assert same(others(model), base)
     assert not base_classifier(model).training
+
+
+def test_the_card_of_a_run_without_splits_can_be_made(tmp_path):
+    trainer = train(make_trainer(tmp_path, make_model("vit"), max_steps=1))
+    trainer.create_model_card()
+    assert "made to forget **a part of its training set**" in (tmp_path / "README.md").read_text()
