@@ -259,3 +259,13 @@ def test_a_trainer_of_a_model_in_memory_pushes_it(connected_hub, stocked, tmp_pa
     assert said["name"] == "org/base" and said["from_hub"]
     # Later releases of transformers do not tell which commit a model was loaded at.
     assert said["revision"] in (stocked["base"], None)
+
+
+def test_a_trainer_by_name_knows_the_commits(connected_hub, stocked, tmp_path):
+    from hf_unlearn import MUMisConfig, MUMisTrainer
+
+    args = MUMisConfig(str(tmp_path / "out"), max_steps=1, use_cpu=True, dataloader_pin_memory=False)
+    trainer = MUMisTrainer("org/adapter", args, make_dataset(8))
+    expected = {"name": "org/adapter", "revision": stocked["adapter"], "license": "mit", "from_hub": True}
+    assert trainer._origin() == expected
+    assert trainer._adapter()["base_model"]["revision"] == stocked["base"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 
+import peft
 import pytest
 import torch
 from transformers import set_seed
@@ -246,3 +247,26 @@ def test_the_card_of_a_run_without_splits_can_be_made(tmp_path):
     trainer = train(make_trainer(tmp_path, make_model("vit"), max_steps=1))
     trainer.create_model_card()
     assert "made to forget **a part of its training set**" in (tmp_path / "README.md").read_text()
+
+
+def test_penalty_and_mask_are_of_the_weights_that_move(tmp_path):
+    moving = {name: each for name, each in make_adapter().named_parameters() if each.requires_grad}
+    sparse = make(tmp_path, "l1_sparse", model=make_adapter(), l1_weight=1.0, max_steps=1)
+    batch = collate([sparse.train_dataset[index] for index in range(2)])
+    with torch.no_grad():
+        plain = make(tmp_path, "fine_tune", model=make_adapter(), max_steps=1).unlearning_loss(sparse.model, batch)[0]
+        penalised = sparse.unlearning_loss(sparse.model, batch)[0]
+        norm = sum(each.abs().sum() for each in moving.values())
+    torch.testing.assert_close(penalised - plain, norm.expand(2))
+
+    salient = train(make(tmp_path, "salun", model=make_adapter(), salient_share=0.5, max_steps=1))
+    assert salient.mask.keys() == moving.keys()
+    chosen = sum(int(mask.sum()) for mask in salient.mask.values())
+    assert chosen == pytest.approx(0.5 * sum(each.numel() for each in moving.values()), abs=1)
+
+
+def test_train_mode_is_refused_where_it_moves_the_base(tmp_path):
+    config = peft.LoraConfig(target_modules=["convolution"], modules_to_save=["classifier"])
+    model = peft.get_peft_model(make_model("resnet"), config)
+    with pytest.raises(UnlearningError, match="train_mode would move the base's BatchNorm"):
+        make(tmp_path, "fine_tune", model=model, train_mode=True)
