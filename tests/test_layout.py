@@ -44,7 +44,7 @@ MUST_NOT_KNOW: dict[str, set[str]] = {
 # Rooms that know these third parties and no others.
 KNOWS_ONLY: dict[str, set[str]] = {"objectives": {"torch"}}
 
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "evaluate", "sklearn", "matplotlib"}
+HEAVY = {"torch", "transformers", "datasets", "accelerate", "evaluate", "sklearn", "matplotlib", "peft"}
 
 
 def imported_names(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
@@ -193,7 +193,8 @@ def test_versions_agree() -> None:
 def test_minimum_pins_are_the_lower_bounds() -> None:
     lines = (ROOT / "constraints" / "minimum.txt").read_text(encoding="utf-8").splitlines()
     pins = {str(Requirement(line)) for line in lines if line and not line.startswith("#")}
-    assert pins == {dependency.replace(">=", "==") for dependency in PROJECT["dependencies"]}
+    bounds = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["peft"]]
+    assert pins == {dependency.replace(">=", "==") for dependency in bounds}
 
 
 HELP = "sys.argv = ['hf-unlearn', {} '--help']; from hf_unlearn.commands.main import main; sys.exit(main())"

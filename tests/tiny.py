@@ -45,3 +45,20 @@ def make_processor():
     from hf_unlearn.models.from_scratch import new_image_processor
 
     return new_image_processor(16)
+
+
+def make_adapter(base=None, seed=0, **settings):
+    """A LoRA on a ViT's queries and values, with a head of its own, as if it had been trained; all from `seed`."""
+    import peft
+    import torch
+
+    base = make_model("vit") if base is None else base
+    places = {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["classifier"]}
+    given = {"r": 2, "lora_alpha": 4, "lora_dropout": 0.1, **places}
+    model = peft.get_peft_model(base, peft.LoraConfig(**{**given, **settings}))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()

@@ -157,8 +157,11 @@ def pin(model: ModelArguments | None, data: DataArguments | None) -> tuple[Resol
     return of_model, of_data
 
 
-def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcessor]:
+def load_model(flags: ModelArguments, merge_adapter: bool = False) -> tuple[PreTrainedModel, BaseImageProcessor]:
     """The model and its image processor.
+
+    Args:
+        merge_adapter: make an adapter and its base one model, as any other of its kind.
 
     Raises:
         UnlearningError: no such model, not an image classifier, or one without an image processor.
@@ -173,8 +176,16 @@ def load_model(flags: ModelArguments) -> tuple[PreTrainedModel, BaseImageProcess
         dtype=flags.dtype,
         trust_remote_code=flags.trust_remote_code,
         allow_pickle=flags.allow_pickle,
+        merge_adapter=merge_adapter,
     )
     return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)
+
+
+def loading_line(folder: str, repo_id: str | None = None) -> str:
+    """How to load what is in `folder`, and at `repo_id` on the Hub, as a line to print."""
+    if os.path.isfile(os.path.join(folder, "adapter_config.json")):
+        return "  load    with peft, onto its base: its README.md says how"
+    return f'  load    pipeline("image-classification", model="{repo_id or folder}")'
 
 
 def pixels_of(

@@ -117,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def load(named: str, revision: str | None = None) -> Contestant:
         loaded = dataclasses.replace(model_flags, model_name_or_path=named, model_revision=revision)
-        return Contestant(named, *load_model(loaded))
+        # What is measured is what the model answers and how it relearns, with all its weights, as for any other.
+        return Contestant(named, *load_model(loaded, merge_adapter=True))
 
     original = flags.original_model or _recorded_original(name)
     contestants = {"original": load(original)} if original is not None else {}

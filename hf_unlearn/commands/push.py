@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hf_unlearn.commands.arguments import flag
-from hf_unlearn.commands.common import quiet_unless_terminal
+from hf_unlearn.commands.common import loading_line, quiet_unless_terminal
 from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.errors import UnlearningError
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(
         f"Pushed {flags.folder} to {destination.repo_id} at {commit}",
         "  loaded back, and it answers the same: verified",
-        f'  load    pipeline("image-classification", model="{destination.repo_id}")',
+        loading_line(flags.folder, destination.repo_id),
     )
 
 

@@ -123,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
     """The model to train, with a head for the classes `names`, and its image processor."""
+    from hf_unlearn.models.adapters import find_adapter
     from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
     from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor
 
@@ -134,6 +135,10 @@ def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrain
             overrides.setdefault("image_size", flags.image_size)
         return new_image_classifier(flags.model_type, names, overrides, seed), new_image_processor(flags.image_size)
     assert flags.model_name_or_path is not None
+    if find_adapter(flags.model_name_or_path, revision=flags.model_revision):
+        raise UnlearningError(
+            f"model {flags.model_name_or_path!r} is an adapter, and train makes whole models; expected one of these"
+        )
     config = load_config(flags.model_name_or_path, revision=flags.model_revision or "main")
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}

@@ -21,6 +21,7 @@ from hf_unlearn.commands.common import (
     load_model,
     load_splits,
     load_unseen,
+    loading_line,
     make_request,
     no_empty_folder,
     pin,
@@ -101,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         find_destination(hub_name, private=args.hub_private_repo, token=args.hub_token)
     splits = load_splits(data, request)
     model, image_processor = load_model(model_flags)
+    if os.path.realpath(str(model.name_or_path)) == os.path.realpath(args.output_dir):
+        raise UnlearningError(f"output_dir {args.output_dir!r} is the adapter's base; expected another folder")
 
     from hf_unlearn.models.pixels import try_forward
 
@@ -171,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"  in      {trainer.state.global_step} steps, {seconds_as_text(trainer.seconds)}; stopped: "
         f"{trainer.stop_reason}",
         f"  saved   {args.output_dir}, with its card",
-        f'  load    pipeline("image-classification", model="{args.output_dir}")',
+        loading_line(args.output_dir),
         f"  {_verdict(splits.removes_whole_classes, accuracies['forget_accuracy']['after'])}",
     )
     if args.push_to_hub:

@@ -16,6 +16,7 @@ from transformers import (
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, first_line
+from hf_unlearn.models.adapters import base_classifier
 
 
 def new_image_classifier(
@@ -81,9 +82,11 @@ def new_image_processor(image_size: int) -> BaseImageProcessor:
 def new_weights(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     """A model of the same class, configuration and dtype with random weights, on the CPU, in eval mode.
 
+    Of a model with an adapter it is one without, of the class of its base.
+
     Args:
         seed: of the weights; the global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return type(model)._from_config(copy.deepcopy(model.config), dtype=model.dtype).eval()
+        return type(base_classifier(model))._from_config(copy.deepcopy(model.config), dtype=model.dtype).eval()

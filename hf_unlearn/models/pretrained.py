@@ -19,6 +19,15 @@ from transformers import (
 from transformers.utils import logging
 
 from hf_unlearn.errors import UnlearningError, first_line
+from hf_unlearn.models.adapter_checks import refuse_unverified_config
+from hf_unlearn.models.adapters import (
+    AdapterFiles,
+    attach_adapter,
+    find_adapter,
+    read_adapter_config,
+    read_adapter_weights,
+)
+from hf_unlearn.models.revisions import resolve_revision
 
 
 def load_image_classifier(
@@ -31,9 +40,13 @@ def load_image_classifier(
     allow_pickle: bool = False,
     cache_dir: str | None = None,
     config: PretrainedConfig | None = None,
+    base_model: str | None = None,
+    merge_adapter: bool = False,
     **kwargs: Any,
 ) -> PreTrainedModel:
     """`AutoModelForImageClassification.from_pretrained`, whole or not at all.
+
+    What is an adapter (PEFT) is loaded onto its base: a `peft.PeftModel` of which the adapter is trainable.
 
     Args:
         model_name_or_path: a name on the Hub, or a folder.
@@ -43,20 +56,48 @@ def load_image_classifier(
         allow_pickle: also take weights that are pickled rather than safetensors (torch reads them with `weights_only`).
         cache_dir: where the Hub's files are kept, if not in its cache.
         config: a changed configuration (another number of labels, say); with it a new head is allowed.
+        base_model: of an adapter, instead of the one that it names.
+        merge_adapter: merge an adapter into its base, which makes a model like any other of it.
 
     Returns:
         The model, in eval mode.
 
     Raises:
         UnlearningError: there is no such model, it is not an image classifier, it has fewer than two labels, or
-            its checkpoint lacks weights that the model needs.
+            its checkpoint lacks weights that the model needs; it is an adapter, and peft is not installed, or it does
+            not fit its base.
     """
     name = os.fspath(model_name_or_path)
     loading: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
     loading["trust_remote_code"] = trust_remote_code
-    replaces_head = config is not None
+    adapter = find_adapter(name, **loading)
+    if adapter is not None:
+        if config is not None:
+            raise UnlearningError(f"model {name!r} is an adapter; expected a whole model")
+        return _load_adapted(
+            adapter, base_model, loading, dtype=dtype, allow_pickle=allow_pickle, merge=merge_adapter, **kwargs
+        )
+    new_weights_allowed = config is not None
     if config is None:
         config = load_config(name, **loading)
+    model, missing = _load_whole(name, config, dtype, allow_pickle, loading, **kwargs)
+    if missing and not new_weights_allowed:
+        raise UnlearningError(
+            f"model {name!r} is not a trained image classifier: its checkpoint lacks {len(missing)} of the weights, "
+            f"{missing[0]!r} among them"
+        )
+    return model.eval()
+
+
+def _load_whole(
+    name: str,
+    config: PretrainedConfig,
+    dtype: str | torch.dtype,
+    allow_pickle: bool,
+    loading: dict[str, Any],
+    **kwargs: Any,
+) -> tuple[PreTrainedModel, list[str]]:
+    """The model, and the names of its weights that its checkpoint lacks or has in another shape."""
     if (config.num_labels or 0) < 2:
         raise UnlearningError(f"model {name!r} has {config.num_labels} label; expected a classifier with at least 2")
     verbosity = logging.get_verbosity()
@@ -81,13 +122,53 @@ def load_image_classifier(
         raise UnlearningError(f"model {name!r} could not be loaded: {first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
-    missing = sorted(info["missing_keys"])
-    if missing and not replaces_head:
-        raise UnlearningError(
-            f"model {name!r} is not a trained image classifier: its checkpoint lacks {len(missing)} of the weights, "
-            f"{missing[0]!r} among them"
+    return model, sorted({*info["missing_keys"], *(mismatch[0] for mismatch in info["mismatched_keys"])})
+
+
+def _load_adapted(
+    adapter: AdapterFiles,
+    base_model: str | None,
+    loading: dict[str, Any],
+    *,
+    dtype: str | torch.dtype,
+    allow_pickle: bool,
+    merge: bool,
+    **kwargs: Any,
+) -> PreTrainedModel:
+    lora = read_adapter_config(adapter)
+    refuse_unverified_config(lora, adapter.name)
+    weights = read_adapter_weights(adapter, allow_pickle)
+    base = base_model or adapter.base
+    if base is None:
+        raise UnlearningError(f"adapter {adapter.name!r} does not name its base model (base_model_name_or_path)")
+    of_base = {**loading, "revision": adapter.base_revision if base == adapter.base else None, "cache_dir": None}
+    lora.revision = resolve_revision(base, of_base["revision"], token=loading["token"]).commit
+    of_base["revision"] = lora.revision or of_base["revision"] or "main"
+    lora.base_model_name_or_path = base
+    if find_adapter(base, **of_base) is not None:
+        raise UnlearningError(f"the base {base!r} of adapter {adapter.name!r} is an adapter itself; expected a model")
+    try:
+        if adapter.has_own_config:
+            config = load_config(adapter.name, **loading)
+            # Of the adapter's repository, where the base's weights are not.
+            config._commit_hash = None
+        else:
+            config = load_config(base, **of_base)
+        whole, missing = _load_whole(
+            base, config, dtype, allow_pickle, of_base, **{"ignore_mismatched_sizes": True, **kwargs}
         )
-    return model.eval()
+    except UnlearningError as error:
+        raise UnlearningError(f"the base {base!r} of adapter {adapter.name!r} cannot be used: {error}") from error
+    heads = tuple(f"{name}." for name in lora.modules_to_save or [])
+    without = [name for name in missing if not f".{name}".startswith(tuple(f".{head}" for head in heads))]
+    if without:
+        raise UnlearningError(
+            f"neither the adapter {adapter.name!r} nor its base {base!r} has the trained weights {without[0]!r}"
+        )
+    model = attach_adapter(whole, lora, weights, adapter.name)
+    # Whose commit a configuration tells is not clear here.
+    model._commit_hash = adapter.commit  # type: ignore[assignment]
+    return model.merge_and_unload().eval() if merge else model  # type: ignore[operator]
 
 
 def load_config(name: str, **loading: Any) -> PretrainedConfig:
@@ -122,7 +203,7 @@ def load_image_processor(
     token: str | None = None,
     cache_dir: str | None = None,
 ) -> BaseImageProcessor:
-    """`AutoImageProcessor.from_pretrained`.
+    """`AutoImageProcessor.from_pretrained`; of an adapter that comes without one, its base's.
 
     Raises:
         UnlearningError: the model comes without an image processor.
@@ -131,6 +212,9 @@ def load_image_processor(
     try:
         return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token, cache_dir=cache_dir)
     except (OSError, ValueError, ImportError) as error:
+        adapter = find_adapter(name, revision=revision, token=token, cache_dir=cache_dir)
+        if adapter is not None and adapter.base is not None:
+            return load_image_processor(adapter.base, revision=adapter.base_revision, token=token)
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {first_line(error)}"
         ) from error

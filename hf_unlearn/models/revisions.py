@@ -12,6 +12,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 
 from hf_unlearn.errors import UnlearningError
 
+# A model has the first; an adapter (PEFT) may have the second alone.
+_CONFIGS = ("config.json", "adapter_config.json")
+
 
 class Resolved(NamedTuple):
     """A repository at a commit.
@@ -50,16 +53,19 @@ def resolve_revision(
         return Resolved(None, None)
     if repo_type == "model":
         # What is loaded by its commit leaves no trace of the branch in the cache, where an offline run looks for it.
-        with contextlib.suppress(HfHubHTTPError, OSError):
-            huggingface_hub.hf_hub_download(name, "config.json", revision=revision, token=token)
+        for config in _CONFIGS:
+            with contextlib.suppress(HfHubHTTPError, OSError):
+                huggingface_hub.hf_hub_download(name, config, revision=revision, token=token)
+                break
     card = getattr(found, "card_data", None)
     licence = card.get("license") if card is not None else None
     return Resolved(found.sha, licence if isinstance(licence, str) else None)
 
 
 def _cached_commit(name: str, revision: str | None) -> str | None:
-    try:
-        path = huggingface_hub.try_to_load_from_cache(name, "config.json", revision=revision)
-    except HFValidationError:
-        return None
-    return Path(path).parent.name if isinstance(path, str) else None
+    for config in _CONFIGS:
+        with contextlib.suppress(HFValidationError):
+            path = huggingface_hub.try_to_load_from_cache(name, config, revision=revision)
+            if isinstance(path, str):
+                return Path(path).parent.name
+    return None

@@ -115,12 +115,14 @@ def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
         "license": original["license"],
         "datasets": [dataset["name"]] if dataset.get("from_hub") else None,
     }
-    if original["from_hub"]:
-        # An adapter belongs to its base; a whole model was made from it.
-        relation = "adapter" if record.get("adapter") else "finetune"
-        fields.update(base_model=original["name"], base_model_relation=relation)
-    if record.get("adapter"):
+    adapter = record.get("adapter")
+    # An adapter belongs to its base, whichever adapter it was made from; a whole model was made from another.
+    base, relation = (adapter["base_model"], "adapter") if adapter else (original, "finetune")
+    if base["from_hub"]:
+        fields.update(base_model=base["name"], base_model_relation=relation)
+    if adapter:
         fields["library_name"] = "peft"
+        fields["tags"] = [*fields["tags"], adapter["kind"].lower()]
     return ModelCardData(model_name=repo_id.split("/")[-1], eval_results=results or None, **fields)
 
 

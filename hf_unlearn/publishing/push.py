@@ -9,13 +9,14 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from transformers import PreTrainedModel
 
 from hf_unlearn.errors import PublishingError, UnlearningError
+from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import CARD_NAME, PLOTS, write_card
@@ -67,19 +68,15 @@ def push_folder(
         )
     if record.get("in_progress") and not push_anyway:
         raise UnlearningError("the run was not finished: the model still remembers; to publish it, --push_anyway")
-    adapter = bool(record.get("adapter"))
-    local = None if adapter else load_image_classifier(folder, dtype="auto")
-    if local is not None and weights_digest(local) != record["weights_sha256"]["unlearned"]:
+    local = load_image_classifier(folder, dtype="auto")
+    if weights_digest(local) != record["weights_sha256"]["unlearned"]:
         raise UnlearningError(f"the weights in {folder!r} are not those that its {RECORD_NAME} describes")
     write_card(folder, destination.repo_id)
     files = published_files(folder)
     check_secrets(folder, files, [*secrets, *([destination.token] if destination.token else [])])
     with patience():
         commit = _commit(folder, files, destination, commit_message)
-    if local is not None:
-        verify(folder, local, destination, commit)
-    elif _commit_with_these_files(folder, files, destination) is None:
-        raise PublishingError(f"pushed to {destination.repo_id!r}, but other files are there now; try again")
+    verify(folder, local, destination, commit)
     return commit
 
 
@@ -122,6 +119,8 @@ def check_secrets(folder: str, files: Sequence[str], secrets: Sequence[str]) -> 
 def verify(folder: str, local: PreTrainedModel, destination: Destination, commit: str) -> None:
     """Load the model back from the Hub at `commit`, and hold its answers against the local ones.
 
+    An adapter is put onto the base that it has here: the base is not what was pushed.
+
     Raises:
         PublishingError: it cannot be loaded, or answers differently.
     """
@@ -129,8 +128,9 @@ def verify(folder: str, local: PreTrainedModel, destination: Destination, commit
     with tempfile.TemporaryDirectory() as scratch:
         # Not the cache of the Hub: what is in it need not have come from there.
         settings: dict[str, Any] = {"revision": commit, "token": destination.token, "cache_dir": scratch}
+        base = cast(Any, local).peft_config[ADAPTER_NAME].base_model_name_or_path if is_adapter(local) else None
         try:
-            remote = load_image_classifier(destination.repo_id, dtype="auto", **settings)
+            remote = load_image_classifier(destination.repo_id, dtype="auto", base_model=base, **settings)
             processor = load_image_processor(destination.repo_id, **settings)
         except Exception as error:
             raise PublishingError(

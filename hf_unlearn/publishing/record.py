@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 RECORD_NAME = "unlearning.json"
+_LIBRARIES = ("torch", "transformers", "datasets", "accelerate")
 # Requests whose digest would tell who knows the dataset which samples they are: a few indices can all be tried.
 _SECRET_KINDS = ("indices", "where")
 
@@ -44,8 +45,9 @@ def unlearning_record(
         splits: of the request, if they are known.
         num_forget: size of the forget set.
         dataset_commit: the commit that the dataset was loaded at, if it is of the Hub.
-        run: `steps`, `stop_reason`, `seconds`, `retain_free`, `premise`, `in_progress`, `adapter`, and what else there
-            is to say of it.
+        run: `steps`, `stop_reason`, `seconds`, `retain_free`, `premise`, `in_progress`, `adapter` (None, or the `kind`
+            of adapter and its `base_model`, with `name`, `revision` and `from_hub`), and what else there is to say of
+            it.
         settings: from [`public_arguments`].
         weights_sha256: digests of the `original` and the `unlearned` weights.
         checks: the run's own figures before and after, percent.
@@ -74,7 +76,10 @@ def unlearning_record(
         "versions": {
             "hf-unlearn": hf_unlearn.__version__,
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("torch", "transformers", "datasets", "accelerate")},
+            **{
+                name: importlib.metadata.version(name)
+                for name in (*_LIBRARIES, *(["peft"] if run.get("adapter") else []))
+            },
         },
     }
 

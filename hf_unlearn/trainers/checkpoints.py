@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback
@@ -13,6 +14,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
+from hf_unlearn.models.adapters import is_adapter, restore_adapter, save_adapter
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.settings import public_arguments
 
@@ -80,6 +82,9 @@ class WholeCheckpoints(_Base):
         # The Trainer loads with strict=False, and some architectures (ViT among them) save their weights under
         # other names than they hold them: most of their weights would stay as they are, without an error.
         model = model if model is not None else self.model
+        if is_adapter(model):
+            restore_adapter(cast(nn.Module, model), resume_from_checkpoint)
+            return
         if not isinstance(model, PreTrainedModel):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             return
@@ -91,12 +96,18 @@ class WholeCheckpoints(_Base):
         self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)
+        folder = output_dir if output_dir is not None else str(self.args.output_dir)
+        if is_adapter(self.model):
+            if self.args.should_save:
+                save_adapter(cast(nn.Module, self.model), folder)
+                if self.processing_class is not None:
+                    self.processing_class.save_pretrained(folder)
+        else:
+            super()._save(output_dir, state_dict)
         if not self.args.should_save:
             return
-        folder = output_dir if output_dir is not None else str(self.args.output_dir)
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
-        os.remove(os.path.join(folder, TRAINING_ARGS_NAME))
+        Path(folder, TRAINING_ARGS_NAME).unlink(missing_ok=True)
         with open(os.path.join(folder, TRAINING_ARGS_JSON), "w", encoding="utf-8") as file:
             json.dump(public_arguments(self.args), file, indent=2, sort_keys=True, allow_nan=False)
 

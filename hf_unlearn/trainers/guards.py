@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from transformers.utils import strtobool
 
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.models.adapters import base_classifier, is_adapter
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 _PLAIN = "use plain data parallelism (accelerate launch --multi_gpu, or --num_processes)"
@@ -49,7 +50,7 @@ def find_problems(
     """
     launched = os.environ if environment is None else environment
     found = [*_of_arguments(args), *_of_launcher(launched), *_of_wrapper(model)]
-    if isinstance(model, PreTrainedModel):
+    if isinstance(model, PreTrainedModel) or is_adapter(model):
         found += [*_of_weights(model), *_of_layers(model)]
     # What the arguments say is in the environment, too, where a launcher or the arguments themselves put it there.
     return list({problem.found: problem for problem in found}.values())
@@ -99,7 +100,7 @@ def _of_launcher(environment: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def _of_wrapper(model: nn.Module) -> Iterator[Problem]:
-    if not isinstance(model, PreTrainedModel):
+    if not (isinstance(model, PreTrainedModel) or is_adapter(model)):
         why = "the trainer wraps the model itself, and knows image classifiers of transformers only"
         yield Problem(f"a model of type {type(model).__name__}", why, "give the bare model")
     compiled = any(getattr(module, "_compiled_call_impl", None) is not None for module in model.modules())
@@ -188,9 +189,10 @@ def mend(model: PreTrainedModel, second_order: bool, train_mode: bool = False) -
 
 def _differentiable_attention(model: PreTrainedModel) -> str:
     """Switch to an attention that has a second derivative; its name."""
+    bare = base_classifier(model)
     try:
-        model.set_attn_implementation("sdpa")
+        bare.set_attn_implementation("sdpa")
         return "sdpa"
     except (ValueError, ImportError):
-        model.set_attn_implementation("eager")
+        bare.set_attn_implementation("eager")
         return "eager"

@@ -38,5 +38,6 @@ class L1SparseTrainer(FineTuneTrainer):
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
         losses, outputs, figures = super().unlearning_loss(model, inputs)
+        moving = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
         # The same for each sample: their mean is the penalty.
-        return losses + self.penalty_weight * l1_norm(self.model.parameters()), outputs, figures
+        return losses + self.penalty_weight * l1_norm(moving), outputs, figures

@@ -12,6 +12,7 @@ from huggingface_hub import CommitInfo
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import HubStrategy
 
+from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
 from hf_unlearn.models.pixels import PixelDataset
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.weights import weights_digest
@@ -75,7 +76,7 @@ class Publishes(_Base):
             "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
             "surroundings_agreement": getattr(self, "agreement", None),
             "in_progress": in_progress,
-            "adapter": False,
+            "adapter": self._adapter(),
         }
         dataset_commit = self.provenance.get("dataset_commit")
         return unlearning_record(
@@ -139,7 +140,8 @@ class Publishes(_Base):
         step = self.state.global_step
         with tempfile.TemporaryDirectory() as folder:
             for name in os.listdir(checkpoint_folder):
-                if PUBLISHED.fullmatch(name):
+                # Where an adapter's base lies is needed to look at it, and not pushed.
+                if PUBLISHED.fullmatch(name) or name == LOCAL_BASE:
                     shutil.copy(os.path.join(checkpoint_folder, name), folder)
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(folder)
@@ -157,14 +159,26 @@ class Publishes(_Base):
     def _origin(self) -> dict[str, Any]:
         """Name, revision and licence of the original model."""
         config = self._original.config
-        commit = self.provenance.get("revision") or getattr(config, "_commit_hash", None)
+        adapter = is_adapter(self._original)
+        # Below an adapter, name and commit of the configuration are the base's.
+        commit = self.provenance.get("revision") or (None if adapter else getattr(config, "_commit_hash", None))
         # A model that was made in memory has no name, and no Hub knows it.
-        name = self.provenance.get("name") or config._name_or_path
+        name = self.provenance.get("name") or ("" if adapter else config._name_or_path)
         from_hub = bool(name) and not os.path.isdir(name)
         licence = self.provenance.get("license")
         if licence is None and from_hub:
             licence = resolve_revision(name, commit, token=self.args.hub_token).license
-        return {"name": name or config.model_type, "revision": commit, "license": licence, "from_hub": from_hub}
+        unnamed = "unnamed-adapter" if adapter else config.model_type
+        return {"name": name or unnamed, "revision": commit, "license": licence, "from_hub": from_hub}
+
+    def _adapter(self) -> dict[str, Any] | None:
+        """What the adapter is, if the model is one: its kind, and the base that it sits on."""
+        if not is_adapter(self._original):
+            return None
+        base = base_of(self._original)
+        # A base that was made in memory has no name.
+        name = base.name or self._original.config.model_type
+        return {"kind": adapter_kind(self._original), "base_model": {**base._asdict(), "name": name}}
 
     def _checks(self) -> dict[str, Any]:
         parts: dict[str, Any] = {}

@@ -23,6 +23,7 @@ class RetrainTrainer(FineTuneTrainer):
     _method = "retrain"
     _paper = {"title": "", "id": ""}
     _judged_by = "nothing"
+    _unlearns_adapters = False
 
     config_class = RetrainConfig
     args: RetrainConfig

@@ -31,6 +31,9 @@ class MovesSalientWeights(_Base):
     def _unlearn(self, *args: Any, **kwargs: Any) -> Any:
         gradients = mean_gradient(self._original, self.train_dataset, self.data_collator)  # type: ignore[arg-type]
         self.forward_equivalents += 3.0 * self._num_samples
+        # The share is one of the weights that may move at all: with an adapter these are few.
+        moving = {name for name, parameter in self.model.named_parameters() if parameter.requires_grad}
+        gradients = {name: gradient for name, gradient in gradients.items() if name in moving}
         self.mask = saliency_mask(gradients, self.args.salient_share)  # type: ignore[attr-defined]
         # The gradient outside the mask is nothing: neither momentum nor a norm shall hold it.
         handles = [
@@ -51,7 +54,8 @@ class MovesSalientWeights(_Base):
         original = dict(self._original.named_parameters())
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
-                parameter.copy_(torch.where(self.mask[name], parameter, original[name]))
+                if name in self.mask:
+                    parameter.copy_(torch.where(self.mask[name], parameter, original[name]))
 
     def _wrong_labels(self, inputs: dict[str, torch.Tensor], num_labels: int) -> torch.Tensor:
         """Random labels of forget samples; retained ones keep theirs. `(batch,)`."""

@@ -17,8 +17,11 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.errors import DivergenceError, UnlearningError
+from hf_unlearn.models.adapter_checks import refuse_unverified_adapter
+from hf_unlearn.models.adapters import is_adapter
 from hf_unlearn.models.pixels import PixelDataset, as_pixels, collate
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.objectives import RelativeSGD, double_backward
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
@@ -43,7 +46,8 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
     overrides [`unlearning_loss`], and says with class attributes what it needs: see [`LoopsOverSamples`].
 
     Args:
-        model: an image classifier, or its name on the Hub or folder.
+        model: an image classifier, or its name on the Hub or folder. Of a `peft.PeftModel` around one, or the name of
+            an adapter, the adapter alone is unlearned.
         args: the method's config.
         train_dataset: the forget set: a `datasets` dataset with an image and a label column (found from the
             features, labels matched to the model's by name), or any dataset of
@@ -61,7 +65,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
 
     Raises:
         UnlearningError: model or columns cannot be found, labels do not match, a method that needs retained samples
-            has none, or a combination of model and arguments that is known to go wrong.
+            has none, or a combination of model, method and arguments that is known to go wrong.
     """
 
     # The loss below is divided by the number of samples of the whole accumulated batch already.
@@ -73,6 +77,8 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
     _paper: dict[str, str] = {"title": "", "id": ""}
     # Whether the loss holds derivatives with respect to the input, which are then differentiated again.
     _second_order = False
+    # Whether the method makes sense for a part of the weights alone, as an adapter is.
+    _unlearns_adapters = True
 
     config_class: type[UnlearningConfig] = UnlearningConfig
     args: UnlearningConfig
@@ -101,10 +107,16 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         self.provenance = provenance or {}
         if isinstance(model, (str, os.PathLike)):
             name = os.fspath(model)
-            self.provenance.setdefault("name", name)
-            model = load_image_classifier(name)
-            processing_class = processing_class or load_image_processor(name)
+            # The commit that it is now, once: a model in memory does not say which it is of.
+            resolved = resolve_revision(name, self.provenance.get("revision"))
+            found = {"name": name, "revision": resolved.commit, "license": resolved.license}
+            self.provenance = {**found, **self.provenance}
+            model = load_image_classifier(name, revision=resolved.commit)
+            processing_class = processing_class or load_image_processor(name, revision=resolved.commit)
         refuse_problems(model, args)
+        refuse_unverified_adapter(model, bool(getattr(args, "train_mode", False)))
+        if is_adapter(model) and not self._unlearns_adapters:
+            raise UnlearningError(f"method {self._method!r} needs all weights of a model; expected no adapter (PEFT)")
         if args.stop_rule == "unseen" and unseen_dataset is None:
             raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
         self._refuse_what_is_missing(retain_dataset, args.stop_rule)
@@ -217,12 +229,14 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         if self.optimizer is None and self.args.step_rule == "relative":
-            body = f"{self.model.base_model_prefix}."
+            # By identity: below an adapter the same modules have longer names.
+            body = getattr(self.model, self.model.base_model_prefix, nn.Module())
+            inner = {id(parameter) for parameter in body.parameters()}
             head: list[nn.Parameter] = []
             rest: list[nn.Parameter] = []
-            for name, parameter in self.model.named_parameters():
+            for parameter in self.model.parameters():
                 if parameter.requires_grad:
-                    (rest if name.startswith(body) else head).append(parameter)
+                    (rest if id(parameter) in inner else head).append(parameter)
             groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
             self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
         return super().create_optimizer(model)

@@ -158,3 +158,16 @@ def test_card_and_push_of_what_is_no_unlearned_model(connected_hub, tmp_path, ca
     (tmp_path / "unlearning.json").write_text("{")
     assert "is not JSON" in refused(capsys, 2, "card", str(tmp_path))
     assert connected_hub.calls("create", "commit") == []
+
+
+def test_a_trainer_given_a_name_records_its_commit(connected_hub, stocked, tmp_path):
+    from hf_unlearn import MUMisConfig, MUMisTrainer
+
+    args = MUMisConfig(output_dir=str(tmp_path / "out"), max_steps=1, use_cpu=True, disable_tqdm=True)
+    trainer = MUMisTrainer("org/model", args, make_dataset(8))
+    assert trainer.record()["original_model"] == {
+        "name": "org/model",
+        "revision": stocked["new"],
+        "license": "mit",
+        "from_hub": True,
+    }
