@@ -5,13 +5,11 @@ python scripts/benchmark_report.py            # rewrites README.md between the m
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from pathlib import Path
 
 import readme_parts
 from benchmark_methods import CSV
-from study_defaults import read_rows
 
 from hf_unlearn.trainers.registry import METHODS
 
@@ -169,15 +167,5 @@ def draw(rows: Rows, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--csv", type=Path, default=CSV)
-    flags = parser.parse_args()
-    rows = read_rows(flags.csv)
-    readme_parts.write(MARKS, body(rows))
-    draw(rows, flags.csv.with_suffix(".png"))
-    print(body(rows))
-
-
 if __name__ == "__main__":
-    main()
+    readme_parts.main_of_report(__doc__, CSV, MARKS, body, draw)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Callable
 from pathlib import Path
+
+from study_defaults import read_rows
+
+Rows = list[dict[str, str]]
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -22,3 +28,16 @@ def rendered(text: str, around: tuple[str, str], body: str) -> str:
 def write(around: tuple[str, str], body: str) -> None:
     """Put `body` between the marks of README.md."""
     README.write_text(rendered(README.read_text(encoding="utf-8"), around, body), encoding="utf-8")
+
+
+def main_of_report(
+    doc: str | None, csv: Path, around: tuple[str, str], body: Callable[[Rows], str], draw: Callable[[Rows, Path], None]
+) -> None:
+    """The command of a script that makes a part of README.md, and a figure beside the CSV that both are made of."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--csv", type=Path, default=csv)
+    flags = parser.parse_args()
+    rows = read_rows(flags.csv)
+    write(around, body(rows))
+    draw(rows, flags.csv.with_suffix(".png"))
+    print(body(rows))

@@ -5,12 +5,10 @@ python scripts/speed_report.py            # rewrites README.md between the marks
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import readme_parts
 from benchmark_speed import CSV
-from study_defaults import read_rows
 
 MARKS = readme_parts.marks("speed", "speed_report.py")
 Rows = list[dict[str, str]]
@@ -112,15 +110,5 @@ def draw(rows: Rows, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--csv", type=Path, default=CSV)
-    flags = parser.parse_args()
-    rows = read_rows(flags.csv)
-    readme_parts.write(MARKS, body(rows))
-    draw(rows, flags.csv.with_suffix(".png"))
-    print(body(rows))
-
-
 if __name__ == "__main__":
-    main()
+    readme_parts.main_of_report(__doc__, CSV, MARKS, body, draw)

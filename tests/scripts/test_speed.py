@@ -81,7 +81,7 @@ def test_peak_memory_is_of_the_step(script):
 
 def test_the_readme_says_what_the_committed_csv_says(script):
     report = script("speed_report")
-    rows = report.read_rows(report.CSV)
+    rows = report.readme_parts.read_rows(report.CSV)
     text = report.readme_parts.README.read_text(encoding="utf-8")
     assert {row["model"] for row in rows} >= {"ResNet-18", "ResNet-50", "ViT-S", "ViT-B"}
     assert report.MARKS[0] in text and report.readme_parts.rendered(text, report.MARKS, report.body(rows)) == text
