@@ -19,6 +19,7 @@ from hf_unlearn.objectives import (
     matched_loss,
     shifted_divergence,
     squared_input_sensitivities,
+    zero_of,
 )
 from hf_unlearn.trainers.checks import Premise, WrongWay, calibrated_shift, measure_premise, own_logits
 from hf_unlearn.trainers.mu_mis_config import MUMisConfig
@@ -138,6 +139,12 @@ class MUMisTrainer(UnlearningTrainer):
                 )
                 losses = losses + self.objective.surroundings * figures["surroundings"]
         return losses, outputs, figures
+
+    def _zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
+        if self.objective.guard or self.objective.surroundings:
+            return super()._zero_of_all_weights(logits)
+        # Sensitivities alone do not go through the logits: in a piecewise-linear network this saves a whole way back.
+        return zero_of(parameter for parameter in self.model.parameters() if parameter.requires_grad)
 
     def _sensitivity_term(
         self, logits: torch.Tensor, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor

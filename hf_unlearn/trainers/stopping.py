@@ -6,6 +6,7 @@ The figures come from the batches that are processed anyway: see [`StepFigures`]
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -30,6 +31,16 @@ def step_figures(state: TrainerState) -> StepFigures | None:
 def attach_figures(state: TrainerState, figures: StepFigures) -> None:
     """Let callbacks see the figures of a step. They are not saved with the state."""
     state.unlearning_step = figures  # type: ignore[attr-defined]
+
+
+class BeforeStep(TrainerCallback):
+    """Calls a function before each step of the optimizer, when all of its gradients are there."""
+
+    def __init__(self, function: Callable[[], None]):
+        self.function = function
+
+    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        self.function()
 
 
 class StopRule(TrainerCallback, ExportableState):

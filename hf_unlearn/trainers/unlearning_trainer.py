@@ -32,7 +32,7 @@ from hf_unlearn.trainers.probe import probe_double_backward
 from hf_unlearn.trainers.pushing import Publishes
 from hf_unlearn.trainers.retaining import LoopsOverSamples
 from hf_unlearn.trainers.step_sums import batch_sums
-from hf_unlearn.trainers.stopping import StopRule, attach_figures, had_stopped, make_stop_rule
+from hf_unlearn.trainers.stopping import BeforeStep, StopRule, attach_figures, had_stopped, make_stop_rule
 from hf_unlearn.trainers.unlearning_config import UnlearningConfig
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         self._original = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.agreement: float | None = None
         self.forward_equivalents = 0.0
-        self.add_callback(_StepFigures(self))
+        self.add_callback(BeforeStep(self._finish_step))
         self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
         if unseen_dataset is not None:
@@ -183,6 +183,10 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             the mean loss over the samples of a step, whatever batches and processes they are parted into.
         """
         raise NotImplementedError
+
+    def _zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
+        # A loss that goes through the logits anyway has this for nothing.
+        return 0.0 * logits.sum()
 
     def _measure_first(self) -> None:
         """What the method looks at before its first step, of a model that is known to be sound."""
@@ -218,7 +222,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             loss = losses.sum() * self.accelerator.num_processes / num_items_in_batch
         # Every parameter takes part, or DistributedDataParallel waits for the gradient of, say, the head's bias,
         # on which no sensitivity depends.
-        loss = loss + 0.0 * outputs["logits"].sum()
+        loss = loss + self._zero_of_all_weights(outputs["logits"])
         return (loss, outputs) if return_outputs else loss
 
     def compute_loss_context_manager(self) -> ExitStack:
@@ -381,16 +385,10 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
                 "Try a smaller learning_rate"
             )
         # The weights that gave these finite figures. The step about to be made may give others.
-        self._last_good = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        for name, value in self.model.state_dict().items():
+            kept = self._last_good.get(name)
+            self._last_good[name] = value.detach().clone() if kept is None else kept.copy_(value)
         self._figures = figures
         seen = figures["samples"] + figures["retain_samples"]
         self.forward_equivalents += seen * self.forward_equivalents_per_sample
         attach_figures(self.state, figures)
-
-
-class _StepFigures(TrainerCallback):
-    def __init__(self, trainer: UnlearningTrainer):
-        self.trainer = trainer
-
-    def on_pre_optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        self.trainer._finish_step()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hf_unlearn.objectives import double_backward, squared_input_sensitivities
+from hf_unlearn.objectives import double_backward, squared_input_sensitivities, zero_of
 from hf_unlearn.objectives.second_order import _Operations, input_gradients
 from tests.tiny import make_model
 
@@ -151,3 +151,11 @@ def test_under_autocast_as_without(architecture, context):
 
     whole, found = gradients(model, double_backward, pixels), gradients(model, half, pixels)
     assert torch.nn.functional.cosine_similarity(whole, found, dim=0) > 0.98
+
+
+def test_a_zero_of_all_weights_costs_no_way_back():
+    layers = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    zero = zero_of(layers.parameters())
+    assert zero == 0
+    zero.backward()
+    assert all(torch.equal(weight.grad, torch.zeros_like(weight)) for weight in layers.parameters())
