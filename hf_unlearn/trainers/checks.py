@@ -66,9 +66,16 @@ class Premise(NamedTuple):
         return f"target sensitivity {self.target:.3g}, irrelevant {self.irrelevant:.3g}: {verdict}"
 
 
-def measure_premise(model: nn.Module, sample: Sample, seed: int, count: int = 4, batch_size: int = 64) -> Premise:
-    """The sensitivities of the own class, and of `count` random classes among all others and among the unlikely."""
+def measure_premise(
+    model: nn.Module, sample: Sample, seed: int, count: int = 4, batch_size: int | None = None
+) -> Premise:
+    """The sensitivities of the own class, and of `count` random classes among all others and among the unlikely.
+
+    Args:
+        batch_size: samples at a time; by default as many as [`chunk_size`] says.
+    """
     generator = torch.Generator().manual_seed(seed)
+    batch_size = batch_size or chunk_size(sample.pixel_values)
     sums = np.zeros(3)
     for start in range(0, len(sample.labels), batch_size):
         pixels = sample.pixel_values[start : start + batch_size].clone().requires_grad_()
@@ -152,8 +159,17 @@ def calibrated_shift(forget_odds: torch.Tensor, unseen_odds: torch.Tensor, most:
     return low
 
 
-def _logits(model: nn.Module, pixel_values: torch.Tensor, batch_size: int = 64) -> torch.Tensor:
-    return torch.cat([model(pixel_values=batch)["logits"].float() for batch in pixel_values.split(batch_size)])
+def chunk_size(pixel_values: torch.Tensor) -> int:
+    """How many images `(n, channels, height, width)` go through a model at a time: 64, or fewer above 64 × 64 pixels.
+
+    It depends on the images alone, so that a check gives the same in every layout of batches and processes.
+    """
+    return max(1, min(64, 64 * 3 * 64 * 64 // pixel_values[0].numel()))
+
+
+def _logits(model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
+    chunks = pixel_values.split(chunk_size(pixel_values))
+    return torch.cat([model(pixel_values=chunk)["logits"].float() for chunk in chunks])
 
 
 class WrongWay(StopRule):

@@ -18,6 +18,7 @@ from hf_unlearn.trainers.checks import (
     Sample,
     WrongWay,
     calibrated_shift,
+    chunk_size,
     measure_premise,
     own_logits,
     surroundings_agreement,
@@ -45,6 +46,14 @@ def test_premise_by_hand(architecture):
     assert premise.target == pytest.approx(every[own].mean().item(), rel=1e-4)
     assert premise.irrelevant == pytest.approx(every[~own].mean().item(), rel=1e-4)
     assert premise.unlikely == pytest.approx(every.gather(1, ranked[:, :2]).mean().item(), rel=1e-4)
+
+
+def test_large_images_are_checked_a_few_at_a_time():
+    sizes = [chunk_size(torch.empty(1, 3, side, side)) for side in (16, 64, 128, 224, 1024)]
+    assert sizes == [64, 64, 16, 5, 1]
+    model, sample = make_model(), make_sample(12)
+    whole, parts = (measure_premise(model, sample, seed=0, batch_size=size) for size in (None, 5))
+    assert whole == pytest.approx(parts, rel=1e-5)
 
 
 def test_the_premise_says_whether_it_holds():
