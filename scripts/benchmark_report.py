@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 import readme_parts
 from benchmark_methods import CSV
@@ -14,6 +15,8 @@ from benchmark_methods import CSV
 from hf_unlearn.trainers.registry import METHODS
 
 MARKS = readme_parts.marks("benchmark", "benchmark_report.py")
+# Round: from the forget set alone; square: with the retain set.
+_MARKERS = {"*forget set alone*": "o", "*with the retain set*": "s"}
 Rows = list[dict[str, str]]
 KINDS = {"class": "whole class", "subclass": "sub-class", "random": "random 5 %"}
 GROUPS = {
@@ -142,28 +145,38 @@ def _columns(rows: Rows) -> list[tuple[str, str]]:
 
 def draw(rows: Rows, path: Path) -> None:
     """Gap against cost, a panel for each model and kind of request."""
+    import matplotlib
     from matplotlib.figure import Figure
 
-    models = sorted({row["model"] for row in rows})
-    figure = Figure(figsize=(4 * len(KINDS), 3.5 * len(models)), layout="constrained")
+    columns = _columns(rows)
+    models = list(dict.fromkeys(model for model, _ in columns))
+    figure = Figure(figsize=(4 * len(KINDS) + 2, 3.5 * len(models)), layout="constrained")
     axes = figure.subplots(len(models), len(KINDS), squeeze=False)
-    for model, line in zip(models, axes, strict=True):
-        for kind, axis in zip(KINDS, line, strict=True):
-            for group, marker in (("*forget set alone*", "o"), ("*with the retain set*", "s")):
-                for method in GROUPS[group]:
-                    found = reported(rows, method, model, kind)
-                    if found:
-                        cost = statistics.mean(float(row["cost_percent"]) for row in found)
-                        mean, deviation, _ = gap_over_seeds(found)
-                        axis.errorbar(cost, mean, deviation, marker=marker, capsize=2)
-                        axis.annotate(method, (cost, mean), fontsize=7)
-            for method, style in (("retrained again", ":"), ("do nothing", "--")):
-                found = reported(rows, method, model, kind)
-                if found:
-                    axis.axhline(gap_over_seeds(found)[0], linestyle=style, color="grey", label=method)
-            axis.set(title=f"{model}, {KINDS[kind]}", xlabel="cost, % of retraining", ylabel="average gap, points")
-            axis.set_xscale("symlog")
-            axis.set_yscale("symlog")
+    contestants = [(name, marker) for group, marker in _MARKERS.items() for name in GROUPS[group]]
+    colours = matplotlib.colormaps["tab20"]
+    for (model, kind), axis in zip(columns, axes.flat, strict=True):
+        for number, (method, marker) in enumerate(contestants):
+            found = reported(rows, method, model, kind)
+            if found:
+                cost = statistics.mean(float(row["cost_percent"]) for row in found)
+                mean, deviation, _ = gap_over_seeds(found)
+                spread = ([min(mean, deviation)], [deviation])
+                style = {"marker": marker, "color": colours(number), "capsize": 2, "linestyle": "none"}
+                axis.errorbar([cost], [mean], spread, label=method, **style)
+        for method, dashes in (("retrained again", ":"), ("do nothing", "--")):
+            found = reported(rows, method, model, kind)
+            if found:
+                axis.axhline(gap_over_seeds(found)[0], linestyle=dashes, color="grey", label=method)
+        axis.set_xscale("symlog")
+        axis.set_yscale("symlog")
+        axis.set(title=f"{model}, {KINDS[kind]}", xlabel="cost, % of retraining", ylabel="average gap, points")
+        axis.set_xlim(left=0)
+        axis.set_ylim(bottom=0)
+    named: dict[str, Any] = {}
+    for axis in axes.flat:
+        handles, labels = axis.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    figure.legend(list(named.values()), list(named), loc="outside right center", fontsize=8)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 

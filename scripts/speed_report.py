@@ -98,14 +98,16 @@ def draw(rows: Rows, path: Path) -> None:
         bars.plot([index - 0.4, index + 0.4], [floor, floor], color="black", linewidth=1)
     bars.set_xticks(range(len(models)), models)
     bars.set(ylabel="cross-entropy steps", title="a step; line: the paper's floor")
-    bars.legend(fontsize=7)
+    bars.tick_params(axis="x", labelsize=8)
+    bars.legend(fontsize=7, loc="lower right")
     for axis, (part, column) in zip(
         curves, (("image size", "image_size"), ("classes", "num_labels"), ("forget set", "num_samples")), strict=True
     ):
         for variant in dict.fromkeys(row["variant"] for row in _of(rows, part=part)):
             found = _of(rows, part=part, variant=variant)
             axis.plot([int(row[column]) for row in found], [float(row["ratio"]) for row in found], "o-", label=variant)
-        axis.set(xscale="log", yscale="log", xlabel=part, ylabel="× the first", title=f"cost by {part}")
+        axis.set(xscale="log", xlabel=part, ylabel="× the first", title=f"cost by {part}")
+        axis.set_ylim(bottom=0)
         axis.legend(fontsize=7)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
