@@ -154,7 +154,7 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
         self._original = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.agreement: float | None = None
         self.forward_equivalents = 0.0
-        self.add_callback(BeforeStep(self._finish_step))
+        self.add_callback(BeforeStep(lambda: self._finish_step()))
         self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
         if unseen_dataset is not None:
