@@ -1,0 +1,90 @@
+"""The contexts in which a forward pass can be differentiated twice, or once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from hf_unlearn.objectives.second_order.attention import scaled_dot_product_attention
+from hf_unlearn.objectives.second_order.convolution import ConvolutionAndNorm
+from hf_unlearn.objectives.second_order.piecewise import max_pool2d, relu, relu6
+from hf_unlearn.objectives.second_order.smooth import gelu
+
+_EVERY_KERNEL = [
+    SDPBackend.FLASH_ATTENTION,
+    SDPBackend.EFFICIENT_ATTENTION,
+    SDPBackend.CUDNN_ATTENTION,
+    SDPBackend.MATH,
+]
+_suspended = False
+
+
+@contextlib.contextmanager
+def double_backward() -> Iterator[None]:
+    """A context in which a forward pass, and the gradients of its logits, can be differentiated twice.
+
+    Fused attention kernels (flash, memory-efficient, and the CPU one) have no second derivative; the math kernel has
+    one. Convolutions, frozen BatchNorm, ReLU, max-pooling, GELU and attention run as the operations of this package.
+    The context must enclose the forward pass whose logits are given to [`squared_input_sensitivities`], for any model,
+    with the attention that `from_pretrained` chose.
+    """
+    with sdpa_kernel([SDPBackend.MATH]), Operations():
+        yield
+
+
+@contextlib.contextmanager
+def single_backward() -> Iterator[None]:
+    """Within [`double_backward`]: a forward pass that is differentiated once, with torch's own operations again."""
+    global _suspended
+    before, _suspended = _suspended, True
+    try:
+        with sdpa_kernel(_EVERY_KERNEL):
+            yield
+    finally:
+        _suspended = before
+
+
+class Operations(TorchFunctionMode):
+    """Puts the operations of this package in the place of torch's, where a gradient can be taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pairs = ConvolutionAndNorm()
+        self._instead: dict[Callable, Callable] = {
+            functional.conv2d: self._pairs.conv2d,
+            torch.conv2d: self._pairs.conv2d,
+            functional.batch_norm: self._pairs.batch_norm,
+            functional.relu: relu,
+            torch.relu: relu,
+            functional.relu6: relu6,
+            functional.max_pool2d: max_pool2d,
+            functional.gelu: gelu,
+            functional.scaled_dot_product_attention: scaled_dot_product_attention,
+        }
+        # Derivatives written for one precision throughout.
+        self._whole_precision_only = (gelu, scaled_dot_product_attention)
+
+    def __exit__(self, *exception: Any) -> None:
+        self._pairs.forget()
+        super().__exit__(*exception)
+
+    def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        instead = self._instead.get(func)
+        if instead is None or _suspended or not torch.is_grad_enabled():
+            return func(*args, **(kwargs or {}))
+        if instead in self._whole_precision_only and not _is_whole(args):
+            return func(*args, **(kwargs or {}))
+        return instead(*args, **(kwargs or {}))
+
+
+def _is_whole(args: tuple) -> bool:
+    first = args[0] if args else None
+    if not isinstance(first, torch.Tensor) or first.dtype not in (torch.float32, torch.float64):
+        return False
+    return not torch.is_autocast_enabled(first.device.type)
