@@ -51,6 +51,12 @@ OPERATIONS = {
     "pool": (lambda x: functional.max_pool2d(x, 3, 2, 1), [tensor(2, 3, 7, 7)]),
     "gelu": (functional.gelu, [tensor(30)]),
     "gelu, tanh": (lambda x: functional.gelu(x, approximate="tanh"), [tensor(30)]),
+    "layernorm": (
+        lambda x, w, b: functional.layer_norm(x, (6,), w, b),
+        [tensor(3, 4, 6), tensor(6, seed=1), tensor(6, seed=2)],
+    ),
+    "layernorm without weights": (lambda x: functional.layer_norm(x, (6,)), [tensor(3, 6)]),
+    "layernorm over two": (lambda x: functional.layer_norm(x, (4, 6)), [tensor(3, 4, 6)]),
     "attention": (
         lambda q, k, v: functional.scaled_dot_product_attention(q, k, v, scale=0.7),
         [tensor(2, 3, 4, 5), tensor(2, 3, 6, 5, seed=1), tensor(2, 3, 6, 2, seed=2)],

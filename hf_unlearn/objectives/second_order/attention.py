@@ -77,14 +77,14 @@ class _AttentionGradient(torch.autograd.Function):
         scale = ctx.scale
         # h, the gradient with respect to dS. With a = rowsum(P ∘ h), that of dP is P ∘ (h − a), and that of log P is
         # dS ∘ (h − a) + P ∘ (g toᵥᵀ), but for a multiple of P in each row, which the softmax takes out again.
-        h = torch.baddbmm(to_q @ k.transpose(1, 2), q, to_k.transpose(1, 2), beta=scale, alpha=scale)
+        h = (to_q @ k.transpose(1, 2)).baddbmm_(q, to_k.transpose(1, 2), beta=scale, alpha=scale)
         of_weights = weights * h
         mean = of_weights.sum(-1, keepdim=True)
         of_weights.addcmul_(weights, mean, value=-1)
         of_log = h.sub_(mean).mul_(of_scores)
         of_log.addcmul_(weights, gradient @ to_v.transpose(1, 2))
         return (
-            torch.baddbmm(weights @ to_v, of_weights, v),
+            (weights @ to_v).baddbmm_(of_weights, v),
             _scaled(of_scores, to_k, scale),
             _scaled(of_scores.transpose(1, 2), to_q, scale),
             of_weights.transpose(1, 2) @ gradient,

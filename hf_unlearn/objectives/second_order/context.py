@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 from hf_unlearn.objectives.second_order.attention import scaled_dot_product_attention
 from hf_unlearn.objectives.second_order.convolution import ConvolutionAndNorm
 from hf_unlearn.objectives.second_order.piecewise import max_pool2d, relu, relu6
-from hf_unlearn.objectives.second_order.smooth import gelu
+from hf_unlearn.objectives.second_order.smooth import gelu, layer_norm
 
 _EVERY_KERNEL = [
     SDPBackend.FLASH_ATTENTION,
@@ -30,7 +30,7 @@ def double_backward() -> Iterator[None]:
     """A context in which a forward pass, and the gradients of its logits, can be differentiated twice.
 
     Fused attention kernels (flash, memory-efficient, and the CPU one) have no second derivative; the math kernel has
-    one. Convolutions, frozen BatchNorm, ReLU, max-pooling, GELU and attention run as the operations of this package.
+    one. Convolutions, frozen BatchNorm, ReLU, max-pooling, GELU, LayerNorm and attention run as the operations of this package.
     The context must enclose the forward pass whose logits are given to [`squared_input_sensitivities`], for any model,
     with the attention that `from_pretrained` chose.
     """
@@ -65,10 +65,11 @@ class Operations(TorchFunctionMode):
             functional.relu6: relu6,
             functional.max_pool2d: max_pool2d,
             functional.gelu: gelu,
+            functional.layer_norm: layer_norm,
             functional.scaled_dot_product_attention: scaled_dot_product_attention,
         }
         # Derivatives written for one precision throughout.
-        self._whole_precision_only = (gelu, scaled_dot_product_attention)
+        self._whole_precision_only = (gelu, layer_norm, scaled_dot_product_attention)
 
     def __exit__(self, *exception: Any) -> None:
         self._pairs.forget()
