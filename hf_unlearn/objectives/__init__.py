@@ -10,7 +10,7 @@ from hf_unlearn.objectives.lipschitz import SampleNoise, lipschitz_ratio
 from hf_unlearn.objectives.mu_mis import difference_loss, log_ratio_loss, matched_loss
 from hf_unlearn.objectives.orders import PairOrder, PhaseOrder
 from hf_unlearn.objectives.relative_sgd import RelativeSGD
-from hf_unlearn.objectives.second_order import double_backward, zero_of
+from hf_unlearn.objectives.second_order import double_backward, single_backward, zero_of
 from hf_unlearn.objectives.sensitivity import squared_input_sensitivities
 from hf_unlearn.objectives.surroundings import Surroundings
 
@@ -36,6 +36,7 @@ __all__ = [
     "nearest_other_class",
     "saliency_mask",
     "shifted_divergence",
+    "single_backward",
     "squared_input_sensitivities",
     "teacher_divergence",
     "zero_of",

@@ -18,6 +18,7 @@ from hf_unlearn.objectives import (
     log_ratio_loss,
     matched_loss,
     shifted_divergence,
+    single_backward,
     squared_input_sensitivities,
     zero_of,
 )
@@ -124,7 +125,7 @@ class MUMisTrainer(UnlearningTrainer):
             losses = losses + self.objective.sensitivity * term
         if self.objective.guard or self.objective.surroundings:
             seen = pixel_values if near is None else torch.cat([pixel_values, near])
-            with torch.no_grad():
+            with torch.no_grad(), single_backward():
                 said = self._original(pixel_values=seen)["logits"]
             shares = said[: len(labels)].float().softmax(-1)
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
@@ -133,7 +134,8 @@ class MUMisTrainer(UnlearningTrainer):
                 figures["guard"] = shifted_divergence(logits, said[: len(labels)], lowered, self._shift)
                 losses = losses + self.objective.guard * figures["guard"]
             if near is not None:
-                near_logits = model(pixel_values=near)["logits"]
+                with single_backward():
+                    near_logits = model(pixel_values=near)["logits"]
                 figures["surroundings"] = shifted_divergence(
                     near_logits, said[len(labels) :], lowered, self._near_shift
                 )

@@ -28,6 +28,7 @@ from hf_unlearn.trainers.checkpoints import Elapsed, WholeCheckpoints, last_whol
 from hf_unlearn.trainers.checks import CHECKED_SAMPLES, Sample, own_logits, surroundings_agreement
 from hf_unlearn.trainers.exact_batches import ExactBatches, split_ignored
 from hf_unlearn.trainers.guards import mend, refuse, refuse_problems, refuse_unverified_distribution
+from hf_unlearn.trainers.memory import keep_freed_memory
 from hf_unlearn.trainers.probe import probe_double_backward
 from hf_unlearn.trainers.pushing import Publishes
 from hf_unlearn.trainers.retaining import LoopsOverSamples
@@ -270,6 +271,8 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             self.train_dataset.preload("Reading the forget set")
         if isinstance(self.retain_dataset, PixelDataset):
             self.retain_dataset.preload("Reading the retain set")
+        if self.args.device.type == "cpu":
+            keep_freed_memory()
         if self._second_order:
             refuse(probe_double_backward(self.model, self._checked_sample(2)))
         self._measure_first()

@@ -51,6 +51,14 @@ OPERATIONS = {
     "pool": (lambda x: functional.max_pool2d(x, 3, 2, 1), [tensor(2, 3, 7, 7)]),
     "gelu": (functional.gelu, [tensor(30)]),
     "gelu, tanh": (lambda x: functional.gelu(x, approximate="tanh"), [tensor(30)]),
+    "linear": (
+        lambda x, w, b: functional.linear(x, w, b),
+        [tensor(2, 3, 4), tensor(5, 4, seed=1), tensor(5, seed=2)],
+    ),
+    "linear, of which one token is used": (
+        lambda x, w, b: functional.linear(functional.linear(x, w, b), w.t())[:, 0],
+        [tensor(2, 9, 4), tensor(5, 4, seed=1), tensor(5, seed=2)],
+    ),
     "layernorm": (
         lambda x, w, b: functional.layer_norm(x, (6,), w, b),
         [tensor(3, 4, 6), tensor(6, seed=1), tensor(6, seed=2)],

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from hf_unlearn.objectives.second_order.attention import scaled_dot_product_attention
 from hf_unlearn.objectives.second_order.convolution import ConvolutionAndNorm
+from hf_unlearn.objectives.second_order.linear import linear
 from hf_unlearn.objectives.second_order.piecewise import max_pool2d, relu, relu6
 from hf_unlearn.objectives.second_order.smooth import gelu, layer_norm
 
@@ -22,7 +23,7 @@ _EVERY_KERNEL = [
     SDPBackend.CUDNN_ATTENTION,
     SDPBackend.MATH,
 ]
-_suspended = False
+_once = False
 
 
 @contextlib.contextmanager
@@ -30,7 +31,8 @@ def double_backward() -> Iterator[None]:
     """A context in which a forward pass, and the gradients of its logits, can be differentiated twice.
 
     Fused attention kernels (flash, memory-efficient, and the CPU one) have no second derivative; the math kernel has
-    one. Convolutions, frozen BatchNorm, ReLU, max-pooling, GELU, LayerNorm and attention run as the operations of this package.
+    one. Linear layers, convolutions, frozen BatchNorm, LayerNorm, ReLU, GELU, max-pooling and attention run as the
+    operations of this package.
     The context must enclose the forward pass whose logits are given to [`squared_input_sensitivities`], for any model,
     with the attention that `from_pretrained` chose.
     """
@@ -40,14 +42,14 @@ def double_backward() -> Iterator[None]:
 
 @contextlib.contextmanager
 def single_backward() -> Iterator[None]:
-    """Within [`double_backward`]: a forward pass that is differentiated once, with torch's own operations again."""
-    global _suspended
-    before, _suspended = _suspended, True
+    """Within [`double_backward`]: a forward pass that is differentiated once, with fused attention again."""
+    global _once
+    before, _once = _once, True
     try:
         with sdpa_kernel(_EVERY_KERNEL):
             yield
     finally:
-        _suspended = before
+        _once = before
 
 
 class Operations(TorchFunctionMode):
@@ -64,12 +66,15 @@ class Operations(TorchFunctionMode):
             torch.relu: relu,
             functional.relu6: relu6,
             functional.max_pool2d: max_pool2d,
+            functional.linear: linear,
             functional.gelu: gelu,
             functional.layer_norm: layer_norm,
             functional.scaled_dot_product_attention: scaled_dot_product_attention,
         }
+        # Where torch's own are as good or better if they are differentiated once.
+        self._for_twice = (gelu, layer_norm, scaled_dot_product_attention)
         # Derivatives written for one precision throughout.
-        self._whole_precision_only = (gelu, layer_norm, scaled_dot_product_attention)
+        self._whole_precision_only = (linear, gelu, layer_norm, scaled_dot_product_attention)
 
     def __exit__(self, *exception: Any) -> None:
         self._pairs.forget()
@@ -77,11 +82,13 @@ class Operations(TorchFunctionMode):
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         instead = self._instead.get(func)
-        if instead is None or _suspended or not torch.is_grad_enabled():
-            return func(*args, **(kwargs or {}))
-        if instead in self._whole_precision_only and not _is_whole(args):
-            return func(*args, **(kwargs or {}))
-        return instead(*args, **(kwargs or {}))
+        unfit = (
+            instead is None
+            or not torch.is_grad_enabled()
+            or (_once and instead in self._for_twice)
+            or (instead in self._whole_precision_only and not _is_whole(args))
+        )
+        return func(*args, **(kwargs or {})) if unfit else instead(*args, **(kwargs or {}))  # type: ignore[misc]
 
 
 def _is_whole(args: tuple) -> bool:

@@ -9,13 +9,11 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from hf_unlearn.objectives.second_order.inner import weights_wanted
+from hf_unlearn.objectives.second_order.inner import of_parameters_alone, weights_wanted
 
 _CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward
 # Up to so many channels the gradient of an image is taken the other way on a CPU: see `_stem_gradient`.
 _FEW_CHANNELS = 4
-# A weight made of parameters (standardised, adapted) has a history of a few operations.
-_LONGEST_HISTORY = 32
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -56,8 +54,9 @@ class _Convolution(torch.autograd.Function):
             if ctx.needs_input_grad[2] and weights_wanted():
                 of_bias = gradient.sum((0, 2, 3))
         else:
-            needed = [bool(each) and (place == 0 or weights_wanted()) for place, each in enumerate(ctx.needs_input_grad)]
-            of_pixels, of_weight, of_bias = _gradients(gradient, pixels, weight, ctx.geometry, tuple(needed[:3]))
+            wanted = (True, weights_wanted(), weights_wanted())
+            needed = tuple(bool(a and b) for a, b in zip(ctx.needs_input_grad[:3], wanted, strict=True))
+            of_pixels, of_weight, of_bias = _gradients(gradient, pixels, weight, ctx.geometry, needed)
         return of_pixels, of_weight, of_bias, None, None
 
 
@@ -133,21 +132,6 @@ def _patches(pixels: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
     return functional.linear(patches, weight.flatten(1), bias).transpose(1, 2).reshape(batch, -1, rows, columns)
 
 
-def _of_parameters_alone(weight: torch.Tensor) -> bool:
-    """Whether a weight cannot depend on the input: its gradient would then be needed in the inner pass."""
-    if weight.grad_fn is None:
-        return True
-    seen, waiting = 0, [weight.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        seen += 1
-        variable = getattr(node, "variable", None)
-        if seen > _LONGEST_HISTORY or (variable is not None and not isinstance(variable, torch.nn.Parameter)):
-            return False
-        waiting += [before for before, _ in node.next_functions if before is not None]
-    return True
-
-
 class ConvolutionAndNorm:
     """Stands for `conv2d` and for `batch_norm` with running statistics.
 
@@ -173,7 +157,7 @@ class ConvolutionAndNorm:
         groups: int = 1,
     ) -> Any:
         """Stands for `torch.nn.functional.conv2d`."""
-        if isinstance(padding, str) or input.ndim != 4 or not _of_parameters_alone(weight):
+        if isinstance(padding, str) or input.ndim != 4 or not of_parameters_alone(weight):
             return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
         geometry = _Geometry(pair(stride), pair(padding), pair(dilation), groups)
         if torch.is_autocast_enabled(input.device.type):
