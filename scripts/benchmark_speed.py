@@ -1,17 +1,20 @@
 """What a step costs against a cross-entropy step of the same model: MU-Mis as published, the default, a textbook's.
 
     python scripts/benchmark_speed.py                 # rewrites scripts/results/benchmark_speed.csv; minutes
+    python scripts/benchmark_speed.py --parts scale   # only the rows of this part
     python scripts/speed_report.py                    # then the README's part and the figure
 
 Everything is timed in turns in one run, so that what else the machine does falls on all alike. The models have random
 weights. Steps of this library are those of its trainer: `compute_loss` and the way back. "textbook" is two
-`torch.autograd.grad` with `create_graph`, and nothing else: the yardstick.
+`torch.autograd.grad` with `create_graph`, and nothing else: the yardstick. All of them run in a process that keeps
+freed memory, as the trainer has it, so none pays for what the others are spared.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import statistics
@@ -33,6 +36,7 @@ from hf_unlearn import MUMisConfig, MUMisTrainer
 from hf_unlearn.models.from_scratch import new_image_classifier
 from hf_unlearn.publishing.record import hardware
 from hf_unlearn.trainers import retaining
+from hf_unlearn.trainers.memory import keep_freed_memory
 
 CSV = Path(__file__).parent / "results" / "benchmark_speed.csv"
 _VIT = {"image_size": 224, "patch_size": 16}
@@ -48,7 +52,18 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
 VARIANTS = ("cross-entropy", "textbook", "paper's difference", "default")
 PRECISIONS = {"cuda": ("fp32", "tf32", "bf16"), "cpu": ("fp32",)}
 COLUMNS = (
-    *("part", "model", "variant", "precision", "image_size", "batch_size", "num_labels", "num_samples", "processes"),
+    *(
+        "part",
+        "model",
+        "variant",
+        "precision",
+        "attention",
+        "image_size",
+        "batch_size",
+        "num_labels",
+        "num_samples",
+        "processes",
+    ),
     *("median_seconds", "ratio", "low", "high", "peak_mib", "device"),
 )
 
@@ -69,11 +84,14 @@ class Noise(Dataset):
         return {"pixel_values": pixels, "labels": int(self.labels[index]), "index": index}
 
 
-def make_model(name: str, image_size: int, num_labels: int) -> PreTrainedModel:
+def make_model(name: str, image_size: int, num_labels: int, attention: str = "") -> PreTrainedModel:
     """One of the shapes with random weights."""
     kind, overrides = SHAPES[name]
     overrides = {**overrides, "image_size": image_size} if kind == "vit" else overrides
-    return new_image_classifier(kind, [f"class {index}" for index in range(num_labels)], overrides).eval()
+    model = new_image_classifier(kind, [f"class {index}" for index in range(num_labels)], overrides).eval()
+    if attention:
+        model.set_attn_implementation(attention)
+    return model
 
 
 def make_trainer(
@@ -194,21 +212,23 @@ def row(part: str, variant: str, times: list[float], base: list[float], **known:
 
 
 def steps_part(flags: argparse.Namespace) -> list[dict[str, Any]]:
-    """A step of each variant, for each shape and precision."""
+    """A step of each variant, for each shape, precision and, in a transformer, kind of attention."""
     rows = []
-    for name in flags.models:
-        for precision in PRECISIONS["cuda" if torch.cuda.is_available() else "cpu"]:
+    precisions = PRECISIONS["cuda" if torch.cuda.is_available() else "cpu"]
+    for name, precision in itertools.product(flags.models, precisions):
+        for attention in flags.attentions if SHAPES[name][0] == "vit" else [""]:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-            model = make_model(name, flags.image_size, 10)
+            model = make_model(name, flags.image_size, 10, attention)
             data = Noise(flags.batch_size, flags.image_size, 10)
             steps = {
                 variant: make_step(variant, model, data, flags.batch_size, precision == "bf16") for variant in VARIANTS
             }
             taken = in_turns(steps, flags.repeats)
             for variant, times in taken.items():
-                known = {"model": name, "precision": precision, "image_size": flags.image_size, "num_labels": 10}
-                peak = peak_mib(name, variant, flags) if precision == "fp32" else ""
-                known |= {"batch_size": flags.batch_size, "peak_mib": f"{peak:.0f}" if peak != "" else ""}
+                known = {"model": name, "precision": precision, "attention": attention, "num_labels": 10}
+                known |= {"image_size": flags.image_size, "batch_size": flags.batch_size}
+                if precision == "fp32" and attention in ("", "sdpa"):
+                    known["peak_mib"] = f"{peak_mib(name, variant, flags):.0f}"
                 rows.append(row("step", variant, times, taken["cross-entropy"], **known))
                 print(*rows[-1].values(), flush=True)
     return rows
@@ -294,9 +314,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--models", nargs="+", default=list(SHAPES), choices=list(SHAPES))
-    parser.add_argument("--parts", nargs="+", default=["steps", "scale", "processes"])
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--image_size", type=int, default=224, help="Of the steps, pixels.")
     parser.add_argument("--batch_size", type=int, default=4)
+    default = ["sdpa", "eager"] if torch.cuda.is_available() else ["sdpa"]
+    parser.add_argument("--attentions", nargs="+", default=default, help="Of transformers' own, to be compared.")
     parser.add_argument("--repeats", type=int, default=5, help="Turns that count.")
     parser.add_argument("--image_sizes", type=int, nargs="+", default=[64, 128, 224])
     parser.add_argument("--class_counts", type=int, nargs="+", default=[10, 1000, 21000])
@@ -307,18 +329,32 @@ def main() -> None:
     flags = parser.parse_args()
     # A model with random weights has no rest that could be damaged.
     retaining.LEAST_AGREEMENT = 0.0
+    keep_freed_memory()
     if flags.peak_of:
         name, variant = flags.peak_of
         print_peak(name, variant, flags)
     elif flags.worker:
         worker(flags)
     else:
-        parts = {"steps": steps_part, "scale": scale_part, "processes": processes_part}
-        rows = [line for part in flags.parts for line in parts[part](flags)]
-        with flags.csv.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        for part in flags.parts:
+            found = PARTS[part](flags)
+            write(flags.csv, found)
+
+
+PARTS = {"steps": steps_part, "scale": scale_part, "processes": processes_part}
+
+
+def write(path: Path, found: list[dict[str, Any]]) -> None:
+    """Put the rows into the CSV, in the place of those of the same parts."""
+    kept: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            kept = [row for row in csv.DictReader(file) if row["part"] not in {row["part"] for row in found}]
+    order = ["step", "image size", "classes", "forget set", "processes"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(sorted([*kept, *found], key=lambda row: order.index(row["part"])))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 STEPS = "forward and backward"
+# They are passes of the models, too, though not of a step.
+PASSES = (STEPS, "premise and probe", "checks of the outcome")
 
 
 class Stopwatch:
@@ -62,6 +64,7 @@ def watch(clock: Stopwatch) -> None:
     parts: list[tuple[str, Any, str]] = [
         ("reading the dataset and the request", unlearn, "load_splits"),
         ("loading the model", unlearn, "load_model"),
+        ("decoding and preprocessing", PixelDataset, "preload"),
         ("decoding and preprocessing", PixelDataset, "process"),
         ("making the trainer", MUMisTrainer, "__init__"),
         ("premise and probe", MUMisTrainer, "_measure_first"),
@@ -95,10 +98,11 @@ def main() -> None:
     total = sum(clock.seconds.values())
     for part, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
         print(f"{part:<40}{seconds:>8.2f} s{100 * seconds / total:>7.1f} %")
-    outside = total - clock.seconds.get(STEPS, 0.0)
-    imports = clock.seconds["imports"]
-    rest = 100 * (outside - imports) / (total - imports)
-    print(f"outside {STEPS}: {100 * outside / total:.1f} %; without imports: {rest:.1f} %")
+    for what, parts in (("the steps' passes", [STEPS]), ("all passes, those of the checks too", PASSES)):
+        outside = total - sum(clock.seconds.get(part, 0.0) for part in parts)
+        imports = clock.seconds["imports"]
+        rest = 100 * (outside - imports) / (total - imports)
+        print(f"outside {what}: {100 * outside / total:.1f} %; without imports: {rest:.1f} %")
 
 
 if __name__ == "__main__":

@@ -30,10 +30,14 @@ def table(rows: Rows) -> str:
     heads = ["model", "floor", *SHOWN.values(), "memory: cross-entropy", *SHOWN.values()]
     lines = [" | ".join(["", *heads, ""]).strip(), "|" + "---|" * len(heads)]
     steps = _of(rows, part="step")
-    for model, precision in dict.fromkeys((row["model"], row["precision"]) for row in steps):
-        of_model = {row["variant"]: row for row in _of(steps, model=model, precision=precision)}
+    for model, precision, attention in dict.fromkeys(
+        (row["model"], row["precision"], row["attention"]) for row in steps
+    ):
+        known = {"model": model, "precision": precision, "attention": attention}
+        of_model = {row["variant"]: row for row in _of(steps, **known)}
         base = of_model["cross-entropy"]
         name = f"{model}, {base['image_size']} px, batch {base['batch_size']}, {precision}"
+        name += f", {attention}" if attention not in ("", "sdpa") else ""
         floor = next(value for kind, value in FLOORS.items() if model.startswith(kind))
         peaks = [of_model[variant]["peak_mib"] or "–" for variant in ("cross-entropy", *SHOWN)]
         cells = [
@@ -82,7 +86,7 @@ def draw(rows: Rows, path: Path) -> None:
 
     figure = Figure(figsize=(15, 3.6), layout="constrained")
     bars, *curves = figure.subplots(1, 4)
-    steps = _of(rows, part="step", precision="fp32")
+    steps = [row for row in _of(rows, part="step", precision="fp32") if row["attention"] in ("", "sdpa")]
     models = list(dict.fromkeys(row["model"] for row in steps))
     for number, variant in enumerate(SHOWN):
         by_model = {row["model"]: row for row in _of(steps, variant=variant)}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from hf_unlearn.evaluation.table import HEADINGS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Distinct for colour-blind readers (Okabe and Ito).
 COLOURS = {"original": "#999999", "unlearned": "#0072b2", "retrained": "#009e73", "unseen": "#e69f00"}
@@ -31,6 +32,8 @@ def draw_plots(results: Mapping[str, Any]) -> dict[str, Figure]:
 
 def as_svg(figure: Figure, name: str) -> str:
     """A plot as an `<svg>` element that scales with the page; `name` keeps its ids apart from those of others."""
+    import matplotlib
+
     buffer = io.StringIO()
     settings: Any = {"svg.hashsalt": name, "svg.fonttype": "none"}
     with matplotlib.rc_context(settings):
@@ -39,9 +42,15 @@ def as_svg(figure: Figure, name: str) -> str:
     return svg[svg.index("<svg") :]
 
 
+def _blank(width: float, height: float) -> Figure:
+    # Not pyplot: no global state, no window system. Here, so that a command that draws nothing need not wait for it.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def _new(width: float = 5.2, height: float = 3.2) -> tuple[Figure, Axes]:
-    # Not pyplot: no global state, no window system.
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = _blank(width, height)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
@@ -96,7 +105,7 @@ def _roc(curves: Mapping[str, Any]) -> Figure:
 
 def _confusion(curves: Mapping[str, Any]) -> Figure:
     matrices, labels = curves["confusion"], curves["labels"]
-    figure = Figure(figsize=(2.9 * len(matrices), 3.6), layout="constrained")
+    figure = _blank(2.9 * len(matrices), 3.6)
     for axes, (role, counts) in zip(np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True):
         matrix = np.array(counts, dtype=float)
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _GIB = 2**30
+# What decoding an image raises.
+_UNREADABLE = (OSError, ValueError, SyntaxError, AttributeError, EOFError, IndexError, struct.error)
+# Threads; decoding does not hold Python's lock.
+_DECODERS = min(4, os.cpu_count() or 1)
 
 
 class PixelDataset(torch.utils.data.Dataset):
@@ -55,10 +61,12 @@ class PixelDataset(torch.utils.data.Dataset):
         index_names: Sequence[int] | None = None,
     ):
         self.dataset = dataset
+        # The other columns, another image perhaps, are not decoded.
+        self._images = dataset.select_columns([image_column])
         self.image_processor = image_processor
         self.image_column = image_column
         self.cache_gib = cache_gib
-        self.labels = torch.tensor([class_ids[label] for label in dataset[label_column]], dtype=torch.long)
+        self.labels = torch.tensor([class_ids[label] for label in dataset[label_column][:]], dtype=torch.long)
         self._mode = "L" if num_channels == 1 else "RGB"
         self._index_names = index_names
         self._pixels: torch.Tensor | None = None
@@ -106,7 +114,9 @@ class PixelDataset(torch.utils.data.Dataset):
         Raises:
             UnlearningError: an image cannot be decoded; the message names its index.
         """
-        images = [self._decode(index) for index in indices]
+        return self._preprocess(self._decode(indices))
+
+    def _preprocess(self, images: list[Image.Image]) -> torch.Tensor:
         return self.image_processor(images, return_tensors="pt")["pixel_values"].float()
 
     def preload(self, description: str = "Reading images", batch_size: int = 256) -> PixelDataset:
@@ -118,14 +128,21 @@ class PixelDataset(torch.utils.data.Dataset):
         if self._pixels is not None or not len(self):
             return self
         pixels: torch.Tensor | None = None
-        starts = range(0, len(self), batch_size)
-        for start in tqdm(starts, desc=description, unit="batch", delay=2, disable=None, leave=False):
-            rows = range(start, min(start + batch_size, len(self)))
-            batch = self.process(rows)
-            if start == 0:
-                pixels = self._room((len(self), *batch.shape[1:]))
-            if pixels is not None:
-                pixels[start : start + len(batch)] = batch
+        batches = [range(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
+        with ThreadPoolExecutor(_DECODERS) as pool:
+            # Images are decoded while those before them are preprocessed, but not many batches ahead.
+            waiting = [pool.submit(self._decode, batch) for batch in batches[:_DECODERS]]
+            for position, rows in enumerate(
+                tqdm(batches, desc=description, unit="batch", delay=2, disable=None, leave=False)
+            ):
+                images = waiting.pop(0).result()
+                if position + _DECODERS < len(batches):
+                    waiting.append(pool.submit(self._decode, batches[position + _DECODERS]))
+                batch = self._preprocess(images)
+                if pixels is None and not position:
+                    pixels = self._room((len(self), *batch.shape[1:]))
+                if pixels is not None:
+                    pixels[rows.start : rows.stop] = batch
         self._pixels = pixels
         return self
 
@@ -141,11 +158,19 @@ class PixelDataset(torch.utils.data.Dataset):
             # The map keeps the file, which has no name any more.
             return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
 
-    def _decode(self, index: int) -> Image.Image:
+    def _decode(self, indices: Sequence[int]) -> list[Image.Image]:
+        rows = [int(index) for index in indices]
         try:
-            return self.dataset[int(index)][self.image_column].convert(self._mode)
-        except (OSError, ValueError, SyntaxError, AttributeError, EOFError, IndexError, struct.error) as error:
-            named = index if self._index_names is None else self._index_names[index]
+            return [image.convert(self._mode) for image in self._images[rows][self.image_column]]
+        except _UNREADABLE:
+            # One of them: which?
+            return [self._decode_one(row) for row in rows]
+
+    def _decode_one(self, row: int) -> Image.Image:
+        try:
+            return self._images[row][self.image_column].convert(self._mode)
+        except _UNREADABLE as error:
+            named = row if self._index_names is None else self._index_names[row]
             raise UnlearningError(
                 f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {first_line(error)}"
             ) from error

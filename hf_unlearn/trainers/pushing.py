@@ -22,6 +22,7 @@ from hf_unlearn.publishing.destination import find_destination
 from hf_unlearn.publishing.push import PUBLISHED, push_folder
 from hf_unlearn.publishing.record import unlearning_record, write_record
 from hf_unlearn.publishing.settings import public_arguments
+from hf_unlearn.trainers.checks import chunk_size
 
 if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
@@ -192,4 +193,7 @@ class Publishes(_Base):
             processor = cast("Callable[..., Any]", self.processing_class)
             parts["test_accuracy_remaining"] = PixelDataset.for_model(remaining, config, processor, *columns)
         batch_size = self.args.per_device_eval_batch_size
+        for part in parts.values():
+            # Accuracies do not depend on it, and small images go faster in larger batches than the evaluation's.
+            batch_size = max(batch_size, chunk_size(part[0]["pixel_values"].unsqueeze(0)))
         return quick_checks(self._original, self.model, parts, batch_size)  # type: ignore[arg-type]
