@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.errors import UnlearningError, did_you_mean, first_line
 
 
 def parse(
@@ -64,7 +64,7 @@ def parse(
     except (TypeError, ValueError) as error:
         if isinstance(error, UnlearningError):
             raise
-        raise UnlearningError(str(error).splitlines()[0]) from error
+        raise UnlearningError(first_line(error)) from error
     if unknown:
         raise UnlearningError(f"{unknown[0]!r} is not a flag of {command}; {did_you_mean(unknown[0], named)}")
     return tuple(instances)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.errors import UnlearningError, did_you_mean, first_line, there_are
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -160,7 +160,7 @@ def _explained(
         return UnlearningError(
             f"dataset {name!r} is not a local folder, and the Hugging Face Hub cannot be reached to look for it"
         )
-    return UnlearningError(f"dataset {name!r} cannot be loaded: {message.splitlines()[0]}")
+    return UnlearningError(f"dataset {name!r} cannot be loaded: {first_line(error)}")
 
 
 def _unknown_config(name: str, config: str, configs: list[str] | None) -> UnlearningError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,9 +11,11 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hf_unlearn.objectives import double_backward, squared_input_sensitivities, zero_of
+from hf_unlearn.objectives import double_backward, single_backward, squared_input_sensitivities, zero_of
 from hf_unlearn.objectives.second_order import input_gradients
+from hf_unlearn.objectives.second_order import linear as linear_module
 from hf_unlearn.objectives.second_order.context import Operations
+from hf_unlearn.objectives.second_order.linear import few_rows
 from tests.tiny import make_model
 
 
@@ -187,3 +190,104 @@ def test_a_zero_of_all_weights_costs_no_way_back():
     assert zero == 0
     zero.backward()
     assert all(torch.equal(weight.grad, torch.zeros_like(weight)) for weight in layers.parameters())
+
+
+class Dynamic(nn.Module):
+    """Its weights depend on the input, so the inner pass needs their gradients."""
+
+    def __init__(self, kind):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.kind = kind
+        self.made = nn.Parameter(torch.randn(27 if kind == "convolution" else 12, 4, generator=generator).double())
+
+    def forward(self, pixel_values):
+        seen = pixel_values.flatten(1)[:, :4].sum(0)
+        weight = (self.made @ seen).tanh()
+        if self.kind == "convolution":
+            hidden = functional.conv2d(pixel_values, weight.view(3, 3, 3, 1).transpose(2, 3)[..., :1, :])
+        else:
+            hidden = functional.linear(pixel_values, weight.view(3, 4))
+        return SimpleNamespace(logits=hidden.flatten(1)[:, :4].tanh())
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("convolution", (2, 3, 6, 6)), ("linear", (2, 3, 4, 4))])
+def test_weights_that_depend_on_the_input(kind, shape):
+    model, pixels = Dynamic(kind), tensor(*shape)
+    plain, ours = (gradients(model, context, pixels) for context in (nullcontext, double_backward))
+    assert plain.abs().max() > 1e-3
+    torch.testing.assert_close(ours, plain)
+
+
+class Tokens(nn.Module):
+    """A class token beside other tokens, whose share in the head happens to be zero."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 4), nn.LayerNorm(4)).double()
+        self.of_class, self.of_rest = nn.Linear(4, 4).double(), nn.Linear(4, 4, bias=False).double()
+        nn.init.zeros_(self.of_rest.weight)
+
+    def forward(self, pixel_values):
+        hidden = self.layers(pixel_values)
+        return SimpleNamespace(logits=self.of_class(hidden[:, 0]) + self.of_rest(hidden[:, 1:].mean(1)))
+
+
+def test_rows_that_happen_to_be_zero_keep_their_derivative(monkeypatch):
+    # Rows of zeros are left out of products; what is said of the weights that made them zero must not be lost.
+    found = []
+    monkeypatch.setattr(linear_module, "few_rows", lambda matrix: found.append(few_rows(matrix)) or found[-1])
+    model, pixels = Tokens(), tensor(2, 9, 4)
+    plain, ours = (gradients(model, context, pixels) for context in (nullcontext, double_backward))
+    assert any(rows is not None and rows.tolist() == [0, 9] for rows in found), "nothing was left out"
+    assert model.of_rest.weight.grad.abs().max() > 0
+    torch.testing.assert_close(ours, plain)
+
+
+class Branching(nn.Module):
+    """A convolution whose result is used before its BatchNorm, or changed in place."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        torch.manual_seed(0)
+        self.in_place = in_place
+        self.convolution, self.norm = nn.Conv2d(3, 4, 3).double(), nn.BatchNorm2d(4).double().eval()
+        self.norm.running_mean.normal_()
+
+    def forward(self, pixel_values):
+        hidden = self.convolution(pixel_values).tanh() if self.in_place is None else self.convolution(pixel_values)
+        if self.in_place:
+            hidden.mul_(2)
+        return SimpleNamespace(logits=(self.norm(hidden).tanh() + hidden).mean((2, 3)))
+
+
+@pytest.mark.parametrize("in_place", [None, False, True])
+def test_what_lies_between_a_convolution_and_its_norm(in_place):
+    model, pixels = Branching(in_place), tensor(2, 3, 6, 6)
+    with torch.no_grad(), double_backward():
+        without = model(pixels).logits
+    with double_backward():
+        torch.testing.assert_close(model(pixels.clone().requires_grad_()).logits, without)
+    plain, ours = (gradients(model, context, pixels) for context in (nullcontext, double_backward))
+    torch.testing.assert_close(ours, plain)
+
+
+def test_the_second_derivative_alone_asks_for_other_attention():
+    query = tensor(2, 2, 5, 4).float().requires_grad_()
+    attend = functional.scaled_dot_product_attention
+    with double_backward():
+        twice = attend(query, query, query)
+        with single_backward():
+            once = attend(query, query, query)
+    assert "Attention" in type(twice.grad_fn.next_functions[0][0]).__name__
+    assert "ScaledDotProduct" in type(once.grad_fn).__name__
+    torch.testing.assert_close(*(torch.autograd.grad(result.sum(), query)[0] for result in (once, twice)))
+
+
+def test_the_context_leaves_nothing_behind():
+    values = tensor(2, 3, 4, 4).requires_grad_()
+    with double_backward():
+        functional.conv2d(values, tensor(2, 3, 1, 1))
+    outside = functional.relu(values)
+    assert "Relu" in type(outside.grad_fn).__name__ and not isinstance(outside.grad_fn, torch.autograd.function.BackwardCFunction)

@@ -49,6 +49,18 @@ def test_parquet(animals, tmp_path, load):
     assert same_samples(alone["train"], animals["test"])
 
 
+@pytest.mark.parametrize("said", ["", "\n \n", "\nthe disk is gone\nand more"])
+def test_whatever_a_library_says_it_is_one_line(said, load, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("datasets.load_dataset", fail)
+    with pytest.raises(UnlearningError) as caught:
+        load("someone/cats")
+    told = str(caught.value)
+    assert "\n" not in told and told.endswith("the disk is gone" if said.strip() else "RuntimeError")
+
+
 @pytest.mark.parametrize("splits", [["train", "test"], [""]])
 def test_an_image_folder(animals, tmp_path, load, splits):
     for name in splits:
