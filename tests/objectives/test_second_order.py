@@ -13,9 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hf_unlearn.objectives import double_backward, single_backward, squared_input_sensitivities, zero_of
 from hf_unlearn.objectives.second_order import input_gradients
-from hf_unlearn.objectives.second_order import linear as linear_module
 from hf_unlearn.objectives.second_order.context import Operations
-from hf_unlearn.objectives.second_order.linear import few_rows
 from tests.tiny import make_model
 
 
@@ -192,6 +190,10 @@ def test_a_zero_of_all_weights_costs_no_way_back():
     assert all(torch.equal(weight.grad, torch.zeros_like(weight)) for weight in layers.parameters())
 
 
+def math_attention():
+    return sdpa_kernel([SDPBackend.MATH])
+
+
 class Dynamic(nn.Module):
     """Its weights depend on the input, so the inner pass needs their gradients."""
 
@@ -220,29 +222,74 @@ def test_weights_that_depend_on_the_input(kind, shape):
 
 
 class Tokens(nn.Module):
-    """A class token beside other tokens, whose share in the head happens to be zero."""
+    """A class token beside other tokens, of which a share may enter the head, too."""
 
-    def __init__(self):
+    def __init__(self, rest=None, meddle=lambda hidden: hidden):
         super().__init__()
         torch.manual_seed(0)
-        self.layers = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 4), nn.LayerNorm(4)).double()
-        self.of_class, self.of_rest = nn.Linear(4, 4).double(), nn.Linear(4, 4, bias=False).double()
-        nn.init.zeros_(self.of_rest.weight)
+        self.rest, self.meddle = rest, meddle
+        self.query, self.out = nn.Linear(4, 4).double(), nn.Linear(4, 4).double()
+        self.norm, self.wide, self.narrow = (
+            each.double() for each in (nn.LayerNorm(4), nn.Linear(4, 6), nn.Linear(6, 4))
+        )
+        self.scale = nn.Parameter(torch.rand(4).double())
+        self.head = nn.Linear(4, 4).double()
 
     def forward(self, pixel_values):
-        hidden = self.layers(pixel_values)
-        return SimpleNamespace(logits=self.of_class(hidden[:, 0]) + self.of_rest(hidden[:, 1:].mean(1)))
+        split = self.query(pixel_values).view(2, 9, 2, 2).transpose(1, 2)
+        mixed = functional.scaled_dot_product_attention(split, split, split).transpose(1, 2).contiguous()
+        hidden = self.out(mixed.reshape(2, 9, 4)) * self.scale + pixel_values
+        self.inner = functional.gelu(self.wide(self.norm(hidden)))
+        hidden = self.meddle(hidden + self.narrow(functional.dropout(self.inner, 0.5, training=False)))
+        logits = self.head(hidden[:, 0])
+        if self.rest is not None:
+            logits = logits + self.rest * self.head(hidden[:, 1:].mean(1) - hidden[:, -1, :])
+        return SimpleNamespace(logits=logits)
 
 
-def test_rows_that_happen_to_be_zero_keep_their_derivative(monkeypatch):
-    # Rows of zeros are left out of products; what is said of the weights that made them zero must not be lost.
-    found = []
-    monkeypatch.setattr(linear_module, "few_rows", lambda matrix: found.append(few_rows(matrix)) or found[-1])
-    model, pixels = Tokens(), tensor(2, 9, 4)
-    plain, ours = (gradients(model, context, pixels) for context in (nullcontext, double_backward))
-    assert any(rows is not None and rows.tolist() == [0, 9] for rows in found), "nothing was left out"
-    assert model.of_rest.weight.grad.abs().max() > 0
+def in_place(hidden):
+    hidden.mul_(2.0)
+    return hidden
+
+
+def mixing(hidden):
+    return hidden + hidden.roll(1, 1)
+
+
+MEDDLERS = {"nothing": lambda hidden: hidden, "in place": in_place, "mixed": mixing, "softmax": lambda h: h.softmax(1)}
+MEDDLERS["norm over all"] = lambda hidden: functional.layer_norm(hidden, (9, 4))
+
+
+@pytest.mark.parametrize("rest", [None, 0.0, 1.0])
+@pytest.mark.parametrize("meddle", MEDDLERS)
+def test_a_token_computed_alone_changes_nothing(rest, meddle):
+    # With 0.0 the other tokens' gradients happen to be zero, which must not pass for their being left out.
+    model, pixels = Tokens(rest, MEDDLERS[meddle]), tensor(2, 9, 4)
+    plain, ours = (gradients(model, context, pixels) for context in (math_attention, double_backward))
+    assert plain.abs().max() > 1e-4
     torch.testing.assert_close(ours, plain)
+
+
+def test_what_nobody_reads_is_not_gone_back_through():
+    model, pixels = Tokens(), tensor(2, 9, 4).requires_grad_()
+    with double_backward():
+        logits = model(pixels).logits
+    assert torch.autograd.grad(logits.sum(), model.inner, allow_unused=True, retain_graph=True) == (None,)
+    model.rest = 1.0
+    with double_backward():
+        logits = model(pixels).logits
+    (gradient,) = torch.autograd.grad(logits.sum(), model.inner)
+    assert gradient[:, 1:].abs().max() > 0 and gradient[:, 0].abs().max() == 0
+
+
+def test_random_dropout_is_not_done_again():
+    model, pixels = Tokens(meddle=lambda hidden: functional.dropout(hidden, 0.5, training=True)), tensor(2, 9, 4)
+    with double_backward():
+        torch.manual_seed(3)
+        ours = model(pixels.requires_grad_()).logits
+    torch.manual_seed(3)
+    with sdpa_kernel([SDPBackend.MATH]):
+        torch.testing.assert_close(ours, model(pixels).logits)
 
 
 class Branching(nn.Module):
@@ -290,4 +337,6 @@ def test_the_context_leaves_nothing_behind():
     with double_backward():
         functional.conv2d(values, tensor(2, 3, 1, 1))
     outside = functional.relu(values)
-    assert "Relu" in type(outside.grad_fn).__name__ and not isinstance(outside.grad_fn, torch.autograd.function.BackwardCFunction)
+    assert "Relu" in type(outside.grad_fn).__name__ and not isinstance(
+        outside.grad_fn, torch.autograd.function.BackwardCFunction
+    )

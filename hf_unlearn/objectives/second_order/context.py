@@ -13,9 +13,9 @@ from torch.overrides import TorchFunctionMode
 
 from hf_unlearn.objectives.second_order.attention import scaled_dot_product_attention
 from hf_unlearn.objectives.second_order.convolution import ConvolutionAndNorm
-from hf_unlearn.objectives.second_order.linear import linear
 from hf_unlearn.objectives.second_order.piecewise import max_pool2d, relu, relu6
 from hf_unlearn.objectives.second_order.smooth import gelu, layer_norm
+from hf_unlearn.objectives.second_order.tokens import Tokens
 
 _EVERY_KERNEL = [
     SDPBackend.FLASH_ATTENTION,
@@ -31,10 +31,10 @@ def double_backward() -> Iterator[None]:
     """A context in which a forward pass, and the gradients of its logits, can be differentiated twice.
 
     Fused attention kernels (flash, memory-efficient, and the CPU one) have no second derivative; the math kernel has
-    one. Linear layers, convolutions, frozen BatchNorm, LayerNorm, ReLU, GELU, max-pooling and attention run as the
-    operations of this package.
-    The context must enclose the forward pass whose logits are given to [`squared_input_sensitivities`], for any model,
-    with the attention that `from_pretrained` chose.
+    one. Convolutions, frozen BatchNorm, LayerNorm, ReLU, GELU, max-pooling and attention run as the operations of this
+    package, and a token that the model picks out is computed alone once more. The context must enclose the forward pass
+    whose logits are given to [`squared_input_sensitivities`], for any model, with the attention that `from_pretrained`
+    chose.
     """
     with sdpa_kernel([SDPBackend.MATH]), Operations():
         yield
@@ -58,6 +58,7 @@ class Operations(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._pairs = ConvolutionAndNorm()
+        self._tokens = Tokens(self._run)
         self._instead: dict[Callable, Callable] = {
             functional.conv2d: self._pairs.conv2d,
             torch.conv2d: self._pairs.conv2d,
@@ -66,7 +67,6 @@ class Operations(TorchFunctionMode):
             torch.relu: relu,
             functional.relu6: relu6,
             functional.max_pool2d: max_pool2d,
-            functional.linear: linear,
             functional.gelu: gelu,
             functional.layer_norm: layer_norm,
             functional.scaled_dot_product_attention: scaled_dot_product_attention,
@@ -74,21 +74,33 @@ class Operations(TorchFunctionMode):
         # Where torch's own are as good or better if they are differentiated once.
         self._for_twice = (gelu, layer_norm, scaled_dot_product_attention)
         # Derivatives written for one precision throughout.
-        self._whole_precision_only = (linear, gelu, layer_norm, scaled_dot_product_attention)
+        self._whole_precision_only = (gelu, layer_norm, scaled_dot_product_attention)
 
     def __exit__(self, *exception: Any) -> None:
         self._pairs.forget()
+        self._tokens.forget()
         super().__exit__(*exception)
 
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        if func is torch.Tensor.__getitem__:
+            picked = self._tokens.pick(*args)
+            if picked is not None:
+                return picked
+        result = self._run(func, args, kwargs)
+        self._tokens.see(func, args, kwargs, result)
+        return result
+
+    def _run(self, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         instead = self._instead.get(func)
         unfit = (
             instead is None
-            or not torch.is_grad_enabled()
             or (_once and instead in self._for_twice)
             or (instead in self._whole_precision_only and not _is_whole(args))
         )
-        return func(*args, **(kwargs or {})) if unfit else instead(*args, **(kwargs or {}))  # type: ignore[misc]
+        return func(*args, **kwargs) if unfit else instead(*args, **kwargs)  # type: ignore[misc]
 
 
 def _is_whole(args: tuple) -> bool:
