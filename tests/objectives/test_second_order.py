@@ -236,8 +236,9 @@ class Tokens(nn.Module):
         self.head = nn.Linear(4, 4).double()
 
     def forward(self, pixel_values):
-        split = self.query(pixel_values).view(2, 9, 2, 2).transpose(1, 2)
-        mixed = functional.scaled_dot_product_attention(split, split, split).transpose(1, 2).contiguous()
+        key = pixel_values.view(2, 9, 2, 2).transpose(1, 2)
+        query = self.query(pixel_values).view(2, 9, 2, 2).transpose(1, 2)
+        mixed = functional.scaled_dot_product_attention(query, key, key).transpose(1, 2).contiguous()
         hidden = self.out(mixed.reshape(2, 9, 4)) * self.scale + pixel_values
         self.inner = functional.gelu(self.wide(self.norm(hidden)))
         hidden = self.meddle(hidden + self.narrow(functional.dropout(self.inner, 0.5, training=False)))
