@@ -84,8 +84,8 @@ def draw(rows: Rows, path: Path) -> None:
     """Ratios of the steps, and the curves of the rest."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 3.6), layout="constrained")
-    bars, *curves = figure.subplots(1, 4)
+    figure = Figure(figsize=(17, 3.6), layout="constrained")
+    bars, *curves = figure.subplots(1, 5, width_ratios=(1.5, 1, 1, 1, 0.8))
     steps = [row for row in _of(rows, part="step", precision="fp32") if row["attention"] in ("", "sdpa")]
     models = list(dict.fromkeys(row["model"] for row in steps))
     for number, variant in enumerate(SHOWN):
@@ -103,14 +103,21 @@ def draw(rows: Rows, path: Path) -> None:
     bars.set_xticks(range(len(models)), models)
     bars.set(ylabel="cross-entropy steps", title="a step; line: the paper's floor")
     bars.tick_params(axis="x", labelsize=8)
-    bars.legend(fontsize=7, loc="lower right")
-    for axis, (part, column) in zip(
-        curves, (("image size", "image_size"), ("classes", "num_labels"), ("forget set", "num_samples")), strict=True
-    ):
+    bars.set_ylim(top=1.3 * bars.get_ylim()[1])
+    bars.legend(fontsize=7, loc="upper center", ncols=3)
+    scales = (
+        *(("image size", "image_size"), ("classes", "num_labels"), ("forget set", "num_samples")),
+        ("processes", "processes"),
+    )
+    for axis, (part, column) in zip(curves, scales, strict=True):
         for variant in dict.fromkeys(row["variant"] for row in _of(rows, part=part)):
             found = _of(rows, part=part, variant=variant)
             axis.plot([int(row[column]) for row in found], [float(row["ratio"]) for row in found], "o-", label=variant)
-        axis.set(xscale="log", xlabel=part, ylabel="× the first", title=f"cost by {part}")
+        axis.set(xlabel=part, ylabel="× the first", title=f"cost by {part}")
+        if part == "processes":
+            axis.set_xticks([int(row[column]) for row in _of(rows, part=part)])
+        else:
+            axis.set_xscale("log")
         axis.set_ylim(bottom=0)
         axis.legend(fontsize=7)
     figure.savefig(path, dpi=110, metadata={"Software": None})
