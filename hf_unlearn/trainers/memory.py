@@ -17,8 +17,8 @@ def keep_freed_memory() -> bool:
 
     As it comes, glibc gives the memory of every large tensor back to the system and asks for it again, page by page: a
     tenth of a step of MU-Mis, whose graph is thrice as large as that of cross-entropy. What the process takes at most
-    does not change. Nothing is done with another C library, or where one of the environment's variables for this is
-    set.
+    grows by a few percent. Nothing is done with another C library, or where one of the environment's variables for
+    this is set.
 
     Returns:
         Whether it was done.
