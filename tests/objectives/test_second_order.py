@@ -201,21 +201,29 @@ class Dynamic(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.kind = kind
-        self.made = nn.Parameter(torch.randn(27 if kind == "convolution" else 12, 4, generator=generator).double())
+        sizes = {"convolution": 27, "linear": 12, "layernorm": 4, "batchnorm": 3, "convolution's bias": 3}
+        self.made = nn.Parameter(torch.randn(sizes[kind], 4, generator=generator).double())
 
     def forward(self, pixel_values):
         seen = pixel_values.flatten(1)[:, :4].sum(0)
         weight = (self.made @ seen).tanh()
         if self.kind == "convolution":
             hidden = functional.conv2d(pixel_values, weight.view(3, 3, 3, 1).transpose(2, 3)[..., :1, :])
+        elif self.kind == "convolution's bias":
+            hidden = functional.conv2d(pixel_values, torch.ones(3, 3, 1, 1).double(), weight).square()
+        elif self.kind == "layernorm":
+            hidden = functional.layer_norm(pixel_values, (4,), weight)
+        elif self.kind == "batchnorm":
+            plain = functional.conv2d(pixel_values, torch.ones(3, 3, 1, 1).double())
+            hidden = functional.batch_norm(plain, torch.zeros(3).double(), torch.ones(3).double(), weight)
         else:
             hidden = functional.linear(pixel_values, weight.view(3, 4))
         return SimpleNamespace(logits=hidden.flatten(1)[:, :4].tanh())
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("convolution", (2, 3, 6, 6)), ("linear", (2, 3, 4, 4))])
-def test_weights_that_depend_on_the_input(kind, shape):
-    model, pixels = Dynamic(kind), tensor(*shape)
+@pytest.mark.parametrize("kind", ["convolution", "convolution's bias", "linear", "layernorm", "batchnorm"])
+def test_weights_that_depend_on_the_input(kind):
+    model, pixels = Dynamic(kind), tensor(2, 3, 6, 4)
     plain, ours = (gradients(model, context, pixels) for context in (nullcontext, double_backward))
     assert plain.abs().max() > 1e-3
     torch.testing.assert_close(ours, plain)
@@ -224,25 +232,27 @@ def test_weights_that_depend_on_the_input(kind, shape):
 class Tokens(nn.Module):
     """A class token beside other tokens, of which a share may enter the head, too."""
 
-    def __init__(self, rest=None, meddle=lambda hidden: hidden):
+    def __init__(self, rest=None, meddle=lambda hidden: hidden, **attention):
         super().__init__()
         torch.manual_seed(0)
-        self.rest, self.meddle = rest, meddle
+        self.rest, self.meddle, self.attention = rest, meddle, attention
         self.query, self.out = nn.Linear(4, 4).double(), nn.Linear(4, 4).double()
         self.norm, self.wide, self.narrow = (
             each.double() for each in (nn.LayerNorm(4), nn.Linear(4, 6), nn.Linear(6, 4))
         )
         self.scale = nn.Parameter(torch.rand(4).double())
         self.head = nn.Linear(4, 4).double()
+        self.token = 0
 
     def forward(self, pixel_values):
         key = pixel_values.view(2, 9, 2, 2).transpose(1, 2)
         query = self.query(pixel_values).view(2, 9, 2, 2).transpose(1, 2)
-        mixed = functional.scaled_dot_product_attention(query, key, key).transpose(1, 2).contiguous()
+        mixed = functional.scaled_dot_product_attention(query, key, key, **self.attention)
+        mixed = mixed.transpose(1, 2).contiguous()
         hidden = self.out(mixed.reshape(2, 9, 4)) * self.scale + pixel_values
         self.inner = functional.gelu(self.wide(self.norm(hidden)))
         hidden = self.meddle(hidden + self.narrow(functional.dropout(self.inner, 0.5, training=False)))
-        logits = self.head(hidden[:, 0])
+        logits = self.head(hidden[:, self.token])
         if self.rest is not None:
             logits = logits + self.rest * self.head(hidden[:, 1:].mean(1) - hidden[:, -1, :])
         return SimpleNamespace(logits=logits)
@@ -268,6 +278,15 @@ def test_a_token_computed_alone_changes_nothing(rest, meddle):
     model, pixels = Tokens(rest, MEDDLERS[meddle]), tensor(2, 9, 4)
     plain, ours = (gradients(model, context, pixels) for context in (math_attention, double_backward))
     assert plain.abs().max() > 1e-4
+    torch.testing.assert_close(ours, plain)
+
+
+@pytest.mark.parametrize("token", [0, 4, -1])
+@pytest.mark.parametrize("attention", [{"is_causal": True}, {"attn_mask": tensor(9, 9)}, {"scale": 0.3}])
+def test_a_token_that_does_not_see_all_others_alike(attention, token):
+    model, pixels = Tokens(**attention), tensor(2, 9, 4)
+    model.token = token
+    plain, ours = (gradients(model, context, pixels) for context in (math_attention, double_backward))
     torch.testing.assert_close(ours, plain)
 
 

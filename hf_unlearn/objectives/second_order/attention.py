@@ -97,6 +97,21 @@ def _scaled(left: torch.Tensor, right: torch.Tensor, scale: float) -> torch.Tens
     return torch.baddbmm(left.new_zeros(1, 1, 1), left, right, beta=0, alpha=scale)
 
 
+def is_plain(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> bool:
+    """Whether each query looks at all keys alike: no mask, no dropout, and batches that need not be stretched."""
+    alike = query.ndim > 2 and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+    return alike and attn_mask is None and not dropout_p and not is_causal and not enable_gqa
+
+
 def scaled_dot_product_attention(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -107,13 +122,12 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> torch.Tensor:
-    """Stands for `torch.nn.functional.scaled_dot_product_attention`, where nothing but q, k and v is given."""
-    leading = query.shape[:-2]
-    plain = attn_mask is None and not dropout_p and not is_causal and not enable_gqa and query.ndim > 2
-    if not plain or key.shape[:-2] != leading or value.shape[:-2] != leading:
+    """Stands for `torch.nn.functional.scaled_dot_product_attention`, where it [`is_plain`]."""
+    if not is_plain(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa):
         return functional.scaled_dot_product_attention(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
+    leading = query.shape[:-2]
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     # What is split into heads cannot be seen as one batch without a copy; made here, it serves all passes.
     flat = [each.reshape(-1, *each.shape[-2:]) for each in (query, key, value)]

@@ -45,18 +45,16 @@ class _Convolution(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         (gradient,) = gradients
         pixels, weight = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            of_pixels = of_weight = of_bias = None
-            if ctx.needs_input_grad[0]:
-                of_pixels = _ConvolutionGradient.apply(gradient, weight, pixels.detach(), ctx.geometry)
-            if ctx.needs_input_grad[1] and weights_wanted():
-                of_weight = _gradients(gradient, pixels, weight, ctx.geometry, (False, True))[1]
-            if ctx.needs_input_grad[2] and weights_wanted():
-                of_bias = gradient.sum((0, 2, 3))
-        else:
-            wanted = (True, weights_wanted(), weights_wanted())
-            needed = tuple(bool(a and b) for a, b in zip(ctx.needs_input_grad[:3], wanted, strict=True))
-            of_pixels, of_weight, of_bias = _gradients(gradient, pixels, weight, ctx.geometry, needed)
+        needed = ctx.needs_input_grad[0], *(each and weights_wanted() for each in ctx.needs_input_grad[1:3])
+        if not torch.is_grad_enabled():
+            return *_gradients(gradient, pixels, weight, ctx.geometry, needed), None, None
+        of_pixels = of_weight = of_bias = None
+        if needed[0]:
+            of_pixels = _ConvolutionGradient.apply(gradient, weight, pixels.detach(), ctx.geometry)
+        if needed[1]:
+            of_weight = _gradients(gradient, pixels, weight, ctx.geometry, (False, True))[1]
+        if needed[2]:
+            of_bias = gradient.sum((0, 2, 3))
         return of_pixels, of_weight, of_bias, None, None
 
 
@@ -157,7 +155,7 @@ class ConvolutionAndNorm:
         groups: int = 1,
     ) -> Any:
         """Stands for `torch.nn.functional.conv2d`."""
-        if isinstance(padding, str) or input.ndim != 4 or not of_parameters_alone(weight):
+        if isinstance(padding, str) or input.ndim != 4 or not of_parameters_alone(weight, bias):
             return functional.conv2d(input, weight, bias, stride, padding, dilation, groups)
         geometry = _Geometry(pair(stride), pair(padding), pair(dilation), groups)
         if torch.is_autocast_enabled(input.device.type):
@@ -188,7 +186,8 @@ class ConvolutionAndNorm:
         scale = torch.rsqrt(running_var + eps)
         scale = scale if weight is None else scale * weight
         shift = -running_mean * scale if bias is None else bias - running_mean * scale
-        if latest is not None and latest[0]() is input and not input._version and input.dtype == scale.dtype:
+        directly = latest is not None and latest[0]() is input and not input._version
+        if latest is not None and directly and input.dtype == scale.dtype and of_parameters_alone(weight, bias):
             with torch.no_grad():
                 result = functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
             pixels, kernel, offset, geometry = latest[1]

@@ -30,11 +30,9 @@ def weights_wanted() -> bool:
     return not _input_only
 
 
-def of_parameters_alone(weight: torch.Tensor) -> bool:
-    """Whether a weight cannot depend on the input: its gradient would then be needed in the inner pass."""
-    if weight.grad_fn is None:
-        return True
-    seen, waiting = 0, [weight.grad_fn]
+def of_parameters_alone(*weights: torch.Tensor | None) -> bool:
+    """Whether no weight can depend on the input: its gradient would then be needed in the inner pass."""
+    seen, waiting = 0, [weight.grad_fn for weight in weights if weight is not None and weight.grad_fn is not None]
     while waiting:
         node = waiting.pop()
         seen += 1

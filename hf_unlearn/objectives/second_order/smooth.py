@@ -9,7 +9,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from hf_unlearn.objectives.second_order.inner import weights_wanted
+from hf_unlearn.objectives.second_order.inner import of_parameters_alone, weights_wanted
 
 _LOG_DENSITY_AT_0 = -0.5 * math.log(2 * math.pi)
 _GELU_BACKWARD = torch.ops.aten.gelu_backward
@@ -141,6 +141,6 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Any:
     """Stands for `torch.nn.functional.layer_norm` over the last dimension."""
-    if len(normalized_shape) != 1 or not input.requires_grad:
+    if len(normalized_shape) != 1 or not input.requires_grad or not of_parameters_alone(weight, bias):
         return functional.layer_norm(input, normalized_shape, weight, bias, eps)
     return _LayerNorm.apply(input.reshape(-1, input.shape[-1]), weight, bias, eps).view(input.shape)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
+from hf_unlearn.objectives.second_order.attention import is_plain
+
 _ROW_BY_ROW = (functional.linear, functional.layer_norm, functional.gelu, functional.dropout)
 _PAIRED = (torch.Tensor.add, torch.Tensor.mul, torch.Tensor.__add__, torch.Tensor.__mul__, torch.add, torch.mul)
 _RESHAPED = (torch.Tensor.view, torch.Tensor.reshape)
@@ -78,10 +80,12 @@ class Tokens:
     def _noted(self, func: Callable, args: tuple, kwargs: dict[str, Any], result: torch.Tensor) -> _Note | None:
         first, *rest = args
         if func is _ATTENTION:
+            # With a mask, which query it is matters.
+            if not is_plain(*args, **kwargs):
+                return None
             dim = first.ndim - 2
             return _Note(result, dim, lambda k: self._run(func, (first.narrow(dim, k, 1), *rest), kwargs))
-        note = self._notes.get(id(first)) or _Note(first, 1, lambda k: first.narrow(1, k, 1))
-        of_first, dim = note.part, note.dim
+        of_first, dim = self._part(first)
         tokens = first.ndim == 3 and dim == 1 and result.shape[:2] == first.shape[:2]
         if func in _ROW_BY_ROW and tokens and _keeps_rows_apart(func, rest, kwargs):
             return _Note(result, 1, _once(lambda k: self._run(func, (of_first(k), *rest), kwargs)))
@@ -90,9 +94,10 @@ class Tokens:
             if not isinstance(second, torch.Tensor) or second.ndim < 2:
                 return _Note(result, 1, _once(lambda k: func(of_first(k), second)))
             if second.shape == first.shape:
-                other = self._notes.get(id(second)) or _Note(second, 1, lambda k: second.narrow(1, k, 1))
-                return _Note(result, 1, _once(lambda k: func(of_first(k), other.part(k))))
-        if func in _RESHAPED and result.shape[: dim + 1] == first.shape[: dim + 1]:
+                of_second, dim_of_second = self._part(second)
+                if dim_of_second == 1:
+                    return _Note(result, 1, _once(lambda k: func(of_first(k), of_second(k))))
+        if func in _RESHAPED and result.shape[: dim + 1] == first.shape[: dim + 1] and result.dtype == first.dtype:
             before, after = result.shape[:dim], result.shape[dim + 1 :]
             return _Note(result, dim, lambda k: of_first(k).reshape(*before, 1, *after))
         if func is torch.Tensor.contiguous:
@@ -101,6 +106,11 @@ class Tokens:
             moved = {rest[0]: rest[1], rest[1]: rest[0]}.get(dim, dim)
             return _Note(result, moved, lambda k: of_first(k).transpose(*rest))
         return None
+
+    def _part(self, tensor: torch.Tensor) -> tuple[Callable[[int], torch.Tensor], int]:
+        """What a tensor holds of a token, and along which dimension: without a note it is cut out of it."""
+        note = self._notes.get(id(tensor))
+        return (note.part, note.dim) if note is not None else (lambda k: tensor.narrow(1, k, 1), 1)
 
 
 def _keeps_rows_apart(func: Callable, rest: list, kwargs: dict[str, Any]) -> bool:
