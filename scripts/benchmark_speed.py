@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from study_defaults import read_rows
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PrinterCallback
@@ -49,21 +50,13 @@ SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
     "ViT-S": ("vit", {**_VIT, "hidden_size": 384, "num_attention_heads": 6, "intermediate_size": 1536}),
     "ViT-B": ("vit", dict(_VIT)),
 }
+# No attention, or the one that `from_pretrained` chooses.
+USUAL_ATTENTION = ("", "sdpa")
 VARIANTS = ("cross-entropy", "textbook", "paper's difference", "default")
 PRECISIONS = {"cuda": ("fp32", "tf32", "bf16"), "cpu": ("fp32",)}
 COLUMNS = (
-    *(
-        "part",
-        "model",
-        "variant",
-        "precision",
-        "attention",
-        "image_size",
-        "batch_size",
-        "num_labels",
-        "num_samples",
-        "processes",
-    ),
+    *("part", "model", "variant", "precision", "attention", "image_size", "batch_size"),
+    *("num_labels", "num_samples", "processes"),
     *("median_seconds", "ratio", "low", "high", "peak_mib", "device"),
 )
 
@@ -227,7 +220,7 @@ def steps_part(flags: argparse.Namespace) -> list[dict[str, Any]]:
             for variant, times in taken.items():
                 known = {"model": name, "precision": precision, "attention": attention, "num_labels": 10}
                 known |= {"image_size": flags.image_size, "batch_size": flags.batch_size}
-                if precision == "fp32" and attention in ("", "sdpa"):
+                if precision == "fp32" and attention in USUAL_ATTENTION:
                     known["peak_mib"] = f"{peak_mib(name, variant, flags):.0f}"
                 rows.append(row("step", variant, times, taken["cross-entropy"], **known))
                 print(*rows[-1].values(), flush=True)
@@ -310,6 +303,11 @@ def worker(flags: argparse.Namespace) -> None:
         print(json.dumps({"processes": trainer.accelerator.num_processes, "seconds": trainer.seconds}))
 
 
+PARTS = {"steps": steps_part, "scale": scale_part, "processes": processes_part}
+# What the rows of the parts are called, as they come in the CSV.
+ORDER = ("step", "image size", "classes", "forget set", "processes")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--csv", type=Path, default=CSV)
@@ -337,24 +335,17 @@ def main() -> None:
         worker(flags)
     else:
         for part in flags.parts:
-            found = PARTS[part](flags)
-            write(flags.csv, found)
-
-
-PARTS = {"steps": steps_part, "scale": scale_part, "processes": processes_part}
+            write(flags.csv, PARTS[part](flags))
 
 
 def write(path: Path, found: list[dict[str, Any]]) -> None:
     """Put the rows into the CSV, in the place of those of the same parts."""
-    kept: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            kept = [row for row in csv.DictReader(file) if row["part"] not in {row["part"] for row in found}]
-    order = ["step", "image size", "classes", "forget set", "processes"]
+    measured = {row["part"] for row in found}
+    kept = [row for row in read_rows(path) if row["part"] not in measured]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
         writer.writeheader()
-        writer.writerows(sorted([*kept, *found], key=lambda row: order.index(row["part"])))
+        writer.writerows(sorted([*kept, *found], key=lambda row: ORDER.index(row["part"])))
 
 
 if __name__ == "__main__":

@@ -98,9 +98,9 @@ def main() -> None:
     total = sum(clock.seconds.values())
     for part, seconds in sorted(clock.seconds.items(), key=lambda item: -item[1]):
         print(f"{part:<40}{seconds:>8.2f} s{100 * seconds / total:>7.1f} %")
+    imports = clock.seconds["imports"]
     for what, parts in (("the steps' passes", [STEPS]), ("all passes, those of the checks too", PASSES)):
         outside = total - sum(clock.seconds.get(part, 0.0) for part in parts)
-        imports = clock.seconds["imports"]
         rest = 100 * (outside - imports) / (total - imports)
         print(f"outside {what}: {100 * outside / total:.1f} %; without imports: {rest:.1f} %")
 

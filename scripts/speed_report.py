@@ -8,11 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import readme_parts
-from benchmark_speed import CSV
+from benchmark_speed import CSV, USUAL_ATTENTION
 
 MARKS = readme_parts.marks("speed", "speed_report.py")
 Rows = list[dict[str, str]]
 SHOWN = {"textbook": "textbook", "paper's difference": "paper's difference", "default": "default"}
+# What the cost was measured against: the part of the CSV, its column and unit, and of what.
+SCALES = (
+    ("image size", "image_size", "pixels a side", "default"),
+    ("classes", "num_labels", "classes", "default"),
+    ("forget set", "num_samples", "forget samples", "run"),
+    ("processes", "processes", "processes", "run"),
+)
 # Forward passes of a cross-entropy step and of the paper's, in a piecewise-linear network and in a smooth one.
 FLOORS = {"ResNet": 7 / 3, "ViT": 9 / 3}
 
@@ -30,14 +37,13 @@ def table(rows: Rows) -> str:
     heads = ["model", "floor", *SHOWN.values(), "memory: cross-entropy", *SHOWN.values()]
     lines = [" | ".join(["", *heads, ""]).strip(), "|" + "---|" * len(heads)]
     steps = _of(rows, part="step")
-    for model, precision, attention in dict.fromkeys(
-        (row["model"], row["precision"], row["attention"]) for row in steps
-    ):
-        known = {"model": model, "precision": precision, "attention": attention}
-        of_model = {row["variant"]: row for row in _of(steps, **known)}
+    kinds = ("model", "precision", "attention")
+    for model, precision, attention in dict.fromkeys(tuple(row[kind] for kind in kinds) for row in steps):
+        found = _of(steps, model=model, precision=precision, attention=attention)
+        of_model = {row["variant"]: row for row in found}
         base = of_model["cross-entropy"]
         name = f"{model}, {base['image_size']} px, batch {base['batch_size']}, {precision}"
-        name += f", {attention}" if attention not in ("", "sdpa") else ""
+        name += f", {attention}" if attention not in USUAL_ATTENTION else ""
         floor = next(value for kind, value in FLOORS.items() if model.startswith(kind))
         peaks = [of_model[variant]["peak_mib"] or "–" for variant in ("cross-entropy", *SHOWN)]
         cells = [
@@ -54,12 +60,7 @@ def table(rows: Rows) -> str:
 def growth(rows: Rows) -> str:
     """How the cost grows, a line for each of what it was measured against."""
     lines = []
-    for part, column, unit, variant in (
-        ("image size", "image_size", "pixels a side", "default"),
-        ("classes", "num_labels", "classes", "default"),
-        ("forget set", "num_samples", "forget samples", "run"),
-        ("processes", "processes", "processes", "run"),
-    ):
+    for part, column, unit, variant in SCALES:
         found = _of(rows, part=part, variant=variant)
         if not found:
             continue
@@ -86,7 +87,7 @@ def draw(rows: Rows, path: Path) -> None:
 
     figure = Figure(figsize=(17, 3.6), layout="constrained")
     bars, *curves = figure.subplots(1, 5, width_ratios=(1.5, 1, 1, 1, 0.8))
-    steps = [row for row in _of(rows, part="step", precision="fp32") if row["attention"] in ("", "sdpa")]
+    steps = [row for row in _of(rows, part="step", precision="fp32") if row["attention"] in USUAL_ATTENTION]
     models = list(dict.fromkeys(row["model"] for row in steps))
     for number, variant in enumerate(SHOWN):
         by_model = {row["model"]: row for row in _of(steps, variant=variant)}
@@ -105,11 +106,7 @@ def draw(rows: Rows, path: Path) -> None:
     bars.tick_params(axis="x", labelsize=8)
     bars.set_ylim(top=1.3 * bars.get_ylim()[1])
     bars.legend(fontsize=7, loc="upper center", ncols=3)
-    scales = (
-        *(("image size", "image_size"), ("classes", "num_labels"), ("forget set", "num_samples")),
-        ("processes", "processes"),
-    )
-    for axis, (part, column) in zip(curves, scales, strict=True):
+    for axis, (part, column, _, _) in zip(curves, SCALES, strict=True):
         for variant in dict.fromkeys(row["variant"] for row in _of(rows, part=part)):
             found = _of(rows, part=part, variant=variant)
             axis.plot([int(row[column]) for row in found], [float(row["ratio"]) for row in found], "o-", label=variant)

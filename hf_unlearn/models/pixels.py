@@ -139,7 +139,7 @@ class PixelDataset(torch.utils.data.Dataset):
                 if position + _DECODERS < len(batches):
                     waiting.append(pool.submit(self._decode, batches[position + _DECODERS]))
                 batch = self._preprocess(images)
-                if pixels is None and not position:
+                if not position:
                     pixels = self._room((len(self), *batch.shape[1:]))
                 if pixels is not None:
                     pixels[rows.start : rows.stop] = batch

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from hf_unlearn.errors import UnlearningError
+
 from hf_unlearn.commands.main import main
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.trainers.checkpoints import mark_whole
@@ -265,3 +267,16 @@ def test_evaluate_refuses_a_reference_with_other_labels(refuse, tmp_path):
 def test_an_unknown_command(capsys):
     assert main(["unlaern"]) == 2
     assert "did you mean 'unlearn'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["", "\n", "\nthat is not so\nat all"])
+def test_settings_that_refuse_themselves_are_told_in_one_line(said, monkeypatch):
+    from hf_unlearn.commands import parsing
+
+    def refuse_all(*args, **kwargs):
+        raise ValueError(said)
+
+    monkeypatch.setattr("transformers.HfArgumentParser.parse_args_into_dataclasses", refuse_all)
+    with pytest.raises(UnlearningError) as caught:
+        parsing.parse("unlearn", "", (), None, (), [])
+    assert str(caught.value) == ("that is not so" if said.strip() else "ValueError")

@@ -208,6 +208,15 @@ def test_help_is_quick(command):
     assert time.monotonic() - started < 3
 
 
+def test_nothing_is_imported_to_draw_where_nothing_is_drawn():
+    code = (
+        "import sys, hf_unlearn.commands.unlearn, hf_unlearn.publishing.card, hf_unlearn.publishing.push\n"
+        "print('matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys\nfrom hf_unlearn.commands.main import main\n"

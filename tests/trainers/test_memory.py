@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from hf_unlearn.trainers.memory import keep_freed_memory
+from tests.trainers.test_mu_mis_trainer import make_trainer
 
 FAULTS = """
 import resource, sys, torch
@@ -46,3 +47,12 @@ def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert keep_freed_memory() is False
+
+
+def test_a_run_on_a_cpu_keeps_it(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("hf_unlearn.trainers.unlearning_trainer.keep_freed_memory", lambda: asked.append(True))
+    trainer = make_trainer(tmp_path, max_steps=1)
+    assert not asked, "making a trainer changes nothing"
+    trainer.train()
+    assert asked

@@ -23,6 +23,8 @@ _EVERY_KERNEL = [
     SDPBackend.CUDNN_ATTENTION,
     SDPBackend.MATH,
 ]
+# Their derivatives are written for one precision throughout; differentiated once, torch's own are as good.
+_SMOOTH = (gelu, layer_norm, scaled_dot_product_attention)
 _once = False
 
 
@@ -71,10 +73,6 @@ class Operations(TorchFunctionMode):
             functional.layer_norm: layer_norm,
             functional.scaled_dot_product_attention: scaled_dot_product_attention,
         }
-        # Where torch's own are as good or better if they are differentiated once.
-        self._for_twice = (gelu, layer_norm, scaled_dot_product_attention)
-        # Derivatives written for one precision throughout.
-        self._whole_precision_only = (gelu, layer_norm, scaled_dot_product_attention)
 
     def __exit__(self, *exception: Any) -> None:
         self._pairs.forget()
@@ -95,12 +93,9 @@ class Operations(TorchFunctionMode):
 
     def _run(self, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         instead = self._instead.get(func)
-        unfit = (
-            instead is None
-            or (_once and instead in self._for_twice)
-            or (instead in self._whole_precision_only and not _is_whole(args))
-        )
-        return func(*args, **kwargs) if unfit else instead(*args, **kwargs)  # type: ignore[misc]
+        if instead is None or (instead in _SMOOTH and (_once or not _is_whole(args))):
+            return func(*args, **kwargs)
+        return instead(*args, **kwargs)
 
 
 def _is_whole(args: tuple) -> bool:
