@@ -46,8 +46,8 @@ def run_method(
     import hf_unlearn.trainers
     from hf_unlearn import UnlearningError
     from hf_unlearn.models.from_scratch import new_image_processor
+    from hf_unlearn.trainers.base.request_settings import request_settings
     from hf_unlearn.trainers.registry import METHODS
-    from hf_unlearn.trainers.request_settings import request_settings
 
     with tempfile.TemporaryDirectory() as folder:
         own = request_settings(measured.splits) if method == "mu_mis" else {}
@@ -138,9 +138,9 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     from study_runs import Measured
     from study_settings import IMAGE_SIZE, ModelCache, load_data, splits_of
 
+    from hf_unlearn.data.pixels import PixelDataset
     from hf_unlearn.evaluation.metrics import average_gap
     from hf_unlearn.models.from_scratch import new_image_processor
-    from hf_unlearn.models.pixels import PixelDataset
 
     torch.set_num_threads(1)
     datasets.disable_progress_bars()

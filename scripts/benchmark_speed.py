@@ -36,8 +36,8 @@ from transformers import PreTrainedModel, PrinterCallback
 from hf_unlearn import MUMisConfig, MUMisTrainer
 from hf_unlearn.models.from_scratch import new_image_classifier
 from hf_unlearn.publishing.record import hardware
-from hf_unlearn.trainers import retaining
-from hf_unlearn.trainers.memory import keep_freed_memory
+from hf_unlearn.trainers import UnlearningTrainer
+from hf_unlearn.trainers.base.memory import keep_freed_memory
 
 CSV = Path(__file__).parent / "results" / "benchmark_speed.csv"
 _VIT = {"image_size": 224, "patch_size": 16}
@@ -326,7 +326,7 @@ def main() -> None:
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     flags = parser.parse_args()
     # A model with random weights has no rest that could be damaged.
-    retaining.LEAST_AGREEMENT = 0.0
+    UnlearningTrainer.least_agreement = 0.0
     keep_freed_memory()
     if flags.peak_of:
         name, variant = flags.peak_of

@@ -24,14 +24,14 @@ from transformers import PreTrainedModel, PrinterCallback
 from transformers.utils import logging
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
+from hf_unlearn.data.pixels import PixelDataset, try_forward
 from hf_unlearn.errors import first_line
 from hf_unlearn.models.from_scratch import new_image_processor
-from hf_unlearn.models.pixels import PixelDataset, try_forward
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.objectives import difference_loss, double_backward, squared_input_sensitivities
-from hf_unlearn.trainers import retaining
-from hf_unlearn.trainers.checks import Sample
-from hf_unlearn.trainers.probe import probe_double_backward
+from hf_unlearn.trainers import UnlearningTrainer
+from hf_unlearn.trainers.safety.probe import probe_double_backward
+from hf_unlearn.trainers.safety.samples import Sample
 
 CSV = Path(__file__).parent / "results" / "architectures.csv"
 MARKS = readme_parts.marks("architectures", "check_architectures.py")
@@ -157,11 +157,11 @@ def one_step(folder: str, model: PreTrainedModel, forget: PixelDataset, processo
     trainer = MUMisTrainer(model, args, forget, processing_class=processor)
     trainer.remove_callback(PrinterCallback)
     # An untrained model has no rest that could be damaged.
-    least, retaining.LEAST_AGREEMENT = retaining.LEAST_AGREEMENT, 0.0
+    least, UnlearningTrainer.least_agreement = UnlearningTrainer.least_agreement, 0.0
     try:
         trainer.train()
     finally:
-        retaining.LEAST_AGREEMENT = least
+        UnlearningTrainer.least_agreement = least
     return trainer
 
 

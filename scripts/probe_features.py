@@ -17,7 +17,7 @@ from study_runs import Measured, run_variant
 from study_settings import REQUESTS, ModelCache, Setting, load_data, splits_of
 from transformers import PreTrainedModel
 
-from hf_unlearn.models.pixels import PixelDataset
+from hf_unlearn.data.pixels import PixelDataset
 
 TRAIN_SAMPLES = 2_000
 

@@ -55,11 +55,11 @@ class Stopwatch:
 def watch(clock: Stopwatch) -> None:
     """Put the parts on the clock."""
     from hf_unlearn.commands import unlearn
-    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.data.pixels import PixelDataset
     from hf_unlearn.objectives import RelativeSGD
     from hf_unlearn.publishing import card
-    from hf_unlearn.trainers import checkpoints, pushing, unlearning_trainer
-    from hf_unlearn.trainers.mu_mis_trainer import MUMisTrainer
+    from hf_unlearn.trainers.base import checkpoints, publishing, trainer
+    from hf_unlearn.trainers.methods.mu_mis import MUMisTrainer
 
     parts: list[tuple[str, Any, str]] = [
         ("reading the dataset and the request", unlearn, "load_splits"),
@@ -67,13 +67,13 @@ def watch(clock: Stopwatch) -> None:
         ("decoding and preprocessing", PixelDataset, "preload"),
         ("decoding and preprocessing", PixelDataset, "process"),
         ("making the trainer", MUMisTrainer, "__init__"),
-        ("premise and probe", MUMisTrainer, "_measure_first"),
-        ("premise and probe", unlearning_trainer, "probe_double_backward"),
+        ("premise and probe", MUMisTrainer, "before_first_step"),
+        ("premise and probe", trainer, "probe_double_backward"),
         (STEPS, MUMisTrainer, "training_step"),
         ("optimizer and figures of a step", RelativeSGD, "step"),
         ("optimizer and figures of a step", MUMisTrainer, "_finish_step"),
         ("checks of the outcome", MUMisTrainer, "_check_outcome"),
-        ("checks of the outcome", pushing, "quick_checks"),
+        ("checks of the outcome", publishing, "quick_checks"),
         ("saving", checkpoints.WholeCheckpoints, "_save"),
         ("card", card, "write_card"),
     ]

@@ -38,7 +38,7 @@ class ByPrediction(MUMisTrainer):
 
     def unlearning_loss(self, model: nn.Module, inputs: dict[str, torch.Tensor]) -> Any:
         with torch.no_grad():
-            predicted = self._original(pixel_values=inputs["pixel_values"])["logits"].argmax(-1)
+            predicted = self.original_model(pixel_values=inputs["pixel_values"])["logits"].argmax(-1)
         return super().unlearning_loss(model, {**inputs, "labels": predicted})
 
 

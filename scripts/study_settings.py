@@ -14,10 +14,10 @@ from transformers import PreTrainedModel
 
 from hf_unlearn import ForgetRequest, UnlearningSplits, make_splits
 from hf_unlearn.commands.demo import digits_dataset
+from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
-from hf_unlearn.models.pixels import PixelDataset
 from hf_unlearn.models.pretrained import load_image_classifier
-from hf_unlearn.trainers.classifier_trainer import ClassifierConfig, ClassifierTrainer
+from hf_unlearn.trainers.base.classifier import ClassifierConfig, ClassifierTrainer
 
 IMAGE_SIZE = 28
 VIT = {"image_size": IMAGE_SIZE, "patch_size": 7, "num_attention_heads": 4}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.tiny import make_model
-from tests.trainers.test_mu_mis_trainer import make_trainer, weights
+from tests.trainers.methods.test_mu_mis import make_trainer, weights
 
 pytestmark = [
     pytest.mark.gpu,

@@ -18,7 +18,7 @@ from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingArguments
 
-    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.data.pixels import PixelDataset
     from hf_unlearn.models.revisions import Resolved
 
 REQUEST_FLAGS = (
@@ -196,7 +196,7 @@ def pixels_of(
     **kwargs: Any,
 ) -> PixelDataset:
     """One of the splits as this model eats it."""
-    from hf_unlearn.models.pixels import PixelDataset
+    from hf_unlearn.data.pixels import PixelDataset
 
     columns = (splits.image_column, splits.label_column, splits.label_names)
     return PixelDataset.for_model(dataset, model.config, image_processor, *columns, **kwargs)
@@ -247,7 +247,7 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
     Raises:
         UnlearningError: there is none.
     """
-    from hf_unlearn.trainers.checkpoints import is_whole, last_whole_checkpoint
+    from hf_unlearn.trainers.base.checkpoints import is_whole, last_whole_checkpoint
 
     named = args.resume_from_checkpoint
     if named is None or str(named).lower() == "false":

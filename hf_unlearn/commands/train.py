@@ -23,7 +23,7 @@ from hf_unlearn.commands.common import (
 )
 from hf_unlearn.commands.parsing import parse, peek, say
 from hf_unlearn.errors import DivergenceError, UnlearningError
-from hf_unlearn.trainers.parameters import ClassifierParameters
+from hf_unlearn.trainers.registry import settings_of
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedModel
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = list(argv or ())
 
     def config_class() -> type:
-        from hf_unlearn.trainers.classifier_trainer import ClassifierConfig
+        from hf_unlearn.trainers.base.classifier import ClassifierConfig
 
         return ClassifierConfig
 
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         DESCRIPTION,
         (StartArguments, DataArguments, RequestArguments, OutputArguments),
         config_class,
-        ClassifierParameters,
+        settings_of("hf_unlearn.trainers.base.classifier", "ClassifierConfig"),
         argv,
     )
     if (start.model_name_or_path is None) == (start.model_type is None):
@@ -89,10 +89,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns = (whole.image_column, whole.label_column, whole.label_names)
     model, image_processor = _start(start, columns[-1], args.seed)
 
+    from hf_unlearn.data.pixels import PixelDataset, try_forward
     from hf_unlearn.evaluation.metrics import accuracy
     from hf_unlearn.evaluation.predict import predict_logits
-    from hf_unlearn.models.pixels import PixelDataset, try_forward
-    from hf_unlearn.trainers.classifier_trainer import ClassifierTrainer
+    from hf_unlearn.trainers.base.classifier import ClassifierTrainer
 
     pixels = PixelDataset.for_model(train_set, model.config, image_processor, *columns)
     pixels.preload("Reading the training set")

@@ -32,7 +32,7 @@ from hf_unlearn.commands.common import (
 )
 from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method
+from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of
 
 DESCRIPTION = (
     "Make an image classifier forget samples of its training set, and save the result. Most methods look at those "
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         DESCRIPTION,
         (ModelArguments, DataArguments, RequestArguments, MethodArguments, OutputArguments),
         config_class,
-        method.parameters,
+        settings_of(method.module, method.config),
         argv or (),
     )
     if method_flags.num_processes != 1 and "RANK" not in os.environ:
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if os.path.realpath(str(model.name_or_path)) == os.path.realpath(args.output_dir):
         raise UnlearningError(f"output_dir {args.output_dir!r} is the adapter's base; expected another folder")
 
-    from hf_unlearn.models.pixels import try_forward
+    from hf_unlearn.data.pixels import try_forward
 
     unseen = None
     if method_flags.unseen_split is not None:
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import hf_unlearn.trainers
     from hf_unlearn.publishing.card import write_card
     from hf_unlearn.publishing.record import write_record
-    from hf_unlearn.trainers.request_settings import request_settings
+    from hf_unlearn.trainers.base.request_settings import request_settings
 
     if hasattr(args, "label_shift"):
         for name, value in request_settings(splits, args.objective).items():

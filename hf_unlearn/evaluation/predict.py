@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import BaseImageProcessor, PreTrainedModel
 
-from hf_unlearn.models.pixels import collate
+from hf_unlearn.data.pixels import collate
 
 
 class Contestant(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from hf_unlearn.models.pixels import PixelDataset, collate
+from hf_unlearn.data.pixels import PixelDataset, collate
 
 LEARNING_RATE = 1e-4
 BATCH_SIZE = 32

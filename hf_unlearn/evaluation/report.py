@@ -12,12 +12,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.evaluation.figures import TITLES, as_svg, draw_plots
 from hf_unlearn.evaluation.logits import label_order
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.evaluation.rows import ARROWS
 from hf_unlearn.evaluation.table import HEADINGS, LEGEND, cells, findings, shown_rows
-from hf_unlearn.models.pixels import PixelDataset
 from hf_unlearn.request import UnlearningSplits
 
 TEMPLATE = "report.html.jinja"

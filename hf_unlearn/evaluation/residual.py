@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from hf_unlearn.models.pixels import PixelDataset, collate
+from hf_unlearn.data.pixels import PixelDataset, collate
 from hf_unlearn.objectives import squared_input_sensitivities
 
 # Irrelevant classes looked at for each sample; with fewer classes all of them.

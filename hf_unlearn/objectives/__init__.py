@@ -8,7 +8,6 @@ from hf_unlearn.objectives.irrelevant import IrrelevantClassSampler, draw_irrele
 from hf_unlearn.objectives.labelling import RandomLabels, label_loss, nearest_other_class
 from hf_unlearn.objectives.lipschitz import SampleNoise, lipschitz_ratio
 from hf_unlearn.objectives.mu_mis import difference_loss, log_ratio_loss, matched_loss
-from hf_unlearn.objectives.orders import PairOrder, PhaseOrder
 from hf_unlearn.objectives.relative_sgd import RelativeSGD
 from hf_unlearn.objectives.second_order import double_backward, single_backward, zero_of
 from hf_unlearn.objectives.sensitivity import squared_input_sensitivities
@@ -18,8 +17,6 @@ __all__ = [
     "OBJECTIVES",
     "IrrelevantClassSampler",
     "Objective",
-    "PairOrder",
-    "PhaseOrder",
     "RandomLabels",
     "RelativeSGD",
     "SampleNoise",

@@ -9,7 +9,7 @@ import pytest
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.from_scratch import new_image_processor
-from hf_unlearn.trainers.checkpoints import mark_whole
+from hf_unlearn.trainers.base.checkpoints import mark_whole
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 NOT_GIVEN = object()

@@ -9,8 +9,8 @@ import pytest
 from transformers import AutoModelForImageClassification
 
 from hf_unlearn.commands.main import main
-from hf_unlearn.trainers.registry import METHODS
-from tests.trainers.methods import OTHERS
+from hf_unlearn.trainers.registry import METHODS, settings_of
+from tests.trainers.runs import OTHERS
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -39,4 +39,4 @@ def test_help_says_which_methods_need_retained_samples(capsys):
             main(["unlearn", "--method", name, "--help"])
         shown = " ".join(capsys.readouterr().out.split())
         assert "With the rest of the training set: fine_tune," in shown
-        assert (method.parameters.__doc__ or "").splitlines()[0].rstrip(".") in shown
+        assert (settings_of(method.module, method.config).__doc__ or "").rstrip(".") in shown

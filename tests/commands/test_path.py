@@ -140,7 +140,7 @@ def test_a_subset_runs_on_the_schedule_that_the_library_gives(trained, saved_dat
     from datasets import DatasetDict
 
     from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
-    from hf_unlearn.trainers.request_settings import request_settings
+    from hf_unlearn.trainers.base.request_settings import request_settings
 
     words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
     assert main([*words, "--forget_fraction", "0.2", "--output_dir", str(tmp_path / "out")]) == 0

@@ -7,10 +7,10 @@ import json
 import tempfile
 from typing import Any
 
-from hf_unlearn.trainers import retaining
+from hf_unlearn.trainers import UnlearningTrainer
 from tests.distributed.worker import vector
 from tests.tiny import make_model
-from tests.trainers.methods import make
+from tests.trainers.runs import make
 
 GRADIENT: dict[str, Any] = {"max_steps": 3, "optim": "sgd", "learning_rate": 0.05}
 METHODS: dict[str, dict[str, Any]] = {"scrub": GRADIENT, "salun": GRADIENT, "ssd": {"alpha": 1.5}}
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--out")
     flags = parser.parse_args()
     # An untrained model has no rest that could be damaged.
-    retaining.LEAST_AGREEMENT = 0.0
+    UnlearningTrainer.least_agreement = 0.0
     figures: dict[str, Any] = {"before": vector(make_model("vit"))}
     for method, settings in METHODS.items():
         model = make_model("vit")

@@ -13,7 +13,7 @@ import time
 import pytest
 from safetensors.torch import load_file
 
-from hf_unlearn.trainers.checkpoints import is_whole, last_whole_checkpoint, mark_whole
+from hf_unlearn.trainers.base.checkpoints import is_whole, last_whole_checkpoint, mark_whole
 
 KILLS = 30
 # Imported once, in the process that the runs are forked from: a run then takes about a second.
@@ -31,7 +31,7 @@ def command(words: list[str], dies_in: str | None = None) -> None:
 
 
 def kill_in_second_save(name: str) -> None:
-    import hf_unlearn.trainers.checkpoints as module
+    import hf_unlearn.trainers.base.checkpoints as module
     from hf_unlearn import MUMisTrainer
 
     owner = module if hasattr(module, name) else MUMisTrainer

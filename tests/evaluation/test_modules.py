@@ -85,8 +85,8 @@ def test_settings_reach_the_function():
 def test_in_a_trainers_compute_metrics(tmp_path):
     from transformers import Trainer, TrainingArguments
 
+    from hf_unlearn.data.pixels import PixelDataset, collate
     from hf_unlearn.evaluation.modules import ForgetAccuracy, ModifiedEntropy
-    from hf_unlearn.models.pixels import PixelDataset, collate
     from tests.tiny import make_dataset, make_model, make_processor
 
     def compute_metrics(prediction):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.evaluation.relearning import relearn
 from hf_unlearn.evaluation.residual import residual_contribution, sensitivities
-from hf_unlearn.models.pixels import PixelDataset
 from tests.tiny import make_dataset, make_model, make_processor
 
 

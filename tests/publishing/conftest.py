@@ -9,7 +9,7 @@ from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
 from hf_unlearn.publishing import push
-from hf_unlearn.trainers.request_settings import request_settings
+from hf_unlearn.trainers.base.request_settings import request_settings
 from tests.tiny import make_dataset, make_model, make_processor
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_unlearn.trainers.registry import METHODS
+from hf_unlearn.trainers.registry import METHODS, settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def test_every_method_gets_as_many_trials(script):
         assert len(tried) == 6 and tried[0] == {} and tried == settings.candidates(method, 6)
         assert all(set(one) == set(space) for one in tried[1:])
         for one in tried:
-            METHODS[method].parameters(**one)
+            settings_of(METHODS[method].module, METHODS[method].config)(**one)
 
 
 def test_nothing_searched_is_reported(script):

@@ -24,7 +24,7 @@ def tiny(script, monkeypatch):
     speed = script("benchmark_speed")
     vit = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     monkeypatch.setitem(speed.SHAPES, "ViT-S", ("vit", {**vit, "patch_size": 8}))
-    monkeypatch.setattr("hf_unlearn.trainers.retaining.LEAST_AGREEMENT", 0.0)
+    monkeypatch.setattr("hf_unlearn.trainers.base.trainer.UnlearningTrainer.least_agreement", 0.0)
     return speed
 
 

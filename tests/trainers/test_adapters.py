@@ -12,14 +12,14 @@ from transformers import set_seed
 
 import hf_unlearn.trainers
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
+from hf_unlearn.data.pixels import PixelDataset, collate
 from hf_unlearn.models.adapters import adapter_tensors, base_classifier
-from hf_unlearn.models.pixels import PixelDataset, collate
 from hf_unlearn.models.pretrained import load_image_classifier
-from hf_unlearn.trainers.checks import WrongWay
 from hf_unlearn.trainers.registry import METHODS
+from hf_unlearn.trainers.safety.wrong_way import WrongWay
 from tests.tiny import LABELS, make_adapter, make_dataset, make_model, make_processor
-from tests.trainers.methods import make
-from tests.trainers.test_mu_mis_trainer import make_trainer
+from tests.trainers.methods.test_mu_mis import make_trainer
+from tests.trainers.runs import make
 
 
 def tensors(model):

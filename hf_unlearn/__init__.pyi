@@ -1,0 +1,90 @@
+# Written by scripts/make_stub.py.
+
+from .errors import DivergenceError as DivergenceError
+from .errors import PublishingError as PublishingError
+from .errors import UnlearningError as UnlearningError
+from .models.pretrained import load_image_classifier as load_image_classifier
+from .models.pretrained import load_image_processor as load_image_processor
+from .publishing.push import push_folder as push_folder
+from .request import ForgetRequest as ForgetRequest
+from .request import UnlearningSplits as UnlearningSplits
+from .request import load_image_dataset as load_image_dataset
+from .request import make_splits as make_splits
+from .trainers.base.config import UnlearningConfig as UnlearningConfig
+from .trainers.base.trainer import UnlearningTrainer as UnlearningTrainer
+from .trainers.methods.bad_teacher import BadTeacherConfig as BadTeacherConfig
+from .trainers.methods.bad_teacher import BadTeacherTrainer as BadTeacherTrainer
+from .trainers.methods.boundary_shrink import BoundaryShrinkConfig as BoundaryShrinkConfig
+from .trainers.methods.boundary_shrink import BoundaryShrinkTrainer as BoundaryShrinkTrainer
+from .trainers.methods.delete import DeleteConfig as DeleteConfig
+from .trainers.methods.delete import DeleteTrainer as DeleteTrainer
+from .trainers.methods.fine_tune import FineTuneConfig as FineTuneConfig
+from .trainers.methods.fine_tune import FineTuneTrainer as FineTuneTrainer
+from .trainers.methods.gradient_ascent import GradientAscentConfig as GradientAscentConfig
+from .trainers.methods.gradient_ascent import GradientAscentTrainer as GradientAscentTrainer
+from .trainers.methods.jit import JiTConfig as JiTConfig
+from .trainers.methods.jit import JiTTrainer as JiTTrainer
+from .trainers.methods.l1_sparse import L1SparseConfig as L1SparseConfig
+from .trainers.methods.l1_sparse import L1SparseTrainer as L1SparseTrainer
+from .trainers.methods.mu_mis import MUMisConfig as MUMisConfig
+from .trainers.methods.mu_mis import MUMisTrainer as MUMisTrainer
+from .trainers.methods.neggrad_plus import NegGradPlusConfig as NegGradPlusConfig
+from .trainers.methods.neggrad_plus import NegGradPlusTrainer as NegGradPlusTrainer
+from .trainers.methods.random_labels import RandomLabelsConfig as RandomLabelsConfig
+from .trainers.methods.random_labels import RandomLabelsTrainer as RandomLabelsTrainer
+from .trainers.methods.retrain import RetrainConfig as RetrainConfig
+from .trainers.methods.retrain import RetrainTrainer as RetrainTrainer
+from .trainers.methods.salun import SalUnConfig as SalUnConfig
+from .trainers.methods.salun import SalUnTrainer as SalUnTrainer
+from .trainers.methods.salun_forget import SalUnForgetConfig as SalUnForgetConfig
+from .trainers.methods.salun_forget import SalUnForgetTrainer as SalUnForgetTrainer
+from .trainers.methods.scrub import ScrubConfig as ScrubConfig
+from .trainers.methods.scrub import ScrubTrainer as ScrubTrainer
+from .trainers.methods.ssd import SSDConfig as SSDConfig
+from .trainers.methods.ssd import SSDTrainer as SSDTrainer
+
+__version__: str
+__all__ = [
+    "BadTeacherConfig",
+    "BadTeacherTrainer",
+    "BoundaryShrinkConfig",
+    "BoundaryShrinkTrainer",
+    "DeleteConfig",
+    "DeleteTrainer",
+    "DivergenceError",
+    "FineTuneConfig",
+    "FineTuneTrainer",
+    "ForgetRequest",
+    "GradientAscentConfig",
+    "GradientAscentTrainer",
+    "JiTConfig",
+    "JiTTrainer",
+    "L1SparseConfig",
+    "L1SparseTrainer",
+    "MUMisConfig",
+    "MUMisTrainer",
+    "NegGradPlusConfig",
+    "NegGradPlusTrainer",
+    "PublishingError",
+    "RandomLabelsConfig",
+    "RandomLabelsTrainer",
+    "RetrainConfig",
+    "RetrainTrainer",
+    "SSDConfig",
+    "SSDTrainer",
+    "SalUnConfig",
+    "SalUnForgetConfig",
+    "SalUnForgetTrainer",
+    "SalUnTrainer",
+    "ScrubConfig",
+    "ScrubTrainer",
+    "UnlearningConfig",
+    "UnlearningError",
+    "UnlearningSplits",
+    "UnlearningTrainer",
+    "load_image_classifier",
+    "load_image_dataset",
+    "load_image_processor",
+    "make_splits",
+    "push_folder",
+]

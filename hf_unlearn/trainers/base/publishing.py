@@ -1,0 +1,202 @@
+"""From a trainer to the Hub: its record, its card, and pushes that hold nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sized
+from typing import TYPE_CHECKING, Any, cast
+
+from huggingface_hub import CommitInfo
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer_utils import HubStrategy
+
+from hf_unlearn.data.pixels import PixelDataset
+from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
+from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.models.weights import weights_digest
+from hf_unlearn.publishing.card import write_card
+from hf_unlearn.publishing.destination import find_destination
+from hf_unlearn.publishing.push import PUBLISHED, push_folder
+from hf_unlearn.publishing.quick_checks import quick_checks
+from hf_unlearn.publishing.record import unlearning_record, write_record
+from hf_unlearn.publishing.settings import public_arguments
+from hf_unlearn.trainers.safety.samples import chunk_size
+
+if TYPE_CHECKING:
+    from hf_unlearn.request import UnlearningSplits
+
+    _Base = Trainer
+else:
+    _Base = object
+
+
+class Publishes(_Base):
+    """Mixed into a `Trainer`: `push_to_hub` publishes the model, its processor, card and record, and reads them back.
+
+    The destination is checked when the trainer is made, and the repository is created only when there is something to
+    put into it.
+    """
+
+    # What the mixing class has.
+    _name: str
+    _paper: dict[str, str]
+    method_name: str
+    retain_free: bool
+    original_model: PreTrainedModel
+    splits: UnlearningSplits | None
+    provenance: dict[str, Any]
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """Check that a push can work; nothing is created yet.
+
+        Raises:
+            UnlearningError, PublishingError: as [`find_destination`].
+        """
+        if not self.is_world_process_zero():
+            return
+        splits = getattr(self, "splits", None)
+        self._destination = find_destination(
+            self.args.hub_model_id or os.path.basename(os.path.abspath(str(self.args.output_dir))),
+            private=private if private is not None else self.args.hub_private_repo,
+            token=token if token is not None else self.args.hub_token,
+            request=None if splits is None else splits.request.public_dict(),
+        )
+        self.hub_model_id: str | None = self._destination.repo_id  # type: ignore[assignment]
+        self.push_in_progress = None
+
+    def record(self, in_progress: bool = False) -> dict[str, Any]:
+        """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`]."""
+        premise = getattr(self, "premise", None)
+        run = {
+            "steps": self.state.global_step,
+            "stop_reason": "it was not finished" if in_progress else getattr(self, "stop_reason", ""),
+            "seconds": round(float(getattr(self, "seconds", 0.0)), 3),
+            "retain_free": self.retain_free,
+            "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
+            "surroundings_agreement": getattr(self, "agreement", None),
+            "in_progress": in_progress,
+            "adapter": self._adapter(),
+        }
+        dataset_commit = self.provenance.get("dataset_commit")
+        return unlearning_record(
+            method={
+                "name": self.method_name,
+                "title": self._name,
+                "paper": self._paper["id"],
+                "citation": self._paper.get("citation"),
+            },
+            original=self._origin(),
+            splits=self.splits,
+            num_forget=len(cast(Sized, self.train_dataset)),
+            dataset_commit=dataset_commit,
+            run=run,
+            settings=public_arguments(self.args),
+            weights_sha256={
+                "original": weights_digest(self.original_model),
+                "unlearned": weights_digest(self._whole_model),
+            },
+            checks=self._checks(),
+        )
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Write the run's record and card into the output folder. The arguments of `Trainer`'s are not needed."""
+        if self.is_world_process_zero():
+            folder = str(self.args.output_dir)
+            os.makedirs(folder, exist_ok=True)
+            write_record(self.record(), folder)
+            write_card(folder, self.hub_model_id)
+
+    def push_to_hub(  # type: ignore[override]
+        self,
+        commit_message: str | None = "Unlearned model",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        **kwargs: Any,
+    ) -> CommitInfo | None:
+        """Publish the model. Always waits, since it reads the model back; `kwargs` are those of a card and not needed.
+
+        Raises:
+            UnlearningError: the run's own figures say that the request was not met, and `push_anyway` is off.
+            PublishingError: the Hub did not take it, or answers differently; the output folder is whole.
+        """
+        self.save_model(_internal_call=True)
+        if not self.is_world_process_zero():
+            return None
+        if self.hub_model_id is None or token is not None or private is not None:
+            self.init_hf_repo(token=token, private=private)
+        self.create_model_card()
+        commit = push_folder(
+            str(self.args.output_dir),
+            self._destination,
+            commit_message=commit_message or "Unlearned model",
+            push_anyway=getattr(self.args, "push_anyway", False),
+        )
+        return self._commit_info(commit, commit_message or "Unlearned model")
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        # Not the Trainer's: it would push the output folder with a pickle of all arguments, the token among them.
+        if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
+            return
+        step = self.state.global_step
+        with tempfile.TemporaryDirectory() as folder:
+            for name in os.listdir(checkpoint_folder):
+                # Where an adapter's base lies is needed to look at it, and not pushed.
+                if PUBLISHED.fullmatch(name) or name == LOCAL_BASE:
+                    shutil.copy(os.path.join(checkpoint_folder, name), folder)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
+            write_record(self.record(in_progress=True), folder)
+            push_folder(folder, self._destination, commit_message=f"Unlearning, step {step}", push_anyway=True)
+
+    def _commit_info(self, commit: str, message: str) -> CommitInfo:
+        url = f"{self._destination.api.endpoint}/{self._destination.repo_id}/commit/{commit}"
+        return CommitInfo(commit_url=url, commit_message=message, commit_description="", oid=commit)
+
+    @property
+    def _whole_model(self) -> PreTrainedModel:
+        return self.model  # type: ignore[return-value]
+
+    def _origin(self) -> dict[str, Any]:
+        """Name, revision and licence of the original model."""
+        config = self.original_model.config
+        adapter = is_adapter(self.original_model)
+        # Below an adapter, name and commit of the configuration are the base's.
+        commit = self.provenance.get("revision") or (None if adapter else getattr(config, "_commit_hash", None))
+        # A model that was made in memory has no name, and no Hub knows it.
+        name = self.provenance.get("name") or ("" if adapter else config._name_or_path)
+        from_hub = bool(name) and not os.path.isdir(name)
+        licence = self.provenance.get("license")
+        if licence is None and from_hub:
+            licence = resolve_revision(name, commit, token=self.args.hub_token).license
+        unnamed = "unnamed-adapter" if adapter else config.model_type
+        return {"name": name or unnamed, "revision": commit, "license": licence, "from_hub": from_hub}
+
+    def _adapter(self) -> dict[str, Any] | None:
+        """What the adapter is, if the model is one: its kind, and the base that it sits on."""
+        if not is_adapter(self.original_model):
+            return None
+        base = base_of(self.original_model)
+        # A base that was made in memory has no name.
+        name = base.name or self.original_model.config.model_type
+        return {"kind": adapter_kind(self.original_model), "base_model": {**base._asdict(), "name": name}}
+
+    def _checks(self) -> dict[str, Any]:
+        parts: dict[str, Any] = {}
+        if isinstance(self.train_dataset, PixelDataset):
+            parts["forget_accuracy"] = self.train_dataset
+        splits = self.splits
+        if splits is not None and splits.test is not None and not splits.test_forgotten.all():
+            remaining = splits.test.select((~splits.test_forgotten).nonzero()[0])
+            columns = (splits.image_column, splits.label_column, splits.label_names)
+            config = self.original_model.config
+            processor = cast("Callable[..., Any]", self.processing_class)
+            parts["test_accuracy_remaining"] = PixelDataset.for_model(remaining, config, processor, *columns)
+        batch_size = self.args.per_device_eval_batch_size
+        for part in parts.values():
+            # Accuracies do not depend on it, and small images go faster in larger batches than the evaluation's.
+            batch_size = max(batch_size, chunk_size(part[0]["pixel_values"].unsqueeze(0)))
+        return quick_checks(self.original_model, self.model, parts, batch_size)  # type: ignore[arg-type]

@@ -1,0 +1,168 @@
+"""Which samples a method loops over: the forget set, the rest of the training set, or both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+from transformers import PreTrainedModel, Trainer
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
+from hf_unlearn.trainers.safety.samples import Sample, sample_accuracy
+
+if TYPE_CHECKING:
+    from hf_unlearn.trainers.base.config import UnlearningConfig
+
+    _Base = Trainer
+else:
+    _Base = object
+
+
+class JointDataset(Dataset):
+    """Forget samples, then retained ones. A sample's `index` is its position here.
+
+    Args:
+        forget, retain: datasets of `{"pixel_values", "labels", "index"}`.
+    """
+
+    def __init__(self, forget: Dataset, retain: Dataset):
+        self.parts = (forget, retain)
+        self.num_forget = len(cast(Sized, forget))
+
+    def __len__(self) -> int:
+        return self.num_forget + len(cast(Sized, self.parts[1]))
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        found: dict[int, dict[str, Any]] = {}
+        for part, start in zip(self.parts, (0, self.num_forget), strict=True):
+            rows = [index - start for index in indices if (index >= self.num_forget) == bool(start)]
+            fetch = getattr(part, "__getitems__", None)
+            items = fetch(rows) if fetch is not None and rows else [part[row] for row in rows]
+            found |= {start + row: {**item, "index": start + row} for row, item in zip(rows, items, strict=True)}
+        return [found[index] for index in indices]
+
+
+class LoopsOverSamples(_Base):
+    """Mixed into a `Trainer` whose `train_dataset` is the forget set: what it really loops over.
+
+    Attributes:
+        retain_free: whether the method gets by without retained samples.
+        trains_on: `"forget"`, `"retain"` or `"both"`. Unless `sample_order` says otherwise a pass is one over all of
+            them, shuffled as in any `Trainer`.
+        judged_by: what shows that the rest of the model is gone: `"surroundings"` (inputs near the forget samples),
+            `"retained"` (accuracy on retained samples), or `"nothing"`.
+        least_agreement: below this share of what it was, 0 to 1, the rest of the model is taken for gone.
+    """
+
+    retain_free = True
+    trains_on = "forget"
+    judged_by = "surroundings"
+    least_agreement = LEAST_AGREEMENT
+
+    _order: Sampler | None = None
+
+    # What the mixing class has.
+    method_name: str
+    original_model: PreTrainedModel
+    agreement: float | None
+    args: UnlearningConfig
+    model: PreTrainedModel
+    retain_dataset: Any
+
+    def _refuse_what_is_missing(self, retain_dataset: Any, stop_rule: str) -> None:
+        if self.retain_free:
+            return
+        if retain_dataset is None:
+            raise UnlearningError(
+                f"method {self.method_name!r} needs the samples that stay, but retain_dataset is None; expected the "
+                "rest of the training set"
+            )
+        if len(retain_dataset) == 0:
+            raise UnlearningError(f"the retain set is empty; method {self.method_name!r} expects at least one sample")
+        if self.trains_on == "both" and stop_rule == "round":
+            raise UnlearningError(
+                f"stop_rule is 'round', but method {self.method_name!r} has steps without forget samples; expected "
+                "another"
+            )
+        if self.trains_on == "retain" and stop_rule != "steps":
+            raise UnlearningError(
+                f"stop_rule is {stop_rule!r}, but method {self.method_name!r} sees no forget sample while it runs; "
+                "expected 'steps'"
+            )
+
+    @property
+    def num_forget_samples(self) -> int:
+        """Size of the forget set."""
+        return 0 if self.train_dataset is None else len(cast(Sized, self.train_dataset))
+
+    def is_retained(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Which samples of a batch are retained ones, boolean `(batch,)`."""
+        if self.retain_free:
+            return torch.zeros_like(inputs["labels"], dtype=torch.bool)
+        return inputs["index"] >= self.num_forget_samples
+
+    def training_set(self) -> Dataset:
+        """What a pass goes over."""
+        forget = cast(Dataset, self.train_dataset)
+        if self.trains_on == "forget":
+            return forget
+        joint = JointDataset(forget, self.retain_dataset)
+        return joint if self.trains_on == "both" else Subset(joint, range(self.num_forget_samples, len(joint)))
+
+    def sample_order(self) -> Sampler | None:
+        """The samples of the whole run in order, if they are not shuffled pass by pass."""
+        return None
+
+    @property
+    def step_size(self) -> int:
+        """Samples of a step, over all processes and accumulated batches."""
+        return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+
+    def _num_steps(self) -> int:
+        """Steps of the run, or −1 if its passes say it."""
+        order = self.sample_order() if self.args.max_steps == -1 else None
+        # The Trainer takes the order of the whole run for a single pass.
+        return self.args.max_steps if order is None else math.ceil(len(cast(Sized, order)) / self.step_size)
+
+    @property
+    def pass_number(self) -> int:
+        # The state counts epochs in fractions: the whole part is the number of finished passes.
+        return int(self.state.epoch or 0)
+
+    def get_train_dataloader(self) -> DataLoader:
+        forget, self._order = self.train_dataset, self.sample_order()
+        try:
+            self.train_dataset = self.training_set()
+            return super().get_train_dataloader()
+        finally:
+            self.train_dataset = forget
+
+    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler | None:
+        return self._order if self._order is not None else super()._get_train_sampler(*args, **kwargs)
+
+    def _damage(self) -> str | None:
+        """In words, what shows that the rest of the model is gone; None if nothing does."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            return "the weights are not finite"
+        agreement = self.agreement or 0.0
+        if self.judged_by == "surroundings" and agreement < self.least_agreement:
+            return (
+                f"the rest of the model collapsed (it agrees with the original on {100 * agreement:.0f} % of inputs "
+                f"near the forget samples; expected at least {100 * self.least_agreement:.0f} %)"
+            )
+        if self.judged_by == "retained":
+            sample = Sample.of(self.retain_dataset, len(self.retain_dataset), self.model)
+            before, after = (100 * sample_accuracy(model, sample) for model in (self.original_model, self.model))
+            if after < self.least_agreement * before:
+                return (
+                    f"the rest of the model collapsed (accuracy on retained samples {before:.0f} -> {after:.0f} %; "
+                    f"expected at least {100 * self.least_agreement:.0f} % of what it was)"
+                )
+        return None

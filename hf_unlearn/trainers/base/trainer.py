@@ -1,0 +1,400 @@
+"""The base of every method: a `transformers.Trainer` that unlearns safely."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, SchedulerType, Trainer, TrainerCallback, TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import TrainOutput
+
+from hf_unlearn.data.exact_batches import ExactBatches, split_ignored
+from hf_unlearn.data.pixels import PixelDataset, as_pixels, collate
+from hf_unlearn.errors import DivergenceError, UnlearningError
+from hf_unlearn.models.adapter_checks import refuse_unverified_adapter
+from hf_unlearn.models.adapters import is_adapter
+from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.objectives import RelativeSGD, double_backward
+from hf_unlearn.request import UnlearningSplits
+from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
+from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.base.memory import keep_freed_memory
+from hf_unlearn.trainers.base.publishing import Publishes
+from hf_unlearn.trainers.base.sampling import LoopsOverSamples
+from hf_unlearn.trainers.base.step_sums import batch_sums
+from hf_unlearn.trainers.safety.outcome import surroundings_agreement
+from hf_unlearn.trainers.safety.preflight import mend, refuse, refuse_problems, refuse_unverified_distribution
+from hf_unlearn.trainers.safety.probe import probe_double_backward
+from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, own_logits
+from hf_unlearn.trainers.safety.stopping import BeforeStep, StopRule, attach_figures, had_stopped, make_stop_rule
+
+logger = logging.getLogger(__name__)
+
+
+class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publishes, Trainer):
+    """A `Trainer` whose training set is the forget set.
+
+    While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout; but see `train_mode` of the
+    methods that have it), and the loss is the method's; in evaluation the loss is the ordinary one. A method
+    overrides [`unlearning_loss`], and says with class attributes what it needs: see [`LoopsOverSamples`].
+
+    Args:
+        model: an image classifier, or its name on the Hub or folder. Of a `peft.PeftModel` around one, or the name of
+            an adapter, the adapter alone is unlearned.
+        args: the method's config.
+        train_dataset: the forget set: a `datasets` dataset with an image and a label column (found from the
+            features, labels matched to the model's by name), or any dataset of
+            `{"pixel_values", "labels", "index"}` with model class ids as labels.
+        processing_class: the image processor; by default the one that comes with the model.
+        image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
+        unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
+            most 256 of them are looked at, once.
+        retain_dataset: the rest of the training set, as `train_dataset`, for methods that need it; others never look
+            at it.
+        splits: of the request, for the record and the card.
+        provenance: what the record says of where things came from, where the trainer cannot know it: `name`,
+            `revision` and `license` of the original model, `dataset_commit`.
+        **kwargs: as for `Trainer` (`eval_dataset` may be a dict of `datasets` datasets, too).
+
+    Raises:
+        UnlearningError: model or columns cannot be found, labels do not match, a method that needs retained samples
+            has none, or a combination of model, method and arguments that is known to go wrong.
+    """
+
+    # The loss below is divided by the number of samples of the whole accumulated batch already.
+    loss_is_scaled_for_ga = True
+
+    _tag_names = ["machine-unlearning", "unlearning", "hf_unlearn"]
+    _name = "Machine unlearning"
+    method_name = "unlearning"
+    _paper: dict[str, str] = {"title": "", "id": ""}
+    # Whether the loss holds derivatives with respect to the input, which are then differentiated again.
+    second_order = False
+    # Whether the method makes sense for a part of the weights alone, as an adapter is.
+    unlearns_adapters = True
+
+    config_class: type[UnlearningConfig] = UnlearningConfig
+    args: UnlearningConfig
+    model: PreTrainedModel
+
+    def __init__(
+        self,
+        model: PreTrainedModel | str | os.PathLike,
+        args: UnlearningConfig | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: Any = None,
+        image_column_name: str | None = None,
+        label_column_name: str | None = None,
+        unseen_dataset: Any = None,
+        retain_dataset: Any = None,
+        splits: UnlearningSplits | None = None,
+        provenance: dict[str, Any] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        data_collator: Callable | None = None,
+        **kwargs: Any,
+    ):
+        args = args if args is not None else self.config_class(output_dir="trainer_output")
+        # Before the parent, which asks for the place on the Hub.
+        self.splits = splits
+        self.provenance = provenance or {}
+        if isinstance(model, (str, os.PathLike)):
+            name = os.fspath(model)
+            # The commit that it is now, once: a model in memory does not say which it is of.
+            resolved = resolve_revision(name, self.provenance.get("revision"))
+            found = {"name": name, "revision": resolved.commit, "license": resolved.license}
+            self.provenance = {**found, **self.provenance}
+            model = load_image_classifier(name, revision=resolved.commit)
+            processing_class = processing_class or load_image_processor(name, revision=resolved.commit)
+        refuse_problems(model, args)
+        refuse_unverified_adapter(model, bool(getattr(args, "train_mode", False)))
+        if is_adapter(model) and not self.unlearns_adapters:
+            raise UnlearningError(
+                f"method {self.method_name!r} needs all weights of a model; expected no adapter (PEFT)"
+            )
+        if args.stop_rule == "unseen" and unseen_dataset is None:
+            raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
+        self._refuse_what_is_missing(retain_dataset, args.stop_rule)
+        columns = (image_column_name, label_column_name)
+        if train_dataset is not None and len(train_dataset) == 0:
+            raise UnlearningError("the forget set is empty; expected at least one sample")
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=as_pixels(train_dataset, model, processing_class, *columns),
+            eval_dataset=(
+                {name: as_pixels(split, model, processing_class, *columns) for name, split in eval_dataset.items()}
+                if isinstance(eval_dataset, dict)
+                else as_pixels(eval_dataset, model, processing_class, *columns)
+            ),
+            processing_class=processing_class,
+            data_collator=data_collator or collate,
+            callbacks=callbacks,
+            **kwargs,
+        )
+        refuse_unverified_distribution(self.accelerator)
+        self.mended = mend(self.model, self.second_order, bool(getattr(args, "train_mode", False)))
+        for line in self.mended:
+            logger.info("%s", line)
+        # A method that does not need it cannot look at it.
+        kept = None if self.retain_free else retain_dataset
+        self.retain_dataset = as_pixels(kept, model, processing_class, *columns)
+        # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
+        # The loss here is always ours, so it always wants the count.
+        self.model_accepts_loss_kwargs = True
+        self._sums: dict[str, torch.Tensor] = {}
+        self._last_good: dict[str, torch.Tensor] = {}
+        self._figures: dict[str, float] = {}
+        # What the model said before: guards ask for it during a run, and the outcome is held against it.
+        self.original_model = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.agreement: float | None = None
+        self.forward_equivalents = 0.0
+        self.add_callback(BeforeStep(lambda: self._finish_step()))
+        self.add_callback(Elapsed())
+        self.unseen_odds: torch.Tensor | None = None
+        if unseen_dataset is not None:
+            unseen = as_pixels(unseen_dataset, self.model, processing_class, *columns)
+            sample = Sample.of(unseen, len(unseen), self.model)
+            self.unseen_odds = own_logits(self.original_model, sample)
+        level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())
+        rule = make_stop_rule(args, self.num_forget_samples, level)
+        if rule is not None:
+            self.add_callback(rule)
+
+    # What a method says
+
+    def unlearning_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
+        """The method's loss, one value a sample.
+
+        Args:
+            model: the model as the Trainer wrapped it; forward this one, or no gradient is synchronised.
+            inputs: `pixel_values` `(batch, channels, height, width)`, `labels` `(batch,)`, `index` `(batch,)`: the
+                position in the forget set, or for a retained sample the forget set's size and more.
+
+        Returns:
+            The loss `(batch,)`, the model's outputs, and figures `(batch,)` to follow, by name. What is minimised is
+            the mean loss over the samples of a step, whatever batches and processes they are parted into.
+        """
+        raise NotImplementedError
+
+    def _zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
+        # A loss that goes through the logits anyway has this for nothing.
+        return 0.0 * logits.sum()
+
+    def before_first_step(self) -> None:
+        """What the method looks at before its first step, of a model that is known to be sound."""
+
+    # What the Trainer asks
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """The method's loss while training; the model's ordinary loss otherwise, as in evaluation."""
+        if not (model.training and torch.is_grad_enabled()):
+            inputs = {name: value for name, value in inputs.items() if name != "index"}
+            outputs = model(**{**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)})
+            loss = outputs["loss"] if isinstance(outputs, dict) else outputs[0]
+            return (loss, outputs) if return_outputs else loss
+
+        model.train(bool(getattr(self.args, "train_mode", False)))
+        inputs, counted = split_ignored({**inputs, "pixel_values": inputs["pixel_values"].to(self.model.dtype)})
+        losses, outputs, figures = self.unlearning_loss(model, inputs)
+        losses = losses * counted
+        kept = self.is_retained(inputs)
+        for name, value in batch_sums(inputs["labels"], counted, kept, losses, outputs["logits"], figures).items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        if num_items_in_batch is None:
+            loss = losses.mean()
+        else:
+            # A mean over the samples of all processes and accumulated batches. DistributedDataParallel averages
+            # gradients over processes, hence their number.
+            loss = losses.sum() * self.accelerator.num_processes / num_items_in_batch
+        # Every parameter takes part, or DistributedDataParallel waits for the gradient of, say, the head's bias,
+        # on which no sensitivity depends.
+        loss = loss + self._zero_of_all_weights(outputs["logits"])
+        return (loss, outputs) if return_outputs else loss
+
+    def compute_loss_context_manager(self) -> ExitStack:
+        stack = super().compute_loss_context_manager()
+        if self.second_order:
+            stack.enter_context(double_backward())
+        return stack
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.args.step_rule == "relative":
+            # By identity: below an adapter the same modules have longer names.
+            body = getattr(self.model, self.model.base_model_prefix, nn.Module())
+            inner = {id(parameter) for parameter in body.parameters()}
+            head: list[nn.Parameter] = []
+            rest: list[nn.Parameter] = []
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    (rest if id(parameter) in inner else head).append(parameter)
+            groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
+            self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
+        return super().create_optimizer(model)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        if self.args.lr_scheduler_type == SchedulerType.COSINE_WITH_RESTARTS and not self.args.lr_scheduler_kwargs:
+            self.args.lr_scheduler_kwargs = {"num_cycles": self.args.rounds}
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def train(  # type: ignore[override]
+        self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any
+    ) -> Any:
+        """Unlearn. As `Trainer.train`; afterwards [`stop_reason`] says why it ended.
+
+        From a checkpoint of a run that had stopped by a rule nothing more is unlearned.
+
+        Raises:
+            UnlearningError: the loss of this model cannot be differentiated (see [`probe_double_backward`]).
+            DivergenceError: the loss or its gradient was not finite (the model has its last good weights), or the run
+                led away from forgetting, or the rest of the model collapsed (the model has its original weights).
+        """
+        if self.train_dataset is None:
+            raise UnlearningError("there is nothing to forget: train_dataset is None; expected the forget set")
+        if isinstance(self.train_dataset, PixelDataset):
+            self.train_dataset.preload("Reading the forget set")
+        if isinstance(self.retain_dataset, PixelDataset):
+            self.retain_dataset.preload("Reading the retain set")
+        if self.args.device.type == "cpu":
+            keep_freed_memory()
+        if self.second_order:
+            refuse(probe_double_backward(self.model, self._checked_sample(2)))
+        self.before_first_step()
+        for rule in self._stop_rules:
+            rule.reset()
+        self.remove_callback(Elapsed)
+        elapsed = Elapsed()
+        self.add_callback(elapsed)
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_whole_checkpoint(str(self.args.output_dir))
+        if isinstance(resume_from_checkpoint, str) and had_stopped(resume_from_checkpoint):
+            self._load_from_checkpoint(resume_from_checkpoint)
+            self.state = TrainerState.load_from_json(os.path.join(resume_from_checkpoint, TRAINER_STATE_NAME))
+            self._load_callback_state()
+            output = TrainOutput(self.state.global_step, 0.0, {})
+        else:
+            # What comes before the first step is part of the run, too; the Trainer tells of the steps alone.
+            elapsed.on_train_begin()
+            output = self._unlearn(resume_from_checkpoint, **kwargs)
+            elapsed.on_train_end()
+        self._check_outcome()
+        return output
+
+    def _unlearn(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> TrainOutput:
+        """The run itself, without the checks before and after it."""
+        given = self.args.max_steps
+        try:
+            self.args.max_steps = self._num_steps()
+            return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+        finally:
+            self.args.max_steps = given
+
+    @property
+    def _stop_rules(self) -> list[StopRule]:
+        # Looked up each time: a resumed Trainer puts others in their place.
+        return [callback for callback in self.callback_handler.callbacks if isinstance(callback, StopRule)]
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs and self._figures:
+            kept, samples = ("retain_samples", "retain_correct", "retain_loss"), self._figures["samples"]
+            if samples:
+                means = {name: value / samples for name, value in self._figures.items() if name not in kept}
+                logs["forget_accuracy"] = 100 * means.pop("correct")
+                for name in ("samples", "loss"):
+                    means.pop(name)
+                logs.update(means)
+            if self._figures["retain_samples"]:
+                logs["retain_accuracy"] = 100 * self._figures["retain_correct"] / self._figures["retain_samples"]
+        super().log(logs, *args, **kwargs)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the last run ended, in words."""
+        for rule in self._stop_rules:
+            if rule.reason is not None:
+                return rule.reason
+        return f"all {self.state.global_step} steps were made"
+
+    @property
+    def forward_equivalents_per_sample(self) -> float:
+        """Cost of the method's loss and its gradient, in forward passes of one sample."""
+        return 3.0
+
+    @cached_property
+    def _forgotten_labels(self) -> torch.Tensor:
+        """The classes of the forget set, where they are known without reading it; they may be more than one."""
+        labels = getattr(self.train_dataset, "labels", None)
+        return torch.empty(0, dtype=torch.long) if labels is None else torch.as_tensor(labels).unique()
+
+    def _left_out(self) -> torch.Tensor:
+        """Classes whose loss is no damage: those of the forget set, unless these are all classes."""
+        gone = self._forgotten_labels
+        return gone if len(gone) < int(self.model.config.num_labels or 0) else gone[:0]
+
+    def _checked_sample(self, most: int = CHECKED_SAMPLES) -> Sample:
+        return Sample.of(cast(Any, self.train_dataset), self.num_forget_samples, self.model, most)
+
+    def _check_outcome(self) -> None:
+        """Put the original weights back and raise if the run went the wrong way or the rest of the model is gone."""
+        self.model.eval()
+        sample = self._checked_sample()
+        self.agreement = surroundings_agreement(
+            self.original_model, self.model, sample, self.num_forget_samples, self.args.seed, self._left_out()
+        )
+        if any(rule.fatal and rule.reason for rule in self._stop_rules):
+            failed: str | None = self.stop_reason
+        else:
+            failed = self._damage()
+        if failed:
+            self.model.load_state_dict(self.original_model.state_dict())
+            raise DivergenceError(
+                f"unlearning failed after {self.state.global_step} steps: {failed}; the original weights were put back"
+            )
+
+    # Figures of a step, and divergence
+
+    def _finish_step(self) -> None:
+        """Before the optimizer's step: gather the figures, and stop here if they are not finite."""
+        names = sorted(self._sums)
+        sums = self.accelerator.reduce(torch.stack([self._sums[name] for name in names]), "sum")
+        self._sums = {}
+        figures = dict(zip(names, sums.tolist(), strict=True))
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        gradient_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not (torch.isfinite(sums).all() and torch.isfinite(gradient_norm)):
+            step = self.state.global_step
+            mean = (figures["loss"] + figures["retain_loss"]) / (figures["samples"] + figures["retain_samples"])
+            if self._last_good:
+                self.model.load_state_dict(self._last_good)
+            raise DivergenceError(
+                f"unlearning ran away at step {step}: the loss is {mean:.3g}, its "
+                f"gradient's norm {float(gradient_norm):.3g}; the weights of step {max(step - 1, 0)} were kept. "
+                "Try a smaller learning_rate"
+            )
+        # The weights that gave these finite figures. The step about to be made may give others.
+        for name, value in self.model.state_dict().items():
+            kept = self._last_good.get(name)
+            self._last_good[name] = value.detach().clone() if kept is None else kept.copy_(value)
+        self._figures = figures
+        seen = figures["samples"] + figures["retain_samples"]
+        self.forward_equivalents += seen * self.forward_equivalents_per_sample
+        attach_figures(self.state, figures)

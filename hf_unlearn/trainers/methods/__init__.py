@@ -1,0 +1,1 @@
+"""The unlearning methods, a file each: config, trainer and paper."""

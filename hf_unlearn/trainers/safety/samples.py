@@ -1,0 +1,79 @@
+"""Some of a set, evenly spaced, and what a model says of it: what the checks before, during and after a run look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+# How many forget samples, evenly spaced, a check looks at.
+CHECKED_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some of the forget set: `pixel_values` `(n, channels, height, width)`, `labels` and `index` `(n,)`."""
+
+    pixel_values: torch.Tensor
+    labels: torch.Tensor
+    index: torch.Tensor
+
+    @classmethod
+    def of(
+        cls, dataset: torch.utils.data.Dataset, size: int, model: PreTrainedModel, most: int = CHECKED_SAMPLES
+    ) -> Sample:
+        """At most so many evenly spaced items of a dataset of `size` items, as `model` takes them."""
+        rows = np.linspace(0, size - 1, min(size, most)).round().astype(int)
+        items = [dataset[int(row)] for row in rows]
+        pixels = torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
+        labels = torch.tensor([int(item["labels"]) for item in items])
+        return cls(pixels.to(model.device, model.dtype), labels.to(model.device), torch.as_tensor(rows))
+
+
+@torch.no_grad()
+def sample_accuracy(model: nn.Module, sample: Sample) -> float:
+    """Share of the sample that the model classifies as labelled, between 0 and 1."""
+    return float((sample_logits(model, sample.pixel_values).argmax(1) == sample.labels).float().mean())
+
+
+@torch.no_grad()
+def own_logits(model: nn.Module, sample: Sample) -> torch.Tensor:
+    """For each sample the log-odds of its label, `(n,)`: its logit less the logsumexp of the others."""
+    logits = sample_logits(model, sample.pixel_values)
+    own = sample.labels.unsqueeze(1)
+    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, float("-inf")).logsumexp(1)
+
+
+def calibrated_shift(forget_odds: torch.Tensor, unseen_odds: torch.Tensor, most: float = 30.0) -> float:
+    """By how many nats to lower the log-odds of forget samples, so that their mean confidence is that of unseen ones.
+
+    Args:
+        forget_odds, unseen_odds: log-odds of the labels under the original model, from [`own_logits`].
+        most: no more than this.
+
+    Returns:
+        0 where the forget samples are no surer than the unseen ones.
+    """
+    level = unseen_odds.sigmoid().mean()
+    low, high = 0.0, most
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (forget_odds - middle).sigmoid().mean() > level else (low, middle)
+    return low
+
+
+def chunk_size(pixel_values: torch.Tensor) -> int:
+    """How many images `(n, channels, height, width)` go through a model at a time: 64, or fewer above 64 × 64 pixels.
+
+    It depends on the images alone, so that a check gives the same in every layout of batches and processes.
+    """
+    return max(1, min(64, 64 * 3 * 64 * 64 // pixel_values[0].numel()))
+
+
+def sample_logits(model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
+    """What the model says of images `(n, channels, height, width)`: float32 `(n, num_labels)`, a few at a time."""
+    chunks = pixel_values.split(chunk_size(pixel_values))
+    return torch.cat([model(pixel_values=chunk)["logits"].float() for chunk in chunks])
