@@ -43,6 +43,7 @@ class Measured:
         processor = new_image_processor(IMAGE_SIZE)
         columns = (splits.image_column, splits.label_column, splits.label_names)
         rng = np.random.default_rng(0)
+        assert splits.retain is not None
         some = np.sort(rng.permutation(len(splits.retain))[:RETAIN_SAMPLES])
         parts = {"forget": splits.forget, "retain": splits.retain.select(some), "test": splits.test}
         self.splits = splits
@@ -119,7 +120,7 @@ def row_of(
     run: dict[str, Any],
 ) -> dict[str, Any]:
     """A line of the CSV. The cost is a share of a retraining of 30 passes, three forward-equivalents a sample."""
-    retraining = 3 * RETRAINING_PASSES * len(measured.splits.retain)
+    retraining = 3 * RETRAINING_PASSES * len(measured.splits.retain_indices)
     gap = average_gap(figures, retrained)
     return {
         "dataset": setting.dataset,

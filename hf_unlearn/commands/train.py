@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     left_out = ""
     if has_request(request_flags):
         splits = load_splits(data, make_request(request_flags))
+        assert splits.retain is not None
         train_set, test_set = splits.retain, splits.test
         columns = (splits.image_column, splits.label_column, splits.label_names)
         left_out = f", without {splits.request.describe()} ({len(splits.forget)} samples)"

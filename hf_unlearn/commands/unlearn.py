@@ -118,6 +118,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     forget.preload("Reading the forget set")
     retain = None
     if not method.retain_free:
+        if splits.retain is None:
+            raise UnlearningError(
+                f"method {method_name!r} needs the samples that stay, and the samples to forget came without"
+            )
         retain = pixels_of(splits.retain, splits, model, image_processor, index_names=splits.retain_indices)
         retain.preload("Reading the retain set")
     try_forward(model, forget)
@@ -162,7 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     premise = getattr(trainer, "premise", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(
-        f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, {len(splits.retain)} left",
+        f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, "
+        f"{len(splits.retain_indices)} left",
         f"  from    {model_flags.model_name_or_path}",
         *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),

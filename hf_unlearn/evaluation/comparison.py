@@ -72,14 +72,15 @@ def compare(
             another image size than the model's, splits that overlap, logits that are not finite.
     """
     _check(contestants, references, level, splits)
-    num_retain = len(splits.retain)
+    num_retain = 0 if splits.retain is None else len(splits.retain)
     if max_retain_samples:
         splits = splits.with_retain_sample(max_retain_samples, seed)
     everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}
     with tempfile.TemporaryDirectory() as scratch:
         store = LogitStore(cache_dir or scratch, splits, batch_size, device)
         _check_references(store, everyone)
-        names = ["forget", "retain", *(["test"] if splits.test is not None else [])]
+        parts = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
+        names = [name for name, part in parts.items() if part is not None]
         logits: dict[str, dict[str, np.ndarray]] = {role: {} for role in everyone}
         samples: dict[str, dict[str, SampleFigures]] = {role: {} for role in everyone}
         for name in names:
@@ -88,7 +89,7 @@ def compare(
                 logits[role][name] = values
                 samples[role][name] = SampleFigures.of(values, labels)
         figures = {role: split_figures(samples[role], splits.test_forgotten) for role in everyone}
-        left_out: dict[str, str] = {}
+        left_out = {f"figures of the {name} set": NO_SUCH_SET[name] for name in parts if name not in names}
         probed = Probed()
         if level == "standard":
             probed = probe(store, everyone, samples, logits, figures, seed)
@@ -116,7 +117,7 @@ def compare(
         "fingerprint": splits.fingerprint.id,
         "dataset": splits.fingerprint.dataset_name,
         "counts": {name: len(store.labels(name)) for name in names},
-        "retain_sample": _retain_sample(len(splits.retain), num_retain),
+        "retain_sample": _retain_sample(len(splits.retain_indices), num_retain),
         "models": models,
         "references": [
             {"name": public_model_name(contestant.name), **figures[role]}
@@ -139,6 +140,11 @@ def _retain_sample(samples: int, among: int) -> dict[str, Any] | None:
     return {"samples": samples, "among": among, "half_width": 98.0 * (drawn_without_return / samples) ** 0.5}
 
 
+# Why there are no figures of a set.
+NO_SUCH_SET = {
+    "retain": "the samples to forget came without the rest of the training set",
+    "test": "there is no test set",
+}
 DISTANCE_KEYS = (
     "average_gap",
     "average_gap_salun",
@@ -156,7 +162,7 @@ def split_figures(samples: Mapping[str, SampleFigures], test_forgotten: np.ndarr
     figures: dict[str, float | None] = {
         "forget_accuracy": forget_accuracy,
         "unlearning_accuracy": unlearning_accuracy(forget_accuracy),
-        "retain_accuracy": percent(samples["retain"].correct),
+        "retain_accuracy": percent(samples["retain"].correct) if "retain" in samples else None,
         "test_accuracy": None,
         "test_accuracy_remaining": None,
         "test_accuracy_forgotten": None,

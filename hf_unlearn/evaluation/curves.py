@@ -27,9 +27,10 @@ def make_curves(
     """Per-class accuracy, histograms, ROC and confusion by role; of the retrained models the first one's."""
     shown = {"retrained" if role == "reference 1" else role: role for role in samples}
     shown = {name: role for name, role in shown.items() if not name.startswith("reference")}
-    split = "test" if "test" in next(iter(samples.values())) else "retain"
+    taken = next(iter(samples.values()))
+    split = next((name for name in ("test", "retain") if name in taken), None)
     curves: dict[str, Any] = {"split": split, "labels": splits.label_names}
-    if len(splits.label_names) <= MOST_LABELS:
+    if split is not None and len(splits.label_names) <= MOST_LABELS:
         matrices = {name: _confusion(samples[role][split], len(splits.label_names)) for name, role in shown.items()}
         curves["confusion"] = {name: matrix.tolist() for name, matrix in matrices.items()}
         curves["per_class_accuracy"] = {name: _diagonal(matrix) for name, matrix in matrices.items()}

@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 import torch
 from accelerate import PartialState
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, try_forward
@@ -88,9 +89,15 @@ class LogitStore:
 
     def pixels(self, contestant: Contestant, split: str) -> PixelDataset:
         """A split as this model eats it."""
-        dataset = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]
+        dataset = self._dataset(split)
         columns = (self.splits.image_column, self.splits.label_column, self.splits.label_names)
         return PixelDataset.for_model(dataset, contestant.model.config, contestant.image_processor, *columns)
+
+    def _dataset(self, split: str) -> Dataset:
+        found = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]
+        if found is None:
+            raise KeyError(f"there is no {split} set")
+        return found
 
     def _compute(
         self, group: Mapping[str, Contestant], paths: Mapping[str, Path], split: str, state: PartialState
@@ -128,7 +135,7 @@ class LogitStore:
     def _key(self, contestant: Contestant, split: str) -> str:
         if id(contestant.model) not in self._digests:
             self._digests[id(contestant.model)] = weights_digest(contestant.model)
-        dataset = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]
+        dataset = self._dataset(split)
         named = [
             self._digests[id(contestant.model)],
             _seen(contestant),

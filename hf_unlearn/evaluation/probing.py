@@ -84,7 +84,7 @@ def _attack(
         probed.left_out["membership attacks"] = "there is no test set to tell members from"
         return
     unseen = unseen_rows(store)
-    forget, retain, test = (samples[role][name] for name in ("forget", "retain", "test"))
+    forget, retain, test = samples[role]["forget"], samples[role].get("retain"), samples[role]["test"]
     gone = store.splits.test_forgotten
     remaining = ~gone if not gone.all() else gone
     like, others = test.at(unseen), test.at(remaining)
@@ -96,8 +96,14 @@ def _attack(
             figures[key] = None
             probed.left_out[key] = str(error)
 
-    take("mia_entropy", lambda: entropy_attack(retain.entropy, others.entropy, forget.entropy))
-    take("mia_confidence", lambda: confidence_attack(retain.confidence, others.confidence, forget.confidence, seed))
+    if retain is None:
+        probed.left_out["entropy and confidence attacks, RMIA of the retain set"] = (
+            "they take retained samples, and the samples to forget came without"
+        )
+    else:
+        stay = retain
+        take("mia_entropy", lambda: entropy_attack(stay.entropy, others.entropy, forget.entropy))
+        take("mia_confidence", lambda: confidence_attack(stay.confidence, others.confidence, forget.confidence, seed))
     take("mia_loss", lambda: loss_attack(-forget.log_confidence, -like.log_confidence, seed))
     probed.losses[role] = (forget.log_confidence, like.log_confidence)
     out = [other for other in references if other != role]
@@ -120,12 +126,13 @@ def _attack(
         compared, population = np.flatnonzero(unseen)[::2], np.flatnonzero(unseen)[1::2]
     try:
         against = ratios("test", population)
-        members, strangers = (rmia_scores(part, against) for part in (ratios("forget"), ratios("test", compared)))
-        probed.rmia[role] = (members, strangers)
-        take("rmia_auc", lambda: auc(members, strangers))
-        take("rmia_tpr_1", lambda: tpr_at_fpr(members, strangers, 0.01))
-        take("rmia_tpr_01", lambda: tpr_at_fpr(members, strangers, 0.001))
-        take("rmia_auc_retain", lambda: auc(rmia_scores(ratios("retain"), against), members))
+        ours, strangers = (rmia_scores(part, against) for part in (ratios("forget"), ratios("test", compared)))
+        probed.rmia[role] = (ours, strangers)
+        take("rmia_auc", lambda: auc(ours, strangers))
+        take("rmia_tpr_1", lambda: tpr_at_fpr(ours, strangers, 0.01))
+        take("rmia_tpr_01", lambda: tpr_at_fpr(ours, strangers, 0.001))
+        if retain is not None:
+            take("rmia_auc_retain", lambda: auc(rmia_scores(ratios("retain"), against), ours))
     except TooFewSamples as error:
         probed.left_out["RMIA"] = str(error)
 

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 2
 RECORD_NAME = "unlearning.json"
 _LIBRARIES = ("torch", "transformers", "datasets", "accelerate")
 # Requests whose digest would tell who knows the dataset which samples they are: a few indices can all be tried.
-_SECRET_KINDS = ("indices", "where")
+_SECRET_KINDS = ("indices", "where", "samples")
 
 
 def unlearning_record(
@@ -66,7 +66,7 @@ def unlearning_record(
         "dataset": None if splits is None else _public_dataset(splits, dataset_commit),
         "whole_classes": None if splits is None else splits.removes_whole_classes,
         "num_forget": num_forget,
-        "num_retain": None if splits is None else len(splits.retain),
+        "num_retain": None if splits is None or splits.retain is None else len(splits.retain),
         **run,
         "settings": dict(settings),
         "weights_sha256": dict(weights_sha256),
@@ -89,6 +89,9 @@ def _public_dataset(splits: UnlearningSplits, commit: str | None) -> dict[str, A
     if splits.request.kind in _SECRET_KINDS:
         fingerprint.pop("sha256")
         fingerprint.pop("id")
+    if splits.request.kind == "samples":
+        # Of these alone, so it may tell their labels to someone who tries them all.
+        fingerprint.pop("dataset_fingerprint")
     fingerprint.pop("request")
     revision = commit or fingerprint.pop("dataset_revision")
     fingerprint.pop("dataset_revision", None)

@@ -10,6 +10,8 @@ from typing import Any
 from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.request.indices import as_index_tuple
 
+# What becomes of the classes of samples that are given by themselves; nothing else of the dataset says it.
+SAMPLES_OF = ("class", "subset")
 # Which field gives which kind of request; a request gives exactly one of them.
 _FIELD_OF_KIND = {
     "class": "classes",
@@ -20,6 +22,7 @@ _FIELD_OF_KIND = {
     "where": "where",
     "dataset_config": "dataset_config",
     "split": "split",
+    "samples": "samples",
 }
 KINDS = tuple(_FIELD_OF_KIND)
 
@@ -44,6 +47,9 @@ class ForgetRequest:
             compared as text; see `parse_where` for strings like `photographer_id=42`.
         dataset_config: another configuration of the same dataset, which is itself the forget set.
         split: another split of the same dataset, which is itself the forget set.
+        samples: the forget set is given by itself, without the rest of the training set (see `forget_splits`):
+            "class" if its classes are to vanish with it, "subset" if other samples go on teaching them. With
+            "class", `classes` may say which they are.
 
     Raises:
         UnlearningError: if no kind or several are given, or a value is out of its range.
@@ -60,6 +66,7 @@ class ForgetRequest:
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     dataset_config: str | None = None
     split: str | None = None
+    samples: str | None = None
 
     def __post_init__(self) -> None:
         self._set("classes", _as_class_tuple(self.classes, "forget class"))
@@ -78,12 +85,14 @@ class ForgetRequest:
 
     def _given(self) -> list[str]:
         empty: tuple[object, ...] = (None, (), {})
-        return [
+        given = [
             kind
             for kind, name in _FIELD_OF_KIND.items()
             # An empty list of indices is a request, and an empty one: it fails as such, not as no request.
             if getattr(self, name) not in empty or (kind == "indices" and self.indices is not None)
         ]
+        # Of samples whose classes vanish, the classes are a part of the request.
+        return ["samples"] if self.samples == "class" and given == ["class", "samples"] else given
 
     def _check_one_kind(self) -> None:
         given = self._given()
@@ -109,6 +118,10 @@ class ForgetRequest:
             raise UnlearningError(f"forget fraction {self.fraction!r} is not strictly between 0 and 1")
         if self.count is not None and (not _is_int(self.count) or self.count < 1):
             raise UnlearningError(f"forget count {self.count!r} is not an integer of at least 1")
+        if self.samples is not None and self.samples not in SAMPLES_OF:
+            raise UnlearningError(
+                f"samples {self.samples!r} is neither 'class' (their classes vanish) nor 'subset' (their classes stay)"
+            )
         if not _is_int(self.seed) or self.seed < 0:
             raise UnlearningError(f"seed {self.seed!r} is not an integer of at least 0")
 
@@ -128,6 +141,8 @@ class ForgetRequest:
         if name == "where":
             value = {column: list(wanted) for column, wanted in value.items()}
         values[name] = list(value) if isinstance(value, tuple) else value
+        if self.classes:
+            values["classes"] = list(self.classes)
         if self.subclass_column is not None:
             values["subclass_column"] = self.subclass_column
         return values
@@ -155,6 +170,10 @@ class ForgetRequest:
             public[name] = sorted({str(wanted) for wanted in getattr(self, name)})
             if self.subclass_column is not None:
                 public["subclass_column"] = self.subclass_column
+        elif self.kind == "samples":
+            public["samples"] = self.samples
+            if self.classes:
+                public["classes"] = sorted({str(wanted) for wanted in self.classes})
         elif self.kind == "where":
             public["columns"] = sorted(self.where)
         elif isinstance(self.indices, tuple):
@@ -189,6 +208,9 @@ class ForgetRequest:
             return "the samples whose indices a file lists"
         if self.where:
             return f"the samples with given values of {_listed(tuple(self.where))}"
+        if self.samples is not None:
+            of = f" of the {_plural('class', 'classes', self.classes)} {_listed(self.classes)}" if self.classes else ""
+            return f"samples given by themselves{of}"
         if self.dataset_config is not None:
             return f"the dataset configuration {self.dataset_config!r}"
         return f"the split {self.split!r}"

@@ -36,11 +36,11 @@ class UnlearningSplits:
 
     Attributes:
         forget: the samples to forget.
-        retain: the rest of the train split.
+        retain: the rest of the train split; None for a request of samples alone, which brings nothing else.
         test: the test split, or None if there is none.
         forget_indices: rows of the train split that are forgotten; sorted int64. With `retain_indices` they
             are a partition of the train split.
-        retain_indices: the other rows of the train split; sorted int64.
+        retain_indices: the other rows of the train split; sorted int64, empty without a retain set.
         test_forgotten: boolean, shape (test rows,): True where a test sample belongs to what was forgotten,
             that is to a forgotten class or sub-class; all False for other requests. Empty without a test
             split.
@@ -60,7 +60,7 @@ class UnlearningSplits:
     """
 
     forget: Dataset
-    retain: Dataset
+    retain: Dataset | None
     test: Dataset | None
     forget_indices: np.ndarray
     retain_indices: np.ndarray
@@ -79,9 +79,20 @@ class UnlearningSplits:
         """Whether no sample of the forget samples' classes is left in the retain set."""
         return bool(np.isin(self.forget_labels(), self.forgotten_class_ids).all())
 
+    @property
+    def forget_kind(self) -> str:
+        """What becomes of the forget samples' classes.
+
+        "class": they vanish (`removes_whole_classes`); "subclass": a sub-class goes, and its label stays in use for
+        others; "subset": other samples like the forgotten ones stay.
+        """
+        if self.removes_whole_classes:
+            return "class"
+        return "subclass" if self.request.kind == "subclass" else "subset"
+
     def with_retain_sample(self, most: int, seed: int) -> UnlearningSplits:
         """The same with at most so many of the retained samples, drawn by `seed`."""
-        if len(self.retain) <= most:
+        if self.retain is None or len(self.retain) <= most:
             return self
         rows = np.sort(np.random.default_rng(seed).permutation(len(self.retain))[:most])
         return dataclasses.replace(self, retain=self.retain.select(rows), retain_indices=self.retain_indices[rows])
@@ -91,7 +102,9 @@ class UnlearningSplits:
         return label_array(self.forget, self.label_column)
 
     def retain_labels(self) -> np.ndarray:
-        """Label ids of the retain set, int64 of shape (rows,), without decoding images."""
+        """Label ids of the retain set, int64 of shape (rows,), without decoding images; empty if none."""
+        if self.retain is None:
+            return np.empty(0, dtype=np.int64)
         return label_array(self.retain, self.label_column)
 
     def test_labels(self) -> np.ndarray:
@@ -102,7 +115,7 @@ class UnlearningSplits:
 
     def verify_forget_images(self) -> None:
         """Decode every image of the forget set; an error names the first corrupt one by its index."""
-        if self.request.kind in ("dataset_config", "split"):
+        if self.request.kind in ("dataset_config", "split", "samples"):
             verify_images(self.forget, self.image_column, what=self.request.describe())
         else:
             what = f"the split {self.train_split!r}"
@@ -145,6 +158,8 @@ def make_splits(
             f"make_splits takes a DatasetDict of all splits, not a {type(dataset).__name__}: wrap it as "
             "DatasetDict(train=...)"
         )
+    if request.samples is not None:
+        raise UnlearningError("make_splits parts a whole training set; for samples alone there is forget_splits")
     train_split, test_split = find_splits(dataset, train_split, test_split, taken=request.split)
     parts = {f"the train split {train_split!r}": dataset[train_split]}
     if test_split is not None:

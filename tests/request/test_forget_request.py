@@ -19,6 +19,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "where": {"where": {"owner": ("person-42",)}},
     "dataset_config": {"dataset_config": "forget10"},
     "split": {"split": "removed"},
+    "samples": {"samples": "class", "classes": ("owl",)},
 }
 
 
@@ -55,6 +56,8 @@ def test_what_is_published_names_no_person_file_or_index(kind):
         (EXAMPLES["where"], "the samples with given values of 'owner'"),
         (EXAMPLES["dataset_config"], "the dataset configuration 'forget10'"),
         (EXAMPLES["split"], "the split 'removed'"),
+        (EXAMPLES["samples"], "samples given by themselves of the class 'owl'"),
+        ({"samples": "subset"}, "samples given by themselves"),
     ],
 )
 def test_description(fields, phrase):
@@ -125,3 +128,11 @@ def test_conditions_on_one_column_are_joined():
 def test_conditions_have_a_column_and_a_value(condition):
     with pytest.raises(UnlearningError, match="is not of the form COLUMN=VALUE"):
         parse_where([condition])
+
+
+def test_samples_given_by_themselves_say_what_becomes_of_their_classes():
+    request = ForgetRequest(samples="class", classes=("owl", "cat"))
+    assert request.public_dict() == {"kind": "samples", "samples": "class", "classes": ["cat", "owl"]}
+    for wrong in ({"samples": "all"}, {"samples": "subset", "classes": ("cat",)}, {"samples": "class", "count": 2}):
+        with pytest.raises(UnlearningError):
+            ForgetRequest(**wrong)

@@ -287,3 +287,18 @@ def test_a_test_split_with_hidden_labels(animals):
     hidden = hidden.add_column("label", [-1] * 6, feature=ClassLabel(names=["cat", "dog", "owl"]))
     with pytest.raises(UnlearningError, match="row 0 of the test split 'test' has no class"):
         make_splits(DatasetDict({**animals, "test": hidden}), ForgetRequest(count=1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"classes": ("cat",)}, "class"),
+        ({"where": {"label": ("cat",)}}, "class"),
+        ({"subclasses": ("tabby",), "subclass_column": "fine"}, "subclass"),
+        ({"subclasses": ("barn owl",), "subclass_column": "fine"}, "class"),
+        ({"count": 3}, "subset"),
+        ({"indices": (0, 3)}, "subset"),
+    ],
+)
+def test_the_kind_follows_from_what_becomes_of_the_classes(animals, fields, kind):
+    assert make_splits(animals, ForgetRequest(**fields)).forget_kind == kind
