@@ -104,7 +104,7 @@ def row_of(
     from study_runs import ACCURACIES
     from study_settings import MODELS as RECIPES
 
-    from hf_unlearn.evaluation.metrics import average_gap
+    from hf_unlearn.evaluation.metrics.accuracies import average_gap
 
     retraining = 3 * RECIPES[setting.model][2] * num_retain
     gap = average_gap(figures, retrained)
@@ -139,7 +139,7 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     from study_settings import IMAGE_SIZE, ModelCache, load_data, splits_of
 
     from hf_unlearn.data.pixels import PixelDataset
-    from hf_unlearn.evaluation.metrics import average_gap
+    from hf_unlearn.evaluation.metrics.accuracies import average_gap
     from hf_unlearn.models.from_scratch import new_image_processor
 
     torch.set_num_threads(1)

@@ -22,7 +22,7 @@ from study_settings import ModelCache, Request, Setting, load_data, splits_of
 from torch import nn
 
 from hf_unlearn import ForgetRequest, MUMisTrainer
-from hf_unlearn.evaluation.metrics import average_gap
+from hf_unlearn.evaluation.metrics.accuracies import average_gap
 from hf_unlearn.evaluation.predict import predict_logits
 
 SHARE = 0.05

@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSplits
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.evaluation.comparison import split_figures
-from hf_unlearn.evaluation.metrics import average_gap
+from hf_unlearn.evaluation.metrics.accuracies import average_gap
+from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import predict_logits
-from hf_unlearn.evaluation.samples import SampleFigures
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.objectives import double_backward, squared_input_sensitivities
 from hf_unlearn.trainers.base.request_settings import request_settings

@@ -17,7 +17,7 @@ from study_settings import REQUESTS, ModelCache, Setting, load_data, splits_of
 from torch.utils.data import Subset
 from transformers import TrainerCallback
 
-from hf_unlearn.evaluation.metrics import accuracy
+from hf_unlearn.evaluation.metrics.accuracies import accuracy
 from hf_unlearn.evaluation.predict import predict_logits
 
 MODELS = ("resnet-basic", "vit")

@@ -112,8 +112,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from hf_unlearn.evaluation.comparison import compare
     from hf_unlearn.evaluation.predict import Contestant
-    from hf_unlearn.evaluation.report import forget_strip, write_report
-    from hf_unlearn.evaluation.table import comparison_table, findings
+    from hf_unlearn.evaluation.report.html import forget_strip, write_report
+    from hf_unlearn.evaluation.report.table import comparison_table, findings
 
     def load(named: str, revision: str | None = None) -> Contestant:
         loaded = dataclasses.replace(model_flags, model_name_or_path=named, model_revision=revision)

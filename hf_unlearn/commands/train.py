@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, image_processor = _start(start, columns[-1], args.seed)
 
     from hf_unlearn.data.pixels import PixelDataset, try_forward
-    from hf_unlearn.evaluation.metrics import accuracy
+    from hf_unlearn.evaluation.metrics.accuracies import accuracy
     from hf_unlearn.evaluation.predict import predict_logits
     from hf_unlearn.trainers.base.classifier import ClassifierTrainer
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.curves import make_curves
+from hf_unlearn.evaluation.attacks.probing import Probed, probe
 from hf_unlearn.evaluation.logits import LogitStore, label_order
-from hf_unlearn.evaluation.metrics import (
+from hf_unlearn.evaluation.metrics.accuracies import (
     SALUN_GAP_FIGURES,
     average_gap,
     percent,
@@ -19,10 +19,10 @@ from hf_unlearn.evaluation.metrics import (
     tug_of_war,
     unlearning_accuracy,
 )
+from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import Contestant
-from hf_unlearn.evaluation.probing import Probed, probe
 from hf_unlearn.evaluation.references import distances, noise_floor, summarise, verdict
-from hf_unlearn.evaluation.samples import SampleFigures
+from hf_unlearn.evaluation.report.curves import make_curves
 from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
 
@@ -65,7 +65,7 @@ def compare(
         `retain_sample` says of how many retained samples how many were looked at, and half the width of a 95 %
         confidence interval of an accuracy over them, in points, at most; None if at all of them.
         `left_out` says of each figure that is missing why; `curves` is what plots are drawn from. Their names, units
-        and directions are those of `hf_unlearn.evaluation.rows`. No sample and no index is in it.
+        and directions are those of `hf_unlearn.evaluation.report.rows`. No sample and no index is in it.
 
     Raises:
         UnlearningError: a role or level that is none, more than four references, references with other labels or

@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, try_forward
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.metrics.samples import pieces
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
-from hf_unlearn.evaluation.samples import pieces
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.request import UnlearningSplits, match_labels
 

@@ -15,7 +15,8 @@ import numpy as np
 from datasets import Features, Sequence, Value
 
 from hf_unlearn.errors import UnlearningError, did_you_mean
-from hf_unlearn.evaluation import attacks, divergences, metrics, residual, rmia, samples
+from hf_unlearn.evaluation.attacks import membership, residual, rmia
+from hf_unlearn.evaluation.metrics import accuracies, divergences, samples
 
 _NUMBERS, _LOGITS, _INTEGER = Value("float64"), Sequence(Value("float64")), Value("int64")
 # What a module's `predictions` and `references` are, by the shape of its inputs.
@@ -149,7 +150,7 @@ class MIAEntropy(_Module):
     """Entropy attack: share of forget samples called members, percent. The target is the retrained model's value."""
 
     module_name, inputs, paper = "mia_entropy", "splits", _PAPERS["ssd"]
-    function = staticmethod(lambda v, s: attacks.entropy_attack(*_by_set(v, s, RETAIN, TEST, FORGET)))
+    function = staticmethod(lambda v, s: membership.entropy_attack(*_by_set(v, s, RETAIN, TEST, FORGET)))
 
 
 class MIAConfidence(_Module):
@@ -160,7 +161,7 @@ class MIAConfidence(_Module):
     @staticmethod
     def function(values: np.ndarray, sets: np.ndarray, seed: int = 0) -> float:
         retain, test, forget = _by_set(values, sets, RETAIN, TEST, FORGET)
-        return attacks.confidence_attack(retain, test, forget, seed)
+        return membership.confidence_attack(retain, test, forget, seed)
 
 
 class MIALoss(_Module):
@@ -171,7 +172,7 @@ class MIALoss(_Module):
     @staticmethod
     def function(values: np.ndarray, sets: np.ndarray, seed: int = 0) -> float:
         forget, test = _by_set(values, sets, FORGET, TEST)
-        return attacks.loss_attack(forget, test, seed)
+        return membership.loss_attack(forget, test, seed)
 
 
 class MembershipAUC(_Module):
@@ -203,14 +204,14 @@ class RelearnTime(_Module):
     """Steps to relearn over the retrained model's, means over runs. 1 is the target; below it the model remembers."""
 
     module_name, inputs = "relearn_time", "figures"
-    function = staticmethod(lambda ours, theirs: metrics.runtime_ratio(ours.mean(), theirs.mean()))
+    function = staticmethod(lambda ours, theirs: accuracies.runtime_ratio(ours.mean(), theirs.mean()))
 
 
 class RuntimeEfficiency(_Module):
     """RTE: seconds of unlearning over seconds of retraining, means over runs. Lower is better."""
 
     module_name, inputs = "runtime_efficiency", "figures"
-    function = staticmethod(lambda ours, theirs: metrics.runtime_ratio(ours.mean(), theirs.mean()))
+    function = staticmethod(lambda ours, theirs: accuracies.runtime_ratio(ours.mean(), theirs.mean()))
 
 
 MODULES: dict[str, type[_Module]] = {module.module_name: module for module in _Module.__subclasses__()}

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hf_unlearn.evaluation.divergences import activation_distances, agreements, js_divergences, kl_divergences
-from hf_unlearn.evaluation.samples import mean_over
+from hf_unlearn.evaluation.metrics.divergences import activation_distances, agreements, js_divergences, kl_divergences
+from hf_unlearn.evaluation.metrics.samples import mean_over
 
 Figures = Mapping[str, float | None]
 

@@ -12,9 +12,9 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 import hf_unlearn
-from hf_unlearn.evaluation.figures import TITLES, draw_plots
-from hf_unlearn.evaluation.rows import ARROWS, ROWS
-from hf_unlearn.evaluation.table import HEADINGS, LEGEND, cells, findings, shown_rows
+from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
+from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
+from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.publishing.record import RECORD_NAME, read_record, request_met
 
 TEMPLATE = "card.md.jinja"

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import Subset
 from transformers import PreTrainedModel
 
-from hf_unlearn.evaluation.metrics import accuracy
+from hf_unlearn.evaluation.metrics.accuracies import accuracy
 from hf_unlearn.evaluation.predict import predict_logits
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from hf_unlearn import ForgetRequest, UnlearningError, make_splits
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.evaluation.comparison import _retain_sample, compare
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
-from hf_unlearn.evaluation.rows import ROWS
-from hf_unlearn.evaluation.table import comparison_table, findings
+from hf_unlearn.evaluation.report.rows import ROWS
+from hf_unlearn.evaluation.report.table import comparison_table, findings
 from hf_unlearn.models.from_scratch import new_image_processor
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 

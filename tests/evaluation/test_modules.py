@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.attacks import loss_attack
+from hf_unlearn.evaluation.attacks.membership import loss_attack
 from hf_unlearn.evaluation.modules import MODULES, SCRIPTS, JSDivergence, MembershipTPR, MIALoss, module_path
 
 RNG = np.random.default_rng(0)

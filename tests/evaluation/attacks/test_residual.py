@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hf_unlearn.data.pixels import PixelDataset
-from hf_unlearn.evaluation.relearning import relearn
-from hf_unlearn.evaluation.residual import residual_contribution, sensitivities
+from hf_unlearn.evaluation.attacks.relearning import relearn
+from hf_unlearn.evaluation.attacks.residual import residual_contribution, sensitivities
 from tests.tiny import make_dataset, make_model, make_processor
 
 

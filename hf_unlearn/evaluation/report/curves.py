@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_unlearn.evaluation.metrics import confusion
-from hf_unlearn.evaluation.rmia import roc_curve
-from hf_unlearn.evaluation.samples import SampleFigures
+from hf_unlearn.evaluation.attacks.rmia import roc_curve
+from hf_unlearn.evaluation.metrics.accuracies import confusion
+from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.request import UnlearningSplits
 
 if TYPE_CHECKING:
-    from hf_unlearn.evaluation.probing import Probed
+    from hf_unlearn.evaluation.attacks.probing import Probed
 
 BINS = 20
 MOST_LABELS = 50

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_unlearn.evaluation.table import HEADINGS
+from hf_unlearn.evaluation.report.table import HEADINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

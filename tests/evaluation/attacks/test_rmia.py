@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.evaluation.attacks import TooFewSamples
-from hf_unlearn.evaluation.rmia import auc, likelihood_ratios, rmia_scores, roc_curve, tpr_at_fpr
-from hf_unlearn.evaluation.samples import SampleFigures
+from hf_unlearn.evaluation.attacks.membership import TooFewSamples
+from hf_unlearn.evaluation.attacks.rmia import auc, likelihood_ratios, rmia_scores, roc_curve, tpr_at_fpr
+from hf_unlearn.evaluation.metrics.samples import SampleFigures
 
 
 def test_likelihood_ratio_by_hand():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hf_unlearn.evaluation import samples
-from hf_unlearn.evaluation.samples import SampleFigures, mean_over, modified_entropies
+from hf_unlearn.evaluation.metrics import samples
+from hf_unlearn.evaluation.metrics.samples import SampleFigures, mean_over, modified_entropies
 
 
 def test_modified_entropy_by_hand():

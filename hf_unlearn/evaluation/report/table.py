@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hf_unlearn.evaluation.references import is_tie
-from hf_unlearn.evaluation.rows import ARROWS, ROWS, Row, cell, target_of
+from hf_unlearn.evaluation.report.rows import ARROWS, ROWS, Row, cell, target_of
 
 HEADINGS = {"original": "do nothing", "unlearned": "unlearned", "retrained": "retrained"}
 LEGEND = "↑ higher is better, ↓ lower is better, → near the target is better."

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.evaluation.metrics import (
+from hf_unlearn.evaluation.metrics.accuracies import (
     GAP_FIGURES,
     SALUN_GAP_FIGURES,
     accuracy,

@@ -10,9 +10,9 @@ from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, make_splits
 from hf_unlearn.evaluation.comparison import compare
-from hf_unlearn.evaluation.figures import PLOTS, TITLES, draw_plots
 from hf_unlearn.evaluation.predict import Contestant
-from hf_unlearn.evaluation.report import describe, forget_strip, write_report
+from hf_unlearn.evaluation.report.figures import PLOTS, TITLES, draw_plots
+from hf_unlearn.evaluation.report.html import describe, forget_strip, write_report
 from tests.tiny import make_dataset, make_model, make_processor
 
 NAMES = ["<b>red</b>", "green & co", "blue", "grey"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hf_unlearn.evaluation.divergences import (
+from hf_unlearn.evaluation.metrics.divergences import (
     activation_distances,
     agreements,
     js_divergences,

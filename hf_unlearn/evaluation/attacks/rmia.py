@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hf_unlearn.evaluation.attacks import LEAST_SAMPLES, TooFewSamples
+from hf_unlearn.evaluation.attacks.membership import LEAST_SAMPLES, TooFewSamples
 
 
 def likelihood_ratios(

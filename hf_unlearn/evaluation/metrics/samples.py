@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from hf_unlearn.evaluation.divergences import log_softmax
+from hf_unlearn.evaluation.metrics.divergences import log_softmax
 
 ROWS_AT_ONCE = 8192
 Result = TypeVar("Result")

@@ -13,11 +13,11 @@ import jinja2
 import numpy as np
 
 from hf_unlearn.data.pixels import PixelDataset
-from hf_unlearn.evaluation.figures import TITLES, as_svg, draw_plots
 from hf_unlearn.evaluation.logits import label_order
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
-from hf_unlearn.evaluation.rows import ARROWS
-from hf_unlearn.evaluation.table import HEADINGS, LEGEND, cells, findings, shown_rows
+from hf_unlearn.evaluation.report.figures import TITLES, as_svg, draw_plots
+from hf_unlearn.evaluation.report.rows import ARROWS
+from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.request import UnlearningSplits
 
 TEMPLATE = "report.html.jinja"
@@ -107,5 +107,5 @@ def _data_uri(image: Any) -> str:
 
 def _environment() -> jinja2.Environment:
     # Class names come from a dataset: nothing in them is HTML.
-    loader = jinja2.PackageLoader("hf_unlearn", "evaluation")
+    loader = jinja2.PackageLoader("hf_unlearn", "evaluation/report")
     return jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)

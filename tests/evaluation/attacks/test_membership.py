@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.evaluation.attacks import (
+from hf_unlearn.evaluation.attacks.membership import (
     LEAST_SAMPLES,
     TooFewSamples,
     confidence_attack,

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from accelerate import PartialState
 
-from hf_unlearn.evaluation.attacks import TooFewSamples, confidence_attack, entropy_attack, loss_attack
-from hf_unlearn.evaluation.divergences import js_divergences
+from hf_unlearn.evaluation.attacks.membership import TooFewSamples, confidence_attack, entropy_attack, loss_attack
+from hf_unlearn.evaluation.attacks.relearning import relearn
+from hf_unlearn.evaluation.attacks.residual import Sensitivities, sensitivities
+from hf_unlearn.evaluation.attacks.rmia import auc, likelihood_ratios, rmia_scores, tpr_at_fpr
 from hf_unlearn.evaluation.logits import LogitStore
+from hf_unlearn.evaluation.metrics.divergences import js_divergences
+from hf_unlearn.evaluation.metrics.samples import SampleFigures, mean_over
 from hf_unlearn.evaluation.predict import Contestant
-from hf_unlearn.evaluation.relearning import relearn
-from hf_unlearn.evaluation.residual import Sensitivities, sensitivities
-from hf_unlearn.evaluation.rmia import auc, likelihood_ratios, rmia_scores, tpr_at_fpr
-from hf_unlearn.evaluation.samples import SampleFigures, mean_over
 from hf_unlearn.models.from_scratch import new_weights
 
 SENSITIVITY_SAMPLES = 256

@@ -1,0 +1,1 @@
+"""What someone who holds the model can still find: membership, sensitivities, relearning."""

@@ -1,0 +1,1 @@
+"""The figures for a reader: rows, table, plots, page."""
