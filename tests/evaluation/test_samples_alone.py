@@ -10,10 +10,10 @@ from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, make_splits
 from hf_unlearn.evaluation.comparison import compare
-from hf_unlearn.evaluation.figures import draw_plots
 from hf_unlearn.evaluation.predict import Contestant
-from hf_unlearn.evaluation.report import forget_strip, write_report
-from hf_unlearn.evaluation.table import comparison_table, findings
+from hf_unlearn.evaluation.report.figures import draw_plots
+from hf_unlearn.evaluation.report.html import forget_strip, write_report
+from hf_unlearn.evaluation.report.table import comparison_table, findings
 from tests.tiny import make_dataset, make_model, make_processor
 
 TWO = {
