@@ -6,10 +6,11 @@ import inspect
 from dataclasses import dataclass, field
 
 from torch.nn.parallel import DistributedDataParallel
-from transformers import TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.trainers.base.rounds import CONSTANT, round_ends
 from hf_unlearn.trainers.base.settings import setting
 
 STEPS_OF_A_ROUND = 60
@@ -88,6 +89,7 @@ class UnlearningConfig(TrainingArguments):
             self.ddp_broadcast_buffers = False
         if self.num_rounds < 0:
             raise UnlearningError(f"num_rounds is {self.num_rounds}; expected 0 (one for every 60 steps) or more")
+        self._check_rounds()
         if self.max_steps < 1 and self.max_steps != -1:
             raise UnlearningError(f"max_steps is {self.max_steps}; expected at least 1, or -1 for num_train_epochs")
         if self.max_steps == -1 and self.stop_rule == "round":
@@ -134,10 +136,34 @@ class UnlearningConfig(TrainingArguments):
         if not holds:
             raise UnlearningError(f"{name} is {getattr(self, name)!r}; expected {expected}")
 
-    @property
-    def rounds(self) -> int:
-        """How many rounds `max_steps` is parted into."""
-        return self.num_rounds or max(1, round(self.max_steps / STEPS_OF_A_ROUND))
+    def _check_rounds(self) -> None:
+        schedule, given = SchedulerType(self.lr_scheduler_type), dict(self.lr_scheduler_kwargs or {})  # type: ignore[arg-type]
+        if schedule == SchedulerType.COSINE_WITH_RESTARTS:
+            cycles = given.pop("num_cycles", None)
+            if given or (cycles is not None and self.num_rounds not in (0, cycles)):
+                raise UnlearningError(
+                    f"lr_scheduler_kwargs is {self.lr_scheduler_kwargs!r}; expected num_rounds alone to say into how "
+                    "many rounds 'cosine_with_restarts' parts the steps"
+                )
+            self.num_rounds = self.num_rounds or int(cycles or 0)
+        elif self.num_rounds > 1 and schedule not in CONSTANT:
+            raise UnlearningError(
+                f"num_rounds is {self.num_rounds}, but with lr_scheduler_type {schedule.value!r} the length of the "
+                "steps falls once; expected 'cosine_with_restarts', or one round"
+            )
+
+    def round_ends(self, num_steps: int) -> list[int]:
+        """How many of a run's `num_steps` steps were made at the end of each round, increasing.
+
+        Where the length of the steps falls once, in a schedule without restarts, there is one round.
+
+        Raises:
+            UnlearningError: the warm-up leaves no step.
+        """
+        rounds = self.num_rounds or max(1, round(num_steps / STEPS_OF_A_ROUND))
+        if SchedulerType(self.lr_scheduler_type) not in (SchedulerType.COSINE_WITH_RESTARTS, *CONSTANT):
+            rounds = 1
+        return round_ends(num_steps, rounds, self.get_warmup_steps(num_steps))
 
 
 @dataclass

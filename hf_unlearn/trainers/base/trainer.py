@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, SchedulerType, Trainer, TrainerCallback, TrainerState
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -29,6 +29,7 @@ from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.memory import keep_freed_memory
 from hf_unlearn.trainers.base.publishing import Publishes
+from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
 from hf_unlearn.trainers.base.step_sums import batch_sums
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
@@ -40,7 +41,7 @@ from hf_unlearn.trainers.safety.stopping import BeforeStep, StopRule, attach_fig
 logger = logging.getLogger(__name__)
 
 
-class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publishes, Trainer):
+class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeCheckpoints, Publishes, Trainer):
     """A `Trainer` whose training set is the forget set.
 
     While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout; but see `train_mode` of the
@@ -248,13 +249,6 @@ class UnlearningTrainer(LoopsOverSamples, ExactBatches, WholeCheckpoints, Publis
             groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
             self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
         return super().create_optimizer(model)
-
-    def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> torch.optim.lr_scheduler.LRScheduler:
-        if self.args.lr_scheduler_type == SchedulerType.COSINE_WITH_RESTARTS and not self.args.lr_scheduler_kwargs:
-            self.args.lr_scheduler_kwargs = {"num_cycles": self.args.rounds}
-        return super().create_scheduler(num_training_steps, optimizer)
 
     def train(  # type: ignore[override]
         self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any

@@ -137,13 +137,13 @@ class RoundStop(StopRule):
 
     Args:
         target: forget accuracy in percent, over the latest `window` samples.
-        length: steps of a round.
+        ends: how many steps were made at the end of each round.
         window: samples.
     """
 
-    def __init__(self, target: float, length: int, window: int = 256):
+    def __init__(self, target: float, ends: list[int], window: int = 256):
         self.target = target
-        self.length = length
+        self.ends = ends
         self.window = window
         self.steps = 0
         self.latest: list[list[float]] = []
@@ -151,12 +151,12 @@ class RoundStop(StopRule):
     def check(self, figures: StepFigures) -> str | None:
         mean = Latest(self.window, self.latest).add(figures["correct"], figures["samples"])
         self.steps += 1
-        if mean is None or self.steps % self.length or 100 * mean > self.target:
+        if mean is None or self.steps not in self.ends or 100 * mean > self.target:
             return None
-        return f"forget accuracy {100 * mean:.1f} % at the end of round {self.steps // self.length}"
+        return f"forget accuracy {100 * mean:.1f} % at the end of round {self.ends.index(self.steps) + 1}"
 
     def _arguments(self) -> dict[str, Any]:
-        return {"target": self.target, "length": self.length, "window": self.window}
+        return {"target": self.target, "ends": self.ends, "window": self.window}
 
     def _memory(self) -> dict[str, Any]:
         return {"steps": self.steps, "latest": self.latest}
@@ -313,7 +313,7 @@ def make_stop_rule(args: UnlearningConfig, num_samples: int, unseen_level: float
     window = max(1, min(args.stop_window, num_samples))
     rules = {
         "steps": lambda: None,
-        "round": lambda: RoundStop(args.target_forget_accuracy, -(-args.max_steps // args.rounds), window),
+        "round": lambda: RoundStop(args.target_forget_accuracy, args.round_ends(args.max_steps), window),
         "forget_accuracy": lambda: ForgetAccuracyStop(args.target_forget_accuracy, window),
         "loss_drop": lambda: LossDropStop(args.stop_delta, window),
         "irrelevant_recovery": lambda: IrrelevantRecoveryStop(args.stop_delta, window),

@@ -46,9 +46,9 @@ def test_forget_accuracy_over_a_window():
 
 def test_rounds_end_where_the_steps_are_short():
     # Forgotten at step 2 already, but a round is three steps.
-    assert run(RoundStop(2.0, 3, BATCH), "correct", [0.9, 0.0, 0.0, 0.0]) == 3
+    assert run(RoundStop(2.0, [3, 6, 9], BATCH), "correct", [0.9, 0.0, 0.0, 0.0]) == 3
     # Not forgotten at the end of the first round: the second is made to its end.
-    assert run(RoundStop(2.0, 3, BATCH), "correct", [0.9, 0.5, 0.2, 0.0, 0.0, 0.0, 0.0]) == 6
+    assert run(RoundStop(2.0, [3, 6, 9], BATCH), "correct", [0.9, 0.5, 0.2, 0.0, 0.0, 0.0, 0.0]) == 6
 
 
 def test_loss_drop():
@@ -73,7 +73,7 @@ def test_plateau():
 
 RULES = {
     "correct": lambda: ForgetAccuracyStop(40.0, 25),
-    "correct by rounds": lambda: RoundStop(40.0, 4, 25),
+    "correct by rounds": lambda: RoundStop(40.0, [4, 7, 11, 30], 25),
     "loss": lambda: LossDropStop(0.3, 25),
     "irrelevant_sensitivity": lambda: IrrelevantRecoveryStop(0.9, 25),
     "confidence against unseen": lambda: UnseenStop(0.5, 25),
