@@ -138,7 +138,7 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     from study_runs import Measured
     from study_settings import IMAGE_SIZE, ModelCache, load_data, splits_of
 
-    from hf_unlearn.data.pixels import PixelDataset
+    from hf_unlearn.data.pixels import pixels_of
     from hf_unlearn.evaluation.metrics.accuracies import average_gap
     from hf_unlearn.models.from_scratch import new_image_processor
 
@@ -165,9 +165,7 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     splits = splits_of(setting, data)
     original = cache.original(setting, data)
     measured = Measured(splits, original.config)
-    columns = (splits.image_column, splits.label_column, splits.label_names)
-    processor = new_image_processor(IMAGE_SIZE)
-    retain = PixelDataset.for_model(splits.retain, original.config, processor, *columns).preload()
+    retain = pixels_of(splits, "retain", original, new_image_processor(IMAGE_SIZE)).preload()
     retrained = measured.figures(cache.retrained(setting, splits))
     for method, settings in tasks:
         run: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from study_settings import IMAGE_SIZE, Setting
 from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSplits
-from hf_unlearn.data.pixels import PixelDataset
+from hf_unlearn.data.pixels import pixels_of
 from hf_unlearn.evaluation.comparison import split_figures
 from hf_unlearn.evaluation.metrics.accuracies import average_gap
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
@@ -41,14 +41,13 @@ class Measured:
 
     def __init__(self, splits: UnlearningSplits, config: Any):
         processor = new_image_processor(IMAGE_SIZE)
-        columns = (splits.image_column, splits.label_column, splits.label_names)
         rng = np.random.default_rng(0)
         assert splits.retain is not None
         some = np.sort(rng.permutation(len(splits.retain))[:RETAIN_SAMPLES])
-        parts = {"forget": splits.forget, "retain": splits.retain.select(some), "test": splits.test}
+        rows = {"forget": None, "retain": some.tolist(), "test": None}
         self.splits = splits
         self.parts = {
-            name: PixelDataset.for_model(part, config, processor, *columns).preload() for name, part in parts.items()
+            name: pixels_of(splits, name, config, processor, chosen).preload() for name, chosen in rows.items()
         }
 
     def figures(self, model: PreTrainedModel) -> dict[str, float | None]:

@@ -18,7 +18,6 @@ from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingArguments
 
-    from hf_unlearn.data.pixels import PixelDataset
     from hf_unlearn.models.revisions import Resolved
 
 REQUEST_FLAGS = (
@@ -186,20 +185,6 @@ def loading_line(folder: str, repo_id: str | None = None) -> str:
     if os.path.isfile(os.path.join(folder, "adapter_config.json")):
         return "  load    with peft, onto its base: its README.md says how"
     return f'  load    pipeline("image-classification", model="{repo_id or folder}")'
-
-
-def pixels_of(
-    dataset: Any,
-    splits: UnlearningSplits,
-    model: PreTrainedModel,
-    image_processor: BaseImageProcessor,
-    **kwargs: Any,
-) -> PixelDataset:
-    """One of the splits as this model eats it."""
-    from hf_unlearn.data.pixels import PixelDataset
-
-    columns = (splits.image_column, splits.label_column, splits.label_names)
-    return PixelDataset.for_model(dataset, model.config, image_processor, *columns, **kwargs)
 
 
 def check_output_dir(output_dir: str | None, overwrite: bool, checkpoint: str | None = None) -> str:

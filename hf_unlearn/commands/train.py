@@ -76,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.push_to_hub:
         raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
-    left_out = ""
+    left_out, names = "", None
     if has_request(request_flags):
         splits = load_splits(data, make_request(request_flags))
         assert splits.retain is not None
-        train_set, test_set = splits.retain, splits.test
+        train_set, test_set, names = splits.retain, splits.test, splits.retain_indices.tolist()
         columns = (splits.image_column, splits.label_column, splits.label_names)
         left_out = f", without {splits.request.describe()} ({len(splits.forget)} samples)"
     else:
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.evaluation.predict import predict_logits
     from hf_unlearn.trainers.base.classifier import ClassifierTrainer
 
-    pixels = PixelDataset.for_model(train_set, model.config, image_processor, *columns)
+    pixels = PixelDataset.for_model(train_set, model.config, image_processor, *columns, index_names=names)
     pixels.preload("Reading the training set")
     test = None
     if test_set is not None:

@@ -25,7 +25,6 @@ from hf_unlearn.commands.common import (
     make_request,
     no_empty_folder,
     pin,
-    pixels_of,
     quieten,
     seconds_as_text,
     settle,
@@ -105,15 +104,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if os.path.realpath(str(model.name_or_path)) == os.path.realpath(args.output_dir):
         raise UnlearningError(f"output_dir {args.output_dir!r} is the adapter's base; expected another folder")
 
-    from hf_unlearn.data.pixels import try_forward
+    from hf_unlearn.data.pixels import as_pixels, pixels_of, try_forward
 
     unseen = None
     if method_flags.unseen_split is not None:
         samples = load_unseen(data, method_flags.unseen_split, splits)
-        unseen = pixels_of(samples, splits, model, image_processor).preload("Reading the unseen samples")
-    given_set = splits.request.kind in ("dataset_config", "split")
-    names = None if given_set else splits.forget_indices
-    forget = pixels_of(splits.forget, splits, model, image_processor, index_names=names)
+        unseen = as_pixels(samples, model, image_processor, splits.image_column, splits.label_column)
+        unseen.preload("Reading the unseen samples")
+    forget = pixels_of(splits, "forget", model, image_processor)
     # Every image is decoded here, so a corrupt one is found before anything is written.
     forget.preload("Reading the forget set")
     retain = None
@@ -122,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise UnlearningError(
                 f"method {method_name!r} needs the samples that stay, and the samples to forget came without"
             )
-        retain = pixels_of(splits.retain, splits, model, image_processor, index_names=splits.retain_indices)
+        retain = pixels_of(splits, "retain", model, image_processor)
         retain.preload("Reading the retain set")
     try_forward(model, forget)
     import hf_unlearn.trainers

@@ -23,6 +23,8 @@ from hf_unlearn.request import find_image_column, find_label_column, label_names
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+    from hf_unlearn.request import UnlearningSplits
+
 _GIB = 2**30
 # What decoding an image raises.
 _UNREADABLE = (OSError, ValueError, SyntaxError, AttributeError, EOFError, IndexError, struct.error)
@@ -174,6 +176,45 @@ class PixelDataset(torch.utils.data.Dataset):
             raise UnlearningError(
                 f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {first_line(error)}"
             ) from error
+
+
+def pixels_of(
+    splits: UnlearningSplits,
+    part: str,
+    model: PreTrainedModel | PretrainedConfig,
+    image_processor: Callable[..., Any],
+    rows: Sequence[int] | None = None,
+    **kwargs: Any,
+) -> PixelDataset:
+    """One of a request's splits as a model eats it: with its labels and its number of channels.
+
+    Args:
+        part: `"forget"`, `"retain"` or `"test"`.
+        model: the model, or its configuration.
+        image_processor: what turns a list of PIL images into `pixel_values`.
+        rows: only these rows of the split, by position.
+        **kwargs: as for [`PixelDataset`].
+
+    Raises:
+        UnlearningError: no such split, or a label that the model does not have.
+    """
+    parts = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
+    if part not in parts:
+        raise UnlearningError(f"split {part!r} is not one of {', '.join(parts)}")
+    dataset = parts[part]
+    if dataset is None:
+        raise UnlearningError(f"the {part} set is None; expected splits that have one")
+    # An error about a row names its index in the train split, or in a forget set that is given by itself.
+    names: Sequence[int] = range(len(dataset))
+    if part == "retain":
+        names = splits.retain_indices.tolist()
+    elif part == "forget" and splits.request.kind not in ("dataset_config", "split", "samples"):
+        names = splits.forget_indices.tolist()
+    if rows is not None:
+        dataset, names = dataset.select(rows), [names[row] for row in rows]
+    columns = (splits.image_column, splits.label_column, splits.label_names)
+    config = cast("PretrainedConfig", getattr(model, "config", model))
+    return PixelDataset.for_model(dataset, config, image_processor, *columns, index_names=names, **kwargs)
 
 
 def as_pixels(

@@ -15,7 +15,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import PreTrainedModel
 
-from hf_unlearn.data.pixels import PixelDataset, try_forward
+from hf_unlearn.data.pixels import PixelDataset, pixels_of, try_forward
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.metrics.samples import pieces
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
@@ -89,9 +89,7 @@ class LogitStore:
 
     def pixels(self, contestant: Contestant, split: str) -> PixelDataset:
         """A split as this model eats it."""
-        dataset = self._dataset(split)
-        columns = (self.splits.image_column, self.splits.label_column, self.splits.label_names)
-        return PixelDataset.for_model(dataset, contestant.model.config, contestant.image_processor, *columns)
+        return pixels_of(self.splits, split, contestant.model, contestant.image_processor)
 
     def _dataset(self, split: str) -> Dataset:
         found = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]

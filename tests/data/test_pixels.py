@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from datasets import Image
+from datasets import DatasetDict, Image
 from torch.utils.data import DataLoader
 
-from hf_unlearn.data.pixels import PixelDataset, collate
+from hf_unlearn import ForgetRequest, make_splits
+from hf_unlearn.data.pixels import PixelDataset, collate, pixels_of
 from hf_unlearn.errors import UnlearningError
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
@@ -66,9 +67,54 @@ def test_batches_hold_labels_of_the_model_and_positions():
     assert batch["pixel_values"].shape == (8, 3, 16, 16)
 
 
+def with_a_broken_image(rows, broken):
+    rows = rows.cast_column("image", Image(decode=False))
+    images = [row["image"] if index != broken else {"bytes": b"no", "path": None} for index, row in enumerate(rows)]
+    return rows.remove_columns("image").add_column("image", images).cast_column("image", Image())
+
+
 def test_a_corrupt_image_is_named_as_the_user_knows_it():
-    rows = make_dataset(6).cast_column("image", Image(decode=False))
-    broken = [row["image"] if index != 4 else {"bytes": b"no", "path": None} for index, row in enumerate(rows)]
-    broken = rows.remove_columns("image").add_column("image", broken).cast_column("image", Image())
+    broken = with_a_broken_image(make_dataset(6), 4)
     with pytest.raises(UnlearningError, match="index 104 of column 'image'"):
         make_pixels(broken, index_names=range(100, 106)).preload()
+
+
+def splits_with_a_broken_image(split, index, request):
+    data = DatasetDict(train=make_dataset(12), test=make_dataset(12, seed=1), extra=make_dataset(8, seed=2))
+    data[split] = with_a_broken_image(data[split], index)
+    return make_splits(data, ForgetRequest(**request))
+
+
+@pytest.mark.parametrize(
+    ("part", "split", "index", "request_fields"),
+    [
+        ("forget", "train", 6, {"classes": "blue"}),
+        ("retain", "train", 7, {"classes": "blue"}),
+        ("test", "test", 7, {"classes": "blue"}),
+        ("forget", "extra", 5, {"split": "extra"}),
+    ],
+)
+def test_a_row_of_a_split_is_named_by_its_index_in_the_dataset(part, split, index, request_fields):
+    splits = splits_with_a_broken_image(split, index, request_fields)
+    model, processor = make_model(), make_processor()
+    with pytest.raises(UnlearningError, match=f"index {index} of"):
+        pixels_of(splits, part, model, processor).preload()
+    # Of some of the rows, too; the broken one is among them.
+    rows = range(1, len(getattr(splits, part)))
+    with pytest.raises(UnlearningError, match=f"index {index} of"):
+        pixels_of(splits, part, model.config, processor, rows).preload()
+
+
+def test_a_split_has_the_labels_of_the_model_and_the_rows_that_are_asked_for():
+    splits = make_splits(DatasetDict(train=make_dataset(12)), ForgetRequest(classes=("green", "blue")))
+    model = make_model(label_names=LABELS[::-1])
+    assert pixels_of(splits, "forget", model, make_processor()).labels.tolist() == [2, 1] * 3
+    assert pixels_of(splits, "forget", model, make_processor(), [1, 2]).labels.tolist() == [1, 2]
+    assert pixels_of(splits, "retain", model.config, make_processor()).labels.tolist() == [3, 0] * 3
+
+
+@pytest.mark.parametrize(("part", "message"), [("test", "the test set is None"), ("train", "'train' is not one of")])
+def test_a_split_that_is_not_there_is_named(part, message):
+    splits = make_splits(DatasetDict(train=make_dataset(12)), ForgetRequest(classes="blue"))
+    with pytest.raises(UnlearningError, match=message):
+        pixels_of(splits, part, make_model(), make_processor())

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from hf_unlearn.data.pixels import PixelDataset
+from hf_unlearn.data.pixels import pixels_of
 from hf_unlearn.evaluation.logits import label_order
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.evaluation.report.figures import TITLES, as_svg, draw_plots
@@ -64,8 +64,7 @@ def forget_strip(
     some = splits.forget.select(rows)
     answers: dict[str, list[str]] = {}
     for role, contestant in contestants.items():
-        columns = (splits.image_column, splits.label_column, splits.label_names)
-        pixels = PixelDataset.for_model(some, contestant.model.config, contestant.image_processor, *columns)
+        pixels = pixels_of(splits, "forget", contestant.model, contestant.image_processor, rows)
         model = contestant.model
         logits = predict_logits({"m": model}, pixels, device=model.device)["m"]
         order = label_order(model, splits.label_names)

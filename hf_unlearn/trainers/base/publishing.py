@@ -12,7 +12,7 @@ from huggingface_hub import CommitInfo
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import HubStrategy
 
-from hf_unlearn.data.pixels import PixelDataset
+from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.weights import weights_digest
@@ -190,11 +190,9 @@ class Publishes(_Base):
             parts["forget_accuracy"] = self.train_dataset
         splits = self.splits
         if splits is not None and splits.test is not None and not splits.test_forgotten.all():
-            remaining = splits.test.select((~splits.test_forgotten).nonzero()[0])
-            columns = (splits.image_column, splits.label_column, splits.label_names)
-            config = self.original_model.config
+            remaining = (~splits.test_forgotten).nonzero()[0].tolist()
             processor = cast("Callable[..., Any]", self.processing_class)
-            parts["test_accuracy_remaining"] = PixelDataset.for_model(remaining, config, processor, *columns)
+            parts["test_accuracy_remaining"] = pixels_of(splits, "test", self.original_model, processor, remaining)
         batch_size = self.args.per_device_eval_batch_size
         for part in parts.values():
             # Accuracies do not depend on it, and small images go faster in larger batches than the evaluation's.
