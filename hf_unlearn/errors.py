@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 
 
@@ -36,10 +37,9 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
     return f"there are: {there_are(known)}"
 
 
-def first_line(error: BaseException) -> str:
-    """What another library's error says, for a message of one line: its first line that is not empty, or its name."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """What another library's error says, on one line of at most `limit` characters; its type where it says nothing."""
+    return textwrap.shorten(str(error), limit, placeholder=" ...") or type(error).__name__
 
 
 class PublishingError(UnlearningError):

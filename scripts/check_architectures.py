@@ -25,7 +25,7 @@ from transformers.utils import logging
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.data.pixels import PixelDataset, try_forward
-from hf_unlearn.errors import first_line
+from hf_unlearn.errors import one_line
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.objectives import difference_loss, double_backward, squared_input_sensitivities
@@ -137,7 +137,7 @@ def check(architecture: str) -> dict[str, str]:
                 raise UnlearningError("a checkpoint comes back with other weights")
             row["restored"] = row["verified"] = "yes"
     except UnlearningError as error:
-        row["reason"] = first_line(error)
+        row["reason"] = one_line(error)
     return row
 
 

@@ -170,7 +170,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def save(dataset: DatasetDict, output_dir: Path) -> None:
     """Save the dataset; what the folder had goes only when the new one is whole on the disk."""
-    from hf_unlearn.request.loading import quiet_unless_terminal
+    from hf_unlearn.progress import quiet_unless_terminal
 
     partial = output_dir.with_name(f"{output_dir.name}.partial-{os.getpid()}")
     try:

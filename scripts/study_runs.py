@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSplits
 from hf_unlearn.data.pixels import pixels_of
+from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.evaluation.comparison import split_figures
 from hf_unlearn.evaluation.metrics.accuracies import average_gap
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
@@ -61,7 +62,7 @@ class Measured:
 
     def _sensitivities(self, model: PreTrainedModel) -> dict[str, float]:
         forget = self.parts["forget"]
-        rows = np.linspace(0, len(forget) - 1, min(len(forget), SENSITIVITY_SAMPLES)).round().astype(int)
+        rows = evenly_spaced(len(forget), SENSITIVITY_SAMPLES)
         pixels = torch.stack([forget[int(row)]["pixel_values"] for row in rows]).requires_grad_()
         labels = forget.labels[rows]
         num_labels = int(model.config.num_labels or 0)

@@ -25,21 +25,26 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hf_unlearn"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
+# Single files that every room may import.
+BELOW_ALL = ("errors", "files", "progress")
 # Each room, and the rooms that it may import from besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "request": {"errors"},
-    "objectives": {"errors"},
-    "models": {"errors", "request"},
-    "data": {"errors", "request", "objectives", "models"},
-    "evaluation": {"errors", "request", "objectives", "models", "data"},
-    "publishing": {"errors", "request", "models", "data", "evaluation"},
-    "trainers": {"errors", "request", "objectives", "models", "data", "publishing"},
-    "commands": {"errors", "request", "objectives", "models", "data", "trainers", "evaluation", "publishing"},
+    "files": {"errors"},
+    "progress": set(),
+    "request": {*BELOW_ALL},
+    "objectives": {*BELOW_ALL},
+    "models": {*BELOW_ALL, "request"},
+    "data": {*BELOW_ALL, "request", "objectives", "models"},
+    "evaluation": {*BELOW_ALL, "request", "objectives", "models", "data"},
+    "publishing": {*BELOW_ALL, "request", "models", "data", "evaluation"},
+    "trainers": {*BELOW_ALL, "request", "objectives", "models", "data", "publishing"},
+    "commands": {*BELOW_ALL, "request", "objectives", "models", "data", "trainers", "evaluation", "publishing"},
 }
 # Third parties that a room must not know.
 MUST_NOT_KNOW: dict[str, set[str]] = {
     "errors": {"torch", "transformers", "datasets"},
+    "files": {"torch", "transformers", "datasets"},
     "request": {"torch", "transformers", "accelerate", "evaluate", "timm"},
 }
 # Rooms that know these third parties and no others.

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_unlearn.commands.arguments import OutputArguments, flag
-from hf_unlearn.commands.common import check_output_dir, quiet_unless_terminal, seconds_as_text
+from hf_unlearn.commands.output_folder import check_output_dir
 from hf_unlearn.commands.parsing import parse, say
+from hf_unlearn.commands.terminal import seconds_as_text
+from hf_unlearn.progress import quiet_unless_terminal
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -44,12 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     flags, output = parse("demo", DESCRIPTION, (DemoArguments, OutputArguments), None, None, argv or ())
     check_output_dir(flags.output_dir, output.overwrite_output_dir)
-    quiet_unless_terminal()
     started = time.monotonic()
     dataset, original, retrained, unlearned = (
         os.path.join(flags.output_dir, name) for name in ("dataset", "original", "retrained", "unlearned")
     )
-    digits_dataset().save_to_disk(dataset)
+    with quiet_unless_terminal():
+        digits_dataset().save_to_disk(dataset)
     data = ["--dataset_name", dataset]
     request = ["--forget_classes", flags.forget_class]
     again = ["--overwrite_output_dir"]

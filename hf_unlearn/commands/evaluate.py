@@ -16,29 +16,19 @@ from hf_unlearn.commands.arguments import (
     RequestArguments,
     flag,
 )
-from hf_unlearn.commands.common import (
-    RECORD_NAME,
-    REPORT_NAME,
-    RESULTS_NAME,
-    TRAIN_RESULTS_NAME,
-    check_output_dir,
-    load_model,
-    load_splits,
-    make_request,
-    pin,
-    quiet_unless_terminal,
-    write_json,
-)
+from hf_unlearn.commands.loading import load_model, load_splits, pin
+from hf_unlearn.commands.output_folder import check_output_dir
 from hf_unlearn.commands.parsing import is_first_process, parse, say
+from hf_unlearn.commands.request_flags import make_request
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.limits import LEVELS, MOST_REFERENCES
+from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, TRAIN_RESULTS_NAME, write_json
 
 DESCRIPTION = (
     "How well a model forgot a request: accuracies, distances to models retrained without the forget set, membership "
     "attacks, input sensitivities and relearning, beside the original model. Prints a table, writes results.json and "
     "report.html. The report shows forget samples: it is for your eyes."
 )
-LEVELS = ("fast", "standard")
-MOST_REFERENCES = 4
 
 
 @dataclass
@@ -99,7 +89,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
     check_output_dir(folder, overwrite=True)
     path = os.path.join(folder, RESULTS_NAME)
-    quiet_unless_terminal()
     pin(model_flags, data)
     splits = load_splits(data, request)
     if os.path.exists(path) and not output.overwrite_output_dir and _fingerprint_in(path) != splits.fingerprint.id:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, first_line
+from hf_unlearn.errors import UnlearningError, did_you_mean, one_line
 
 
 def parse(
@@ -64,7 +64,7 @@ def parse(
     except (TypeError, ValueError) as error:
         if isinstance(error, UnlearningError):
             raise
-        raise UnlearningError(first_line(error)) from error
+        raise UnlearningError(one_line(error)) from error
     if unknown:
         raise UnlearningError(f"{unknown[0]!r} is not a flag of {command}; {did_you_mean(unknown[0], named)}")
     return tuple(instances)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hf_unlearn.commands.arguments import flag
-from hf_unlearn.commands.common import loading_line, quiet_unless_terminal
 from hf_unlearn.commands.parsing import parse, say
+from hf_unlearn.commands.terminal import loading_line
 from hf_unlearn.errors import UnlearningError
 
 DESCRIPTION = (
@@ -38,7 +38,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     (flags,) = parse("push", DESCRIPTION, (PushArguments,), None, None, words)
     if not os.path.isdir(flags.folder):
         raise UnlearningError(f"folder {flags.folder!r} does not exist; expected one that hf-unlearn unlearn wrote")
-    quiet_unless_terminal()
 
     from hf_unlearn.publishing.destination import find_destination
     from hf_unlearn.publishing.push import push_folder

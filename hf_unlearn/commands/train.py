@@ -9,19 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, OutputArguments, RequestArguments, flag
-from hf_unlearn.commands.common import (
-    check_output_dir,
-    find_checkpoint,
-    has_request,
-    load_splits,
-    load_whole,
-    make_request,
-    no_empty_folder,
-    quieten,
-    seconds_as_text,
-    settle,
-)
+from hf_unlearn.commands.loading import load_splits, load_whole
+from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import parse, peek, say
+from hf_unlearn.commands.request_flags import has_request, make_request
+from hf_unlearn.commands.resuming import find_checkpoint
+from hf_unlearn.commands.terminal import quieten, seconds_as_text, settle
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.trainers.registry import settings_of
 

@@ -13,24 +13,14 @@ from hf_unlearn.commands.arguments import (
     RequestArguments,
     flag,
 )
-from hf_unlearn.commands.common import (
-    RUN_NAME,
-    check_output_dir,
-    check_resumed_run,
-    find_checkpoint,
-    load_model,
-    load_splits,
-    load_unseen,
-    loading_line,
-    make_request,
-    no_empty_folder,
-    pin,
-    quieten,
-    seconds_as_text,
-    settle,
-)
+from hf_unlearn.commands.loading import load_model, load_splits, load_unseen, pin
+from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
+from hf_unlearn.commands.request_flags import make_request
+from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint
+from hf_unlearn.commands.terminal import loading_line, quieten, seconds_as_text, settle
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.files import RUN_NAME
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of
 
 DESCRIPTION = (

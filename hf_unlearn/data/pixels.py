@@ -17,7 +17,7 @@ from datasets import Dataset
 from PIL import Image
 from tqdm.auto import tqdm
 
-from hf_unlearn.errors import UnlearningError, first_line
+from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.request import find_image_column, find_label_column, label_names, match_labels
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class PixelDataset(torch.utils.data.Dataset):
         except _UNREADABLE as error:
             named = row if self._index_names is None else self._index_names[row]
             raise UnlearningError(
-                f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {first_line(error)}"
+                f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {one_line(error)}"
             ) from error
 
 
@@ -249,7 +249,7 @@ def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
         raise UnlearningError(
             f"the model does not take images of {tuple(one.shape[1:])}, as its image processor makes them: "
-            f"{first_line(error)}"
+            f"{one_line(error)}"
         ) from error
     expected = (1, model.config.num_labels)
     if "logits" not in outputs or tuple(outputs["logits"].shape) != expected:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.attacks.probing import Probed, probe
+from hf_unlearn.evaluation.limits import LEVELS, MOST_REFERENCES
 from hf_unlearn.evaluation.logits import LogitStore, label_order
 from hf_unlearn.evaluation.metrics.accuracies import (
     SALUN_GAP_FIGURES,
@@ -28,8 +29,6 @@ from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
 ROLES = ("original", "unlearned")
-LEVELS = ("fast", "standard")
-MOST_REFERENCES = 4
 
 
 def compare(

@@ -23,7 +23,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import CONFIG_NAME, cached_file
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, one_line
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -137,7 +137,7 @@ def read_adapter_config(found: AdapterFiles) -> LoraConfig:
             warnings.simplefilter("ignore", UserWarning)
             config = peft.PeftConfig.from_pretrained(os.path.dirname(found.config))
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UnlearningError(f"{ADAPTER_CONFIG} of model {found.name!r} cannot be read: {_line(error)}") from error
+        raise UnlearningError(f"{ADAPTER_CONFIG} of model {found.name!r} cannot be read: {one_line(error)}") from error
     unknown = [field for field, value in said.items() if value and not hasattr(config, field)]
     if unknown and config.peft_type == "LORA":
         raise UnlearningError(
@@ -166,7 +166,7 @@ def read_adapter_weights(found: AdapterFiles, allow_pickle: bool = False) -> dic
         return torch.load(found.weights, map_location="cpu", weights_only=True) if pickled else load_file(found.weights)
     except Exception as error:
         # What a broken file makes of torch or safetensors is many things.
-        raise UnlearningError(f"the weights of adapter {found.name!r} cannot be read: {_line(error)}") from error
+        raise UnlearningError(f"the weights of adapter {found.name!r} cannot be read: {one_line(error)}") from error
 
 
 def attach_adapter(
@@ -201,7 +201,7 @@ def attach_adapter(
             warnings.simplefilter("ignore", FutureWarning)
             model = peft.PeftModel(base, config, adapter_name=ADAPTER_NAME, autocast_adapter_dtype=False)
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise UnlearningError(f"adapter {name!r} does not fit its base: {_line(error)}") from error
+        raise UnlearningError(f"adapter {name!r} does not fit its base: {one_line(error)}") from error
     _put(model, weights, f"adapter {name!r} does not fit its base")
     return cast(PreTrainedModel, model.eval())
 
@@ -257,7 +257,7 @@ def restore_adapter(model: nn.Module, folder: str) -> None:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UnlearningError(f"{path!r} cannot be read: {_line(error)}") from error
+        raise UnlearningError(f"{path!r} cannot be read: {one_line(error)}") from error
     _put(model, weights, f"the adapter in {folder!r} is another one")
 
 
@@ -310,7 +310,3 @@ def adapter_kind(model: nn.Module) -> str:
     """Peft's name of the kind of adapter, as `LORA`."""
     config: Any = cast("PeftModel", model).peft_config[ADAPTER_NAME]
     return str(getattr(config.peft_type, "value", config.peft_type))
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, first_line
+from hf_unlearn.errors import UnlearningError, did_you_mean, one_line
 from hf_unlearn.models.adapters import base_classifier
 
 
@@ -64,7 +64,7 @@ def new_image_classifier(
             config.architectures = [heads[0].__name__]
         return AutoModelForImageClassification.from_config(config)
     except (ValueError, TypeError, RuntimeError, ImportError, StrictDataclassError) as error:
-        raise UnlearningError(f"config_overrides do not fit a {model_type}: {first_line(error)}") from error
+        raise UnlearningError(f"config_overrides do not fit a {model_type}: {one_line(error)}") from error
 
 
 def new_image_processor(image_size: int) -> BaseImageProcessor:

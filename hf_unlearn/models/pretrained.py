@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from hf_unlearn.errors import UnlearningError, first_line
+from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.models.adapter_checks import refuse_unverified_config
 from hf_unlearn.models.adapters import (
     AdapterFiles,
@@ -28,6 +28,7 @@ from hf_unlearn.models.adapters import (
     read_adapter_weights,
 )
 from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.progress import quiet_unless_terminal
 
 
 def load_image_classifier(
@@ -104,22 +105,23 @@ def _load_whole(
     # What is missing is looked at below: transformers' report of it would be said twice.
     logging.set_verbosity_error()
     try:
-        model, info = AutoModelForImageClassification.from_pretrained(
-            name,
-            config=config,
-            dtype=dtype,
-            output_loading_info=True,
-            use_safetensors=None if allow_pickle else True,
-            **loading,
-            **kwargs,
-        )
+        with quiet_unless_terminal():
+            model, info = AutoModelForImageClassification.from_pretrained(
+                name,
+                config=config,
+                dtype=dtype,
+                output_loading_info=True,
+                use_safetensors=None if allow_pickle else True,
+                **loading,
+                **kwargs,
+            )
     except (OSError, ValueError, RuntimeError, TypeError, ImportError, SafetensorError) as error:
         if not allow_pickle and "safetensors" in str(error) and "model.safetensors" in str(error):
             raise UnlearningError(
                 f"model {name!r} has no weights as safetensors; if it has pickled ones (pytorch_model.bin), "
                 "--allow_pickle takes them, and nothing but tensors from them"
             ) from error
-        raise UnlearningError(f"model {name!r} could not be loaded: {first_line(error)}") from error
+        raise UnlearningError(f"model {name!r} could not be loaded: {one_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
     return model, sorted({*info["missing_keys"], *(mismatch[0] for mismatch in info["mismatched_keys"])})
@@ -186,7 +188,7 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
             raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
         raise UnlearningError(
             f"model {name!r} was not found: expected a folder, or a name on the Hub such as "
-            f"'google/vit-base-patch16-224' ({first_line(error)})"
+            f"'google/vit-base-patch16-224' ({one_line(error)})"
         ) from error
     if type(config) not in AutoModelForImageClassification._model_mapping and not getattr(config, "auto_map", None):
         raise UnlearningError(
@@ -216,7 +218,7 @@ def load_image_processor(
         if adapter is not None and adapter.base is not None:
             return load_image_processor(adapter.base, revision=adapter.base_revision, token=token)
         raise UnlearningError(
-            f"model {name!r} has no usable image processor (preprocessor_config.json): {first_line(error)}"
+            f"model {name!r} has no usable image processor (preprocessor_config.json): {one_line(error)}"
         ) from error
 
 

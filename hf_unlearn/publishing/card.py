@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -15,7 +14,8 @@ import hf_unlearn
 from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
-from hf_unlearn.publishing.record import RECORD_NAME, read_record, request_met
+from hf_unlearn.files import RECORD_NAME, write_text
+from hf_unlearn.publishing.record import read_record, request_met
 
 TEMPLATE = "card.md.jinja"
 CARD_NAME = "README.md"
@@ -54,9 +54,7 @@ def write_card(folder: str, repo_id: str | None = None) -> None:
             plot.savefig(os.path.join(folder, PLOTS, f"{name}.png"), dpi=110, metadata={"Software": None})
             plots.append(name)
     text = render_card(record, repo_id or os.path.basename(os.path.normpath(folder)), plots)
-    path = os.path.join(folder, CARD_NAME)
-    Path(f"{path}.part").write_text(text, encoding="utf-8")
-    os.replace(f"{path}.part", path)
+    write_text(text, os.path.join(folder, CARD_NAME))
 
 
 def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None = None) -> str:

@@ -16,9 +16,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from hf_unlearn.errors import PublishingError, UnlearningError
+from hf_unlearn.errors import PublishingError, UnlearningError, one_line
+from hf_unlearn.files import RECORD_NAME
 from hf_unlearn.publishing.patience import patience
-from hf_unlearn.publishing.record import RECORD_NAME
 
 # Files that a new repository has, or that anyone may have put there: nothing is lost when they are replaced.
 _HARMLESS = {".gitattributes", "README.md", "LICENSE"}
@@ -66,7 +66,7 @@ def find_destination(
     try:
         huggingface_hub.utils.validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise UnlearningError(f"hub_model_id {repo_id!r} is not a repository's name: {_line(error)}") from error
+        raise UnlearningError(f"hub_model_id {repo_id!r} is not a repository's name: {one_line(error)}") from error
     api = HfApi(token=token)
     with patience():
         who = _who(api, token)
@@ -92,12 +92,12 @@ def _who(api: HfApi, token: str | None) -> dict[str, Any]:
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code in (401, 403):
             raise UnlearningError("the Hub does not take this token; expected a valid one with write access") from error
-        raise PublishingError(f"the Hub cannot be asked who the token is of: {_line(error)}") from error
+        raise PublishingError(f"the Hub cannot be asked who the token is of: {one_line(error)}") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise PublishingError(f"the Hub cannot be reached: {_line(error)}") from error
+        raise PublishingError(f"the Hub cannot be reached: {one_line(error)}") from error
     except Exception as error:
         # The client's transport errors have a base of their own, which differs between its releases.
-        raise PublishingError(f"the Hub cannot be reached: {_line(error)}") from error
+        raise PublishingError(f"the Hub cannot be reached: {one_line(error)}") from error
 
 
 def _check_role(who: dict[str, Any], repo_id: str) -> None:
@@ -115,7 +115,7 @@ def _check_content(api: HfApi, repo_id: str, request: dict[str, Any] | None) -> 
     except RepositoryNotFoundError:
         return False
     except Exception as error:
-        raise PublishingError(f"the Hub cannot be asked for {repo_id!r}: {_line(error)}") from error
+        raise PublishingError(f"the Hub cannot be asked for {repo_id!r}: {one_line(error)}") from error
     if files <= _HARMLESS:
         return True
     there = _record_there(api, repo_id) if RECORD_NAME in files else None
@@ -146,7 +146,3 @@ def _record_there(api: HfApi, repo_id: str) -> dict[str, Any] | None:
 
 def _bare(request: Any) -> Any:
     return {name: value for name, value in request.items() if name != "text"} if isinstance(request, dict) else request
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

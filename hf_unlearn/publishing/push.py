@@ -15,14 +15,15 @@ import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from transformers import PreTrainedModel
 
-from hf_unlearn.errors import PublishingError, UnlearningError
+from hf_unlearn.errors import PublishingError, UnlearningError, one_line
+from hf_unlearn.files import RECORD_NAME
 from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import CARD_NAME, PLOTS, write_card
 from hf_unlearn.publishing.destination import Destination
 from hf_unlearn.publishing.patience import patience
-from hf_unlearn.publishing.record import RECORD_NAME, read_record, request_met
+from hf_unlearn.publishing.record import read_record, request_met
 
 # What a published model consists of. All else in the folder (checkpoints, reports, results) stays at home.
 PUBLISHED = re.compile(
@@ -134,8 +135,7 @@ def verify(folder: str, local: PreTrainedModel, destination: Destination, commit
             processor = load_image_processor(destination.repo_id, **settings)
         except Exception as error:
             raise PublishingError(
-                f"pushed to {name}, but it cannot be loaded back: {' '.join(str(error).split())[:300]}; "
-                f"try hf-unlearn push {folder}"
+                f"pushed to {name}, but it cannot be loaded back: {one_line(error)}; try hf-unlearn push {folder}"
             ) from error
         if processor.to_dict() != load_image_processor(folder).to_dict():
             raise PublishingError(f"pushed to {name}, but its image processor is another than in {folder!r}")
@@ -188,7 +188,7 @@ def _commit(folder: str, files: Sequence[str], destination: Destination, message
     found = _taken(folder, files, destination)
     if found is not None:
         return found
-    why = " ".join(str(problem).split())[:300] or type(problem).__name__
+    why = "no answer" if problem is None else one_line(problem)
     raise PublishingError(
         f"the Hub did not take the model: {why}; it is whole in {folder!r}, and hf-unlearn push {folder} tries again"
     ) from problem

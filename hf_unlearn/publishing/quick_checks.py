@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from torch.utils.data import Subset
 from transformers import PreTrainedModel
 
+from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.evaluation.metrics.accuracies import accuracy
 from hf_unlearn.evaluation.predict import predict_logits
 
 if TYPE_CHECKING:
     from hf_unlearn.data.pixels import PixelDataset
 
-CHECKED_SAMPLES = 1000
+QUICK_SAMPLES = 1000
 
 
 def quick_checks(
@@ -25,9 +25,9 @@ def quick_checks(
     Returns:
         For each part `{"before": ..., "after": ...}`, and under `samples` how many of each there were at most.
     """
-    checks: dict[str, Any] = {"samples": CHECKED_SAMPLES}
+    checks: dict[str, Any] = {"samples": QUICK_SAMPLES}
     for name, part in parts.items():
-        rows = np.linspace(0, len(part) - 1, min(len(part), CHECKED_SAMPLES)).round().astype(int).tolist()
+        rows = evenly_spaced(len(part), QUICK_SAMPLES).tolist()
         models = {"before": original, "after": unlearned}
         logits = predict_logits(models, Subset(part, rows), batch_size, unlearned.device, "Checking")
         labels = part.labels[rows].numpy()

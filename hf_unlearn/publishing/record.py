@@ -13,13 +13,13 @@ import torch
 
 import hf_unlearn
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.files import RECORD_NAME, write_json
 from hf_unlearn.models.pretrained import public_model_name
 
 if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
-RECORD_NAME = "unlearning.json"
 _LIBRARIES = ("torch", "transformers", "datasets", "accelerate")
 # Requests whose digest would tell who knows the dataset which samples they are: a few indices can all be tried.
 _SECRET_KINDS = ("indices", "where", "samples")
@@ -158,11 +158,7 @@ def read_record(folder: str) -> dict[str, Any]:
 
 def write_record(record: Mapping[str, Any], folder: str, name: str = RECORD_NAME) -> None:
     """Write `record` as JSON into `folder`, whole or not at all."""
-    path = os.path.join(folder, name)
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        json.dump(record, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-    os.replace(f"{path}.part", path)
+    write_json(record, os.path.join(folder, name))
 
 
 def add_evaluation(record: dict[str, Any], results: Mapping[str, Any]) -> bool:

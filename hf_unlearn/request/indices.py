@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_unlearn.errors import UnlearningError, first_line
+from hf_unlearn.errors import UnlearningError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def read_indices(path: str) -> tuple[int, ...]:
     except UnlearningError:
         raise
     except (OSError, ValueError, EOFError, RecursionError) as error:
-        reason = first_line(error)
+        reason = one_line(error)
         raise UnlearningError(f"index file {path!r} cannot be read: {reason}") from error
     return as_index_tuple(values)
 

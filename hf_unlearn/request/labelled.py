@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
 from hf_unlearn.request.labels import encode_labels, label_names
-from hf_unlearn.request.loading import quiet_unless_terminal
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

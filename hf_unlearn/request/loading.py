@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, first_line, there_are
+from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
+from hf_unlearn.progress import quiet_unless_terminal
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -50,24 +48,6 @@ def load_image_dataset(
         if _looks_local(name):
             raise UnlearningError(f"dataset {name!r} does not exist: there is no such file or folder")
         return _load_hub(name, config, revision, token, cache_dir)
-
-
-@contextlib.contextmanager
-def quiet_unless_terminal() -> Iterator[None]:
-    """Hide the progress bars of `datasets` and of the Hub inside, unless the error output is a terminal."""
-    import datasets
-    import huggingface_hub.utils as hub
-
-    # Only those that are shown are hidden, so that a user's own choice still holds afterwards.
-    shown = [library for library in (datasets, hub) if not library.are_progress_bars_disabled()]
-    hidden = [] if sys.stderr.isatty() else shown
-    for library in hidden:
-        library.disable_progress_bars()
-    try:
-        yield
-    finally:
-        for library in hidden:
-            library.enable_progress_bars()
 
 
 def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | None) -> DatasetDict:
@@ -160,7 +140,7 @@ def _explained(
         return UnlearningError(
             f"dataset {name!r} is not a local folder, and the Hugging Face Hub cannot be reached to look for it"
         )
-    return UnlearningError(f"dataset {name!r} cannot be loaded: {first_line(error)}")
+    return UnlearningError(f"dataset {name!r} cannot be loaded: {one_line(error)}")
 
 
 def _unknown_config(name: str, config: str, configs: list[str] | None) -> UnlearningError:

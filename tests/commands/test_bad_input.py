@@ -278,4 +278,4 @@ def test_settings_that_refuse_themselves_are_told_in_one_line(said, monkeypatch)
     monkeypatch.setattr("transformers.HfArgumentParser.parse_args_into_dataclasses", refuse_all)
     with pytest.raises(UnlearningError) as caught:
         parsing.parse("unlearn", "", (), None, (), [])
-    assert str(caught.value) == ("that is not so" if said.strip() else "ValueError")
+    assert str(caught.value) == ("that is not so at all" if said.strip() else "ValueError")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from accelerate import PartialState
 
+from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.evaluation.attacks.membership import TooFewSamples, confidence_attack, entropy_attack, loss_attack
 from hf_unlearn.evaluation.attacks.relearning import relearn
 from hf_unlearn.evaluation.attacks.residual import Sensitivities, sensitivities
@@ -158,8 +159,7 @@ def _sensitivities(
     probed: Probed,
     seed: int,
 ) -> None:
-    count = len(store.splits.forget)
-    rows = np.linspace(0, count - 1, min(count, SENSITIVITY_SAMPLES)).round().astype(int)
+    rows = evenly_spaced(len(store.splits.forget), SENSITIVITY_SAMPLES)
     for role, contestant in everyone.items():
         pixels = store.pixels(contestant, "forget")
         found = sensitivities(contestant.model, pixels, rows, seed, device=store.device)
@@ -169,7 +169,7 @@ def _sensitivities(
     if unseen.any():
         first = next(iter(everyone.values()))
         chosen = np.flatnonzero(unseen)
-        chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), SENSITIVITY_SAMPLES)).round().astype(int)]
+        chosen = chosen[evenly_spaced(len(chosen), SENSITIVITY_SAMPLES)]
         pixels = store.pixels(first, "test")
         probed.sensitivities["unseen"] = sensitivities(first.model, pixels, chosen, seed, device=store.device)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, collate
+from hf_unlearn.data.spacing import evenly_spaced
 
 LEARNING_RATE = 1e-4
 BATCH_SIZE = 32
 MOST_STEPS = 100
-CHECKED_SAMPLES = 256
+SCORED_SAMPLES = 256
 
 
 class Relearning(NamedTuple):
@@ -43,7 +43,7 @@ def relearn(
     """Fine-tune a copy of the model on the forget set until its forget accuracy is at `goal`.
 
     AdamW without weight decay, constant learning rate, cross-entropy, eval mode (no dropout, BatchNorm's statistics
-    as they are). The accuracy is taken on at most `CHECKED_SAMPLES` evenly spaced forget samples, after each step. The
+    as they are). The accuracy is taken on at most `SCORED_SAMPLES` evenly spaced forget samples, after each step. The
     steps of two models compare, if everything here is the same for both; the number itself depends on all of it.
 
     Args:
@@ -57,7 +57,7 @@ def relearn(
         raise ValueError(f"goal is {goal} % in {most_steps} steps; expected 0 to 100 in at least 1")
     learner = copy.deepcopy(model).eval().to(device).float().requires_grad_(True)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=learning_rate, weight_decay=0.0)
-    checked = np.linspace(0, len(forget) - 1, min(len(forget), CHECKED_SAMPLES)).round().astype(int).tolist()
+    checked = evenly_spaced(len(forget), SCORED_SAMPLES).tolist()
     check = _on(collate(forget.__getitems__(checked)), device)
     accuracies = [_accuracy(learner, check)]
     generator = torch.Generator().manual_seed(seed)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 
 from hf_unlearn.data.pixels import pixels_of
+from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.evaluation.logits import label_order
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.evaluation.report.figures import TITLES, as_svg, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
+from hf_unlearn.files import write_text
 from hf_unlearn.request import UnlearningSplits
 
 TEMPLATE = "report.html.jinja"
@@ -52,15 +52,14 @@ def write_report(results: Mapping[str, Any], path: str, strip: Sequence[Mapping[
             strip=strip,
         )
     )
-    Path(f"{path}.part").write_text(page, encoding="utf-8")
-    os.replace(f"{path}.part", path)
+    write_text(page, path)
 
 
 def forget_strip(
     contestants: Mapping[str, Contestant], splits: UnlearningSplits, count: int = STRIP_SAMPLES
 ) -> list[dict[str, Any]]:
     """Some forget samples, evenly spaced: the image as a data URI, its label, each model's answer and its share."""
-    rows = np.linspace(0, len(splits.forget) - 1, min(count, len(splits.forget))).round().astype(int).tolist()
+    rows = evenly_spaced(len(splits.forget), count).tolist()
     some = splits.forget.select(rows)
     answers: dict[str, list[str]] = {}
     for role, contestant in contestants.items():

@@ -14,6 +14,7 @@ from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
+from hf_unlearn.files import write_json
 from hf_unlearn.models.adapters import is_adapter, restore_adapter, save_adapter
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.settings import public_arguments
@@ -108,8 +109,7 @@ class WholeCheckpoints(_Base):
             return
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
         Path(folder, TRAINING_ARGS_NAME).unlink(missing_ok=True)
-        with open(os.path.join(folder, TRAINING_ARGS_JSON), "w", encoding="utf-8") as file:
-            json.dump(public_arguments(self.args), file, indent=2, sort_keys=True, allow_nan=False)
+        write_json(dict(sorted(public_arguments(self.args).items())), os.path.join(folder, TRAINING_ARGS_JSON))
 
 
 def mark_whole(checkpoint: str) -> None:
@@ -119,10 +119,7 @@ def mark_whole(checkpoint: str) -> None:
         for folder, _, names in os.walk(checkpoint)
         for name in names
     }
-    path = os.path.join(checkpoint, WHOLE_NAME)
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        json.dump(sizes, file, indent=2, sort_keys=True)
-    os.replace(f"{path}.part", path)
+    write_json(dict(sorted(sizes.items())), os.path.join(checkpoint, WHOLE_NAME))
 
 
 def is_whole(checkpoint: str) -> bool:

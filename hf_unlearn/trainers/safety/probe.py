@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from hf_unlearn.errors import first_line
+from hf_unlearn.errors import one_line
 from hf_unlearn.objectives import double_backward, squared_input_sensitivities
 from hf_unlearn.trainers.safety.preflight import Problem
 from hf_unlearn.trainers.safety.samples import Sample
@@ -42,7 +42,7 @@ def probe_double_backward(model: PreTrainedModel, sample: Sample) -> list[Proble
     except (RuntimeError, NotImplementedError) as error:
         return [
             Problem(
-                f"a layer that cannot be differentiated twice ({first_line(error)})",
+                f"a layer that cannot be differentiated twice ({one_line(error)})",
                 "the loss holds a gradient, which is differentiated again",
                 "load the model with attn_implementation='eager', replace the layer, or take another --method",
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+
+from hf_unlearn.data.spacing import evenly_spaced
 
 # How many forget samples, evenly spaced, a check looks at.
 CHECKED_SAMPLES = 256
@@ -26,7 +27,7 @@ class Sample:
         cls, dataset: torch.utils.data.Dataset, size: int, model: PreTrainedModel, most: int = CHECKED_SAMPLES
     ) -> Sample:
         """At most so many evenly spaced items of a dataset of `size` items, as `model` takes them."""
-        rows = np.linspace(0, size - 1, min(size, most)).round().astype(int)
+        rows = evenly_spaced(size, most)
         items = [dataset[int(row)] for row in rows]
         pixels = torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
         labels = torch.tensor([int(item["labels"]) for item in items])

@@ -1,0 +1,110 @@
+"""From flags to data and a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.commands.arguments import DataArguments, ModelArguments
+from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits
+from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
+
+if TYPE_CHECKING:
+    from transformers import BaseImageProcessor, PreTrainedModel
+
+    from hf_unlearn.models.revisions import Resolved
+
+
+def load_whole(data: DataArguments) -> LabelledParts:
+    """The train split and, if there is one, the test split, without any request.
+
+    Raises:
+        UnlearningError: no such dataset, split or column.
+    """
+    dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
+    names = [name for name in find_splits(dataset, data.train_split, data.test_split) if name is not None]
+    parts = {f"the split {name!r}": dataset[name] for name in names}
+    return label_parts(parts, data.image_column_name, data.label_column_name)
+
+
+def load_unseen(data: DataArguments, name: str, splits: UnlearningSplits) -> Any:
+    """A split that neither the model nor the judging of it has seen, labelled as the splits are.
+
+    Raises:
+        UnlearningError: no such split, or one that is in use, or one with other labels.
+    """
+    dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
+    if name not in dataset:
+        raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
+    if name in (splits.train_split, splits.test_split, splits.request.split):
+        raise UnlearningError(f"unseen_split {name!r} is the train, test or forget split; expected another one")
+    part = label_parts({f"the split {name!r}": dataset[name]}, splits.image_column, splits.label_column)
+    if part.label_names != splits.label_names:
+        raise UnlearningError(f"the labels of unseen_split {name!r} are not those of the train split")
+    return part.parts[0]
+
+
+def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits:
+    """Load the dataset and make the request's splits.
+
+    Raises:
+        UnlearningError: no such dataset, split, column or class, or a forget set that is empty or everything.
+    """
+
+    def load(config: str | None) -> Any:
+        return load_image_dataset(data.dataset_name, config=config, revision=data.dataset_revision)
+
+    return make_splits(
+        load(data.dataset_config_name),
+        request,
+        dataset_name=data.dataset_name,
+        dataset_config_name=data.dataset_config_name,
+        dataset_revision=data.dataset_revision,
+        train_split=data.train_split,
+        test_split=data.test_split,
+        image_column_name=data.image_column_name,
+        label_column_name=data.label_column_name,
+        load_config=load,
+    )
+
+
+def pin(model: ModelArguments | None, data: DataArguments | None) -> tuple[Resolved, Resolved]:
+    """Replace the revisions of what is on the Hub by the commits that they are now, once; returns what was found.
+
+    Raises:
+        UnlearningError: there is no such revision.
+    """
+    from hf_unlearn.models.revisions import Resolved, resolve_revision
+
+    of_model = of_data = Resolved(None, None)
+    if model is not None:
+        of_model = resolve_revision(model.model_name_or_path, model.model_revision)
+        model.model_revision = of_model.commit or model.model_revision
+    if data is not None:
+        of_data = resolve_revision(data.dataset_name, data.dataset_revision, repo_type="dataset")
+        data.dataset_revision = of_data.commit or data.dataset_revision
+    return of_model, of_data
+
+
+def load_model(flags: ModelArguments, merge_adapter: bool = False) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    """The model and its image processor.
+
+    Args:
+        merge_adapter: make an adapter and its base one model, as any other of its kind.
+
+    Raises:
+        UnlearningError: no such model, not an image classifier, or one without an image processor.
+    """
+    from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+
+    if flags.dtype not in ("float32", "bfloat16", "float64", "auto"):
+        raise UnlearningError(f"dtype {flags.dtype!r} is not one of float32, bfloat16, float64, auto")
+    model = load_image_classifier(
+        flags.model_name_or_path,
+        revision=flags.model_revision,
+        dtype=flags.dtype,
+        trust_remote_code=flags.trust_remote_code,
+        allow_pickle=flags.allow_pickle,
+        merge_adapter=merge_adapter,
+    )
+    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)

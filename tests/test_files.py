@@ -1,0 +1,36 @@
+"""What is written is whole, or as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from hf_unlearn.errors import one_line
+from hf_unlearn.files import replacing, write_json, write_text
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
+    path = tmp_path / "record.json"
+    write_json({"a": 1}, path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError):
+        write_json({"a": float("nan")}, path)
+    with pytest.raises(UnicodeEncodeError):
+        write_text("\ud800", path)
+    with pytest.raises(KeyboardInterrupt), replacing(path) as part:
+        with open(part, "w") as file:
+            file.write("half")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("", "ValueError"),
+        (" \n", "ValueError"),
+        ("wrong field:\n    depths is text\n", "wrong field: depths is text"),
+        ("word " * 100, "word " * 59 + "..."),
+    ],
+)
+def test_an_error_of_many_lines_is_told_in_one(said, line):
+    assert one_line(ValueError(said)) == line
