@@ -3,11 +3,13 @@
 from .errors import DivergenceError as DivergenceError
 from .errors import PublishingError as PublishingError
 from .errors import UnlearningError as UnlearningError
+from .evaluation.answers import predict_labels as predict_labels
 from .models.pretrained import load_image_classifier as load_image_classifier
 from .models.pretrained import load_image_processor as load_image_processor
 from .publishing.push import push_folder as push_folder
 from .request import ForgetRequest as ForgetRequest
 from .request import UnlearningSplits as UnlearningSplits
+from .request import forget_splits as forget_splits
 from .request import load_image_dataset as load_image_dataset
 from .request import make_splits as make_splits
 from .trainers.base.config import UnlearningConfig as UnlearningConfig
@@ -82,9 +84,11 @@ __all__ = [
     "UnlearningError",
     "UnlearningSplits",
     "UnlearningTrainer",
+    "forget_splits",
     "load_image_classifier",
     "load_image_dataset",
     "load_image_processor",
     "make_splits",
+    "predict_labels",
     "push_folder",
 ]

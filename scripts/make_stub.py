@@ -17,7 +17,8 @@ HOMES = {
     "errors": ("DivergenceError", "PublishingError", "UnlearningError"),
     "models.pretrained": ("load_image_classifier", "load_image_processor"),
     "publishing.push": ("push_folder",),
-    "request": ("ForgetRequest", "UnlearningSplits", "load_image_dataset", "make_splits"),
+    "evaluation.answers": ("predict_labels",),
+    "request": ("ForgetRequest", "UnlearningSplits", "forget_splits", "load_image_dataset", "make_splits"),
     "trainers.base.config": ("UnlearningConfig",),
     "trainers.base.trainer": ("UnlearningTrainer",),
 }

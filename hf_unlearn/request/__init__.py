@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hf_unlearn.request.columns import find_image_column, find_label_column
     from hf_unlearn.request.fingerprint import Fingerprint, content_fingerprint
     from hf_unlearn.request.forget_request import KINDS, ForgetRequest, parse_where
+    from hf_unlearn.request.forget_set import forget_splits
     from hf_unlearn.request.images import verify_images
     from hf_unlearn.request.labels import label_array, label_names, match_labels
     from hf_unlearn.request.loading import load_image_dataset
@@ -21,6 +22,7 @@ _MODULES = {
     "columns": ["find_image_column", "find_label_column"],
     "fingerprint": ["Fingerprint", "content_fingerprint"],
     "forget_request": ["KINDS", "ForgetRequest", "parse_where"],
+    "forget_set": ["forget_splits"],
     "images": ["verify_images"],
     "labels": ["label_array", "label_names", "match_labels"],
     "loading": ["load_image_dataset"],
@@ -36,6 +38,7 @@ __all__ = [
     "content_fingerprint",
     "find_image_column",
     "find_label_column",
+    "forget_splits",
     "label_array",
     "label_names",
     "load_image_dataset",

@@ -88,9 +88,12 @@ def content_fingerprint(dataset: Dataset, label_column: str, *others: Dataset) -
 
 def public_dataset_name(name: str | None) -> str | None:
     """The name as it can be published: a local path keeps its last part only, a name on the Hub stays."""
-    if name is None:
-        return None
+    if name is None or is_hub_name(name):
+        return name
+    return Path(name).expanduser().resolve().name
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a dataset's name is one on the Hub, not of a file or folder here; the Hub is not asked."""
     path = Path(name).expanduser()
-    if path.exists() or not _HUB_NAME.fullmatch(name) or name.startswith("."):
-        return path.resolve().name
-    return name
+    return bool(_HUB_NAME.fullmatch(name)) and not name.startswith(".") and not path.exists()

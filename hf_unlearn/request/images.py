@@ -65,10 +65,15 @@ def verify_images(
             ) from error
 
 
-def sample_digests(dataset: Dataset, image_column: str, label_column: str) -> list[bytes]:
+def sample_digests(
+    dataset: Dataset, image_column: str, label_column: str, names: Sequence[str] | None = None
+) -> list[bytes]:
     """sha256 of each sample's encoded image bytes and label id: equal for copies of the same file and label.
 
     The same picture encoded again (other quality, other format) has another digest.
+
+    Args:
+        names: by label id; the digests are then of the label's name, whichever id it has.
 
     Raises:
         UnlearningError: if the file of an image cannot be read.
@@ -82,10 +87,12 @@ def sample_digests(dataset: Dataset, image_column: str, label_column: str) -> li
                 content = Path(image["path"]).read_bytes()
             except (OSError, TypeError) as error:
                 raise UnlearningError(f"the image at index {row} cannot be read: {error}") from error
-        digests.append(hashlib.sha256(int(labels[row]).to_bytes(8, "little") + content).digest())
+        label = int(labels[row])
+        key = label.to_bytes(8, "little") if names is None else names[label].encode() + b"\0"
+        digests.append(hashlib.sha256(key + content).digest())
     return digests
 
 
-def samples_sha256(dataset: Dataset, image_column: str, label_column: str) -> str:
-    """sha256 over all samples (encoded image and label) in whatever order they come, in hexadecimal."""
-    return hashlib.sha256(b"".join(sorted(sample_digests(dataset, image_column, label_column)))).hexdigest()
+def samples_sha256(dataset: Dataset, image_column: str, label_column: str, names: Sequence[str] | None = None) -> str:
+    """sha256 over all samples (see `sample_digests`) in whatever order they come, in hexadecimal."""
+    return hashlib.sha256(b"".join(sorted(sample_digests(dataset, image_column, label_column, names)))).hexdigest()

@@ -14,7 +14,7 @@ from hf_unlearn.request.labels import encode_labels, label_names
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-_USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
+USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def find_splits(
         if taken == train_split:
             raise UnlearningError(f"the forget set is everything: {train_split!r} is the train split itself")
     if test_split is None:
-        usual = [name for name in _USUAL_TEST_SPLITS if name in dataset]
+        usual = [name for name in USUAL_TEST_SPLITS if name in dataset]
         others = [name for name in usual if name not in (train_split, taken)]
         return train_split, (others[0] if others else None)
     _check_split(dataset, test_split, "test split")
