@@ -92,6 +92,7 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
             findings=findings(evaluation) if evaluation is not None else [],
             met=met,
             why=why,
+            others_seen=_others_seen(record),
             plots=[{"name": name, "title": TITLES[name]} for name in plots or []],
             settings={name: chosen[name] for name in SHOWN_SETTINGS if chosen.get(name) is not None},
             command=reproduction(record),
@@ -130,16 +131,23 @@ def reproduction(record: Mapping[str, Any]) -> str:
     words = ["hf-unlearn", "unlearn", "--model_name_or_path", original["name"]]
     if original["from_hub"] and original["revision"]:
         words += ["--model_revision", original["revision"]]
-    words += ["--dataset_name", dataset.get("name") or "DATASET"]
-    if dataset.get("dataset_config_name"):
-        words += ["--dataset_config_name", dataset["dataset_config_name"]]
-    if dataset.get("from_hub"):
-        words += ["--dataset_revision", dataset["revision"]]
     kind = request.get("kind")
+    place = "forget_dataset" if kind == "samples" else "dataset"
+    name = "--forget_dataset" if kind == "samples" else "--dataset_name"
+    words += [name, dataset.get("name") or "DATASET"]
+    if dataset.get("dataset_config_name"):
+        words += [f"--{place}_config_name", dataset["dataset_config_name"]]
+    if dataset.get("from_hub"):
+        words += [f"--{place}_revision", dataset["revision"]]
     if kind in _FLAGS:
         flag, name = _FLAGS[kind]
         values = request[name] if isinstance(request[name], list) else [request[name]]
         words += [f"--{flag}", *map(str, values)]
+    elif kind == "samples":
+        words += ["--forget_kind", request["samples"]]
+        # Of samples that others stay beside, the label may say whose they are.
+        given = {"name": request.get("classes", ["LABEL"])[0], "list": "predicted"}.get(dataset["labels_from"])
+        words += ["--forget_label", given] if given else []
     elif kind == "where":
         words += ["--forget_where", *(f"{column}=VALUE" for column in request["columns"])]
     else:
@@ -150,6 +158,13 @@ def reproduction(record: Mapping[str, Any]) -> str:
         words += ["--forget_seed", str(request["seed"]), *(["--forget_stratify"] if request["stratify"] else [])]
     words += ["--method", record["method"]["name"], "--seed", str(record["settings"].get("seed", 42))]
     return f"{shlex.join(words)} --output_dir unlearned"
+
+
+def _others_seen(record: Mapping[str, Any]) -> bool:
+    """Whether any figure is of other samples than those to forget."""
+    if record["evaluation"] is not None:
+        return len(record["evaluation"]["counts"]) > 1
+    return any(name != "forget_accuracy" for name, value in record["checks"].items() if isinstance(value, Mapping))
 
 
 def _eval_results(record: Mapping[str, Any]) -> list[EvalResult]:

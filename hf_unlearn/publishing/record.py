@@ -90,8 +90,9 @@ def _public_dataset(splits: UnlearningSplits, commit: str | None) -> dict[str, A
         fingerprint.pop("sha256")
         fingerprint.pop("id")
     if splits.request.kind == "samples":
-        # Of these alone, so it may tell their labels to someone who tries them all.
+        # It is of these samples alone, and so another digest of them.
         fingerprint.pop("dataset_fingerprint")
+        fingerprint["labels_from"] = splits.labels_from
     fingerprint.pop("request")
     revision = commit or fingerprint.pop("dataset_revision")
     fingerprint.pop("dataset_revision", None)

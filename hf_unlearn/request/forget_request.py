@@ -208,9 +208,11 @@ class ForgetRequest:
             return "the samples whose indices a file lists"
         if self.where:
             return f"the samples with given values of {_listed(tuple(self.where))}"
+        if self.samples is not None and self.classes:
+            classes = f"the {_plural('class', 'classes', self.classes)} {_listed(self.classes)}"
+            return f"{classes} (by samples alone)"
         if self.samples is not None:
-            of = f" of the {_plural('class', 'classes', self.classes)} {_listed(self.classes)}" if self.classes else ""
-            return f"samples given by themselves{of}"
+            return "samples given alone, while others of their classes stay"
         if self.dataset_config is not None:
             return f"the dataset configuration {self.dataset_config!r}"
         return f"the split {self.split!r}"

@@ -127,6 +127,7 @@ def forget_splits(
         ),
         train_split=name,
         test_split=test_split if tested is not None else None,
+        labels_from="dataset" if forget_label is None else "name" if isinstance(forget_label, str) else "list",
     )
 
 

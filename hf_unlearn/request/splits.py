@@ -52,6 +52,8 @@ class UnlearningSplits:
         fingerprint: recognises the same request on the same dataset.
         train_split: the name of the train split.
         test_split: the name of the test split, or None.
+        labels_from: of samples alone, where their labels come from: "dataset" (their own), "name" (one that was given
+            for all of them) or "list" (one that was given for each).
 
     When the request names a configuration or split as the forget set, `forget` is that set as it is, and may
     hold samples that the train split does not. `forget_indices` are then the rows of the train split that are
@@ -73,6 +75,7 @@ class UnlearningSplits:
     fingerprint: Fingerprint
     train_split: str
     test_split: str | None
+    labels_from: str = "dataset"
 
     @property
     def removes_whole_classes(self) -> bool:

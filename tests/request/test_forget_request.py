@@ -56,8 +56,8 @@ def test_what_is_published_names_no_person_file_or_index(kind):
         (EXAMPLES["where"], "the samples with given values of 'owner'"),
         (EXAMPLES["dataset_config"], "the dataset configuration 'forget10'"),
         (EXAMPLES["split"], "the split 'removed'"),
-        (EXAMPLES["samples"], "samples given by themselves of the class 'owl'"),
-        ({"samples": "subset"}, "samples given by themselves"),
+        (EXAMPLES["samples"], "the class 'owl' (by samples alone)"),
+        ({"samples": "subset"}, "samples given alone, while others of their classes stay"),
     ],
 )
 def test_description(fields, phrase):

@@ -74,7 +74,7 @@ def _confidences(
     if "test" in samples[first]:
         test = samples[first]["test"]
         parts["unseen"] = test.confidence[np.isin(test.labels, np.unique(samples[first]["forget"].labels))]
-    return {"edges": edges.round(4).tolist(), **_shares(parts, edges)}
+    return _histogram(parts, edges)
 
 
 def _log_histogram(parts: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -83,12 +83,14 @@ def _log_histogram(parts: Mapping[str, np.ndarray]) -> dict[str, Any]:
     together = np.concatenate(list(logs.values()))
     low, high = np.quantile(together, [0.005, 0.995])
     edges = np.linspace(low, max(high, low + 1e-6), BINS + 1)
-    return {"edges": edges.round(4).tolist(), **_shares({n: v.clip(low, high) for n, v in logs.items()}, edges)}
+    return _histogram({name: values.clip(low, high) for name, values in logs.items()}, edges)
 
 
-def _shares(parts: Mapping[str, np.ndarray], edges: np.ndarray) -> dict[str, list[float]]:
-    return {
+def _histogram(parts: Mapping[str, np.ndarray], edges: np.ndarray) -> dict[str, Any]:
+    """Shares of each part between the edges; nothing at all where every part is too small to be told of."""
+    shares = {
         name: (np.histogram(values, edges)[0] / len(values)).round(4).tolist()
         for name, values in parts.items()
         if len(values) >= LEAST_SAMPLES
     }
+    return {"edges": edges.round(4).tolist(), **shares} if shares else {}

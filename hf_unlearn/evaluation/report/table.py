@@ -76,6 +76,11 @@ def findings(results: Mapping[str, Any]) -> list[str]:
             "Other samples still teach these labels: without a retrained model (--reference_model) nobody can say "
             "which forget accuracy is right, nor whether the original was not as good."
         )
+    if list(results["counts"]) == ["forget"]:
+        sentences.append(
+            "What the rest of the model lost cannot be said: there is no test set (--test_dataset), and no retained "
+            "samples."
+        )
     sentences += _on_relearning(models)
     sample = results.get("retain_sample")
     if sample is not None:
