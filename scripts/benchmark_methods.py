@@ -55,7 +55,18 @@ def run_method(
         args = getattr(hf_unlearn.trainers, METHODS[method].config)(
             **{**own, **settings, **common}, dataloader_pin_memory=False
         )
-        trainer = getattr(hf_unlearn.trainers, METHODS[method].trainer)(
+        thrown_away: dict[str, Any] = {}
+
+        class KeepsWhatIsThrownAway(getattr(hf_unlearn.trainers, METHODS[method].trainer)):  # type: ignore[misc]
+            def check_outcome(self) -> None:
+                weights = copy.deepcopy(self.model.state_dict())
+                try:
+                    super().check_outcome()
+                except UnlearningError:
+                    thrown_away.update(weights)
+                    raise
+
+        trainer = KeepsWhatIsThrownAway(
             original,
             args,
             measured.parts["forget"],
@@ -63,18 +74,6 @@ def run_method(
             retain_dataset=None if METHODS[method].retain_free else retain,
         )
         trainer.remove_callback(PrinterCallback)
-        thrown_away: dict[str, Any] = {}
-        judge = trainer._check_outcome
-
-        def judge_and_keep() -> None:
-            weights = copy.deepcopy(original.state_dict())
-            try:
-                judge()
-            except UnlearningError:
-                thrown_away.update(weights)
-                raise
-
-        trainer._check_outcome = judge_and_keep
         started = time.monotonic()
         try:
             trainer.train()

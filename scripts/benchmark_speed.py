@@ -36,7 +36,6 @@ from transformers import PreTrainedModel, PrinterCallback
 from hf_unlearn import MUMisConfig, MUMisTrainer
 from hf_unlearn.models.from_scratch import new_image_classifier
 from hf_unlearn.publishing.record import hardware
-from hf_unlearn.trainers import UnlearningTrainer
 from hf_unlearn.trainers.base.memory import keep_freed_memory
 
 CSV = Path(__file__).parent / "results" / "benchmark_speed.csv"
@@ -94,6 +93,8 @@ def make_trainer(
     given = {"objective": objective, "per_device_train_batch_size": batch_size, "report_to": "none", **settings}
     args = MUMisConfig(tempfile.mkdtemp(), disable_tqdm=True, logging_strategy="no", **given)
     trainer = MUMisTrainer(model, args, data)
+    # A model with random weights has no rest that could be damaged.
+    trainer.least_agreement = 0.0
     trainer.remove_callback(PrinterCallback)
     return trainer
 
@@ -132,7 +133,6 @@ def make_step(variant: str, model: PreTrainedModel, data: Noise, batch_size: int
             with cast:
                 textbook(trainer.model, batch)
         else:
-            trainer._sums = {}
             trainer.training_step(trainer.model, dict(batch), torch.tensor(batch_size))
         if device.type == "cuda":
             torch.cuda.synchronize()
@@ -325,8 +325,6 @@ def main() -> None:
     parser.add_argument("--peak_of", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     flags = parser.parse_args()
-    # A model with random weights has no rest that could be damaged.
-    UnlearningTrainer.least_agreement = 0.0
     keep_freed_memory()
     if flags.peak_of:
         name, variant = flags.peak_of

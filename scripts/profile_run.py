@@ -58,7 +58,7 @@ def watch(clock: Stopwatch) -> None:
     from hf_unlearn.data.pixels import PixelDataset
     from hf_unlearn.objectives import RelativeSGD
     from hf_unlearn.publishing import card
-    from hf_unlearn.trainers.base import checkpoints, publishing, trainer
+    from hf_unlearn.trainers.base import publishing, trainer
     from hf_unlearn.trainers.methods.mu_mis import MUMisTrainer
 
     parts: list[tuple[str, Any, str]] = [
@@ -71,10 +71,10 @@ def watch(clock: Stopwatch) -> None:
         ("premise and probe", trainer, "probe_double_backward"),
         (STEPS, MUMisTrainer, "training_step"),
         ("optimizer and figures of a step", RelativeSGD, "step"),
-        ("optimizer and figures of a step", MUMisTrainer, "_finish_step"),
-        ("checks of the outcome", MUMisTrainer, "_check_outcome"),
+        ("optimizer and figures of a step", MUMisTrainer, "finish_step"),
+        ("checks of the outcome", MUMisTrainer, "check_outcome"),
         ("checks of the outcome", publishing, "quick_checks"),
-        ("saving", checkpoints.WholeCheckpoints, "_save"),
+        ("saving", MUMisTrainer, "save_model"),
         ("card", card, "write_card"),
     ]
     for part, owner, name in parts:

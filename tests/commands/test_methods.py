@@ -22,14 +22,14 @@ def test_from_the_command_line(tmp_path, saved_model, saved_dataset, name):
     assert main(words) == 0
     record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
     trainer = getattr(importlib.import_module("hf_unlearn"), METHODS[name].trainer)
-    assert record["method"]["name"] == name and record["method"]["paper"] == trainer._paper["id"]
+    assert record["method"]["name"] == name and record["method"]["paper"] == trainer.paper["id"]
     assert record["retain_free"] == METHODS[name].retain_free and record["steps"] == (1 if name == "ssd" else 2)
     card = (tmp_path / "out" / "README.md").read_text()
-    assert trainer._name in card and f"--method {name}" in card
+    assert trainer.title in card and f"--method {name}" in card
     assert ("without retained data" in card) == METHODS[name].retain_free
     if name != "retrain":
-        assert f"https://huggingface.co/papers/{trainer._paper['id']}" in card
-        assert trainer._paper["citation"].splitlines()[0] in card
+        assert f"https://huggingface.co/papers/{trainer.paper['id']}" in card
+        assert trainer.paper["citation"].splitlines()[0] in card
     AutoModelForImageClassification.from_pretrained(tmp_path / "out")
 
 

@@ -120,5 +120,5 @@ def test_the_readme_names_every_method():
     expected = []
     for name, method in METHODS.items():
         trainer = getattr(importlib.import_module("hf_unlearn"), method.trainer)
-        expected.append((name, method.trainer, "no" if method.retain_free else "yes", trainer._paper["id"]))
+        expected.append((name, method.trainer, "no" if method.retain_free else "yes", trainer.paper["id"]))
     assert found == expected

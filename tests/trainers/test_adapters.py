@@ -42,7 +42,7 @@ def same(first, second):
 def train(trainer, **kwargs):
     # Untrained, a model has nothing to forget: whether it goes the right way is not the question here.
     trainer.remove_callback(WrongWay)
-    trainer._damage = lambda: None
+    trainer.find_damage = lambda: None
     trainer.train(**kwargs)
     return trainer
 
@@ -184,7 +184,7 @@ def test_a_failed_run_puts_the_adapter_back(tmp_path):
     model = make_adapter()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     trainer = make_trainer(tmp_path, model)
-    trainer._damage = lambda: "it is tested"
+    trainer.find_damage = lambda: "it is tested"
     trainer.remove_callback(WrongWay)
     with pytest.raises(hf_unlearn.DivergenceError, match="the original weights were put back"):
         trainer.train()

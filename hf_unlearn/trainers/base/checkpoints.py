@@ -80,17 +80,11 @@ class WholeCheckpoints(_Base):
             rotate_checkpoints(run_dir, limit, best_model_checkpoint=best, use_mtime=True)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        # The Trainer loads with strict=False, and some architectures (ViT among them) save their weights under
-        # other names than they hold them: most of their weights would stay as they are, without an error.
         model = model if model is not None else self.model
-        if is_adapter(model):
-            restore_adapter(cast(nn.Module, model), resume_from_checkpoint)
-            return
-        if not isinstance(model, PreTrainedModel):
+        if is_adapter(model) or isinstance(model, PreTrainedModel):
+            restore_weights(cast(nn.Module, model), resume_from_checkpoint)
+        else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        saved = load_image_classifier(resume_from_checkpoint, dtype=model.dtype)
-        model.load_state_dict(saved.state_dict(), strict=True)
 
     def _load_best_model(self) -> None:
         assert self.state.best_model_checkpoint is not None
@@ -110,6 +104,22 @@ class WholeCheckpoints(_Base):
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
         Path(folder, TRAINING_ARGS_NAME).unlink(missing_ok=True)
         write_json(dict(sorted(public_arguments(self.args).items())), os.path.join(folder, TRAINING_ARGS_JSON))
+
+
+def restore_weights(model: nn.Module, checkpoint: str) -> None:
+    """Put the weights of a checkpoint into `model`, to the bit: those of the adapter, if it is one, else all of them.
+
+    The Trainer loads with `strict=False`, and some architectures (ViT among them) save their weights under other names
+    than they hold them: most of their weights would stay as they are, without an error.
+
+    Raises:
+        UnlearningError: the checkpoint holds no such weights.
+    """
+    if is_adapter(model):
+        restore_adapter(model, checkpoint)
+    else:
+        saved = load_image_classifier(checkpoint, dtype=cast(PreTrainedModel, model).dtype)
+        model.load_state_dict(saved.state_dict(), strict=True)
 
 
 def mark_whole(checkpoint: str) -> None:

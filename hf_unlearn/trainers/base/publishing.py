@@ -40,8 +40,8 @@ class Publishes(_Base):
     """
 
     # What the mixing class has.
-    _name: str
-    _paper: dict[str, str]
+    title: str
+    paper: dict[str, str]
     method_name: str
     retain_free: bool
     original_model: PreTrainedModel
@@ -83,9 +83,9 @@ class Publishes(_Base):
         return unlearning_record(
             method={
                 "name": self.method_name,
-                "title": self._name,
-                "paper": self._paper["id"],
-                "citation": self._paper.get("citation"),
+                "title": self.title,
+                "paper": self.paper["id"],
+                "citation": self.paper.get("citation"),
             },
             original=self._origin(),
             splits=self.splits,

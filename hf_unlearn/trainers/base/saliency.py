@@ -46,7 +46,7 @@ class MovesSalientWeights(_Base):
 
     mask: dict[str, torch.Tensor]
 
-    def _unlearn(self, *args: Any, **kwargs: Any) -> Any:
+    def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
         gradients = mean_gradient(self.original_model, self.train_dataset, self.data_collator)  # type: ignore[arg-type]
         self.forward_equivalents += 3.0 * self.num_forget_samples
         # The share is one of the weights that may move at all: with an adapter these are few.
@@ -62,7 +62,7 @@ class MovesSalientWeights(_Base):
         restore = _Restore(self)
         self.add_callback(restore)
         try:
-            return super()._unlearn(*args, **kwargs)
+            return super().unlearning_run(*args, **kwargs)
         finally:
             self.remove_callback(restore)
             for handle in handles:
@@ -75,7 +75,7 @@ class MovesSalientWeights(_Base):
                 if name in self.mask:
                     parameter.copy_(torch.where(self.mask[name], parameter, original[name]))
 
-    def _wrong_labels(self, inputs: dict[str, torch.Tensor], num_labels: int) -> torch.Tensor:
+    def wrong_labels(self, inputs: dict[str, torch.Tensor], num_labels: int) -> torch.Tensor:
         """Random labels of forget samples; retained ones keep theirs. `(batch,)`."""
         drawn = RandomLabels(self.num_forget_samples, num_labels, self.args.seed)
         kept = self.is_retained(inputs)

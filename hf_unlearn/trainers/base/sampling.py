@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from transformers import PreTrainedModel, Trainer
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
 from hf_unlearn.trainers.safety.samples import Sample, sample_accuracy
 
 if TYPE_CHECKING:
@@ -50,26 +49,16 @@ class JointDataset(Dataset):
 
 
 class LoopsOverSamples(_Base):
-    """Mixed into a `Trainer` whose `train_dataset` is the forget set: what it really loops over.
-
-    Attributes:
-        retain_free: whether the method gets by without retained samples.
-        trains_on: `"forget"`, `"retain"` or `"both"`. Unless `sample_order` says otherwise a pass is one over all of
-            them, shuffled as in any `Trainer`.
-        judged_by: what shows that the rest of the model is gone: `"surroundings"` (inputs near the forget samples),
-            `"retained"` (accuracy on retained samples), or `"nothing"`.
-        least_agreement: below this share of what it was, 0 to 1, the rest of the model is taken for gone.
-    """
-
-    retain_free = True
-    trains_on = "forget"
-    judged_by = "surroundings"
-    least_agreement = LEAST_AGREEMENT
+    """Mixed into a `Trainer` whose `train_dataset` is the forget set: what it really loops over."""
 
     _order: Sampler | None = None
 
     # What the mixing class has.
     method_name: str
+    retain_free: bool
+    trains_on: str
+    judged_by: str
+    least_agreement: float
     original_model: PreTrainedModel
     agreement: float | None
     args: UnlearningConfig
@@ -125,7 +114,7 @@ class LoopsOverSamples(_Base):
         """Samples of a step, over all processes and accumulated batches."""
         return self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
 
-    def _num_steps(self) -> int:
+    def num_steps(self) -> int:
         """Steps of the run, or −1 if its passes say it."""
         order = self.sample_order() if self.args.max_steps == -1 else None
         # The Trainer takes the order of the whole run for a single pass.
@@ -133,6 +122,7 @@ class LoopsOverSamples(_Base):
 
     @property
     def pass_number(self) -> int:
+        """How many passes over the samples were finished."""
         # The state counts epochs in fractions: the whole part is the number of finished passes.
         return int(self.state.epoch or 0)
 
@@ -147,7 +137,7 @@ class LoopsOverSamples(_Base):
     def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Sampler | None:
         return self._order if self._order is not None else super()._get_train_sampler(*args, **kwargs)
 
-    def _damage(self) -> str | None:
+    def find_damage(self) -> str | None:
         """In words, what shows that the rest of the model is gone; None if nothing does."""
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             return "the weights are not finite"

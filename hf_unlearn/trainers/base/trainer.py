@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -28,6 +27,7 @@ from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.memory import keep_freed_memory
+from hf_unlearn.trainers.base.method import UnlearningMethod
 from hf_unlearn.trainers.base.publishing import Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
@@ -41,12 +41,14 @@ from hf_unlearn.trainers.safety.stopping import BeforeStep, StopRule, attach_fig
 logger = logging.getLogger(__name__)
 
 
-class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeCheckpoints, Publishes, Trainer):
+class UnlearningTrainer(
+    UnlearningMethod, LoopsOverSamples, StepsInRounds, ExactBatches, WholeCheckpoints, Publishes, Trainer
+):
     """A `Trainer` whose training set is the forget set.
 
     While it trains, the model is in eval mode (BatchNorm statistics frozen, no dropout; but see `train_mode` of the
     methods that have it), and the loss is the method's; in evaluation the loss is the ordinary one. A method
-    overrides [`unlearning_loss`], and says with class attributes what it needs: see [`LoopsOverSamples`].
+    overrides [`unlearning_loss`], and says with class attributes what it needs: see [`UnlearningMethod`].
 
     Args:
         model: an image classifier, or its name on the Hub or folder. Of a `peft.PeftModel` around one, or the name of
@@ -73,19 +75,6 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
 
     # The loss below is divided by the number of samples of the whole accumulated batch already.
     loss_is_scaled_for_ga = True
-
-    _tag_names = ["machine-unlearning", "unlearning", "hf_unlearn"]
-    _name = "Machine unlearning"
-    method_name = "unlearning"
-    _paper: dict[str, str] = {"title": "", "id": ""}
-    # Whether the loss holds derivatives with respect to the input, which are then differentiated again.
-    second_order = False
-    # Whether the method makes sense for a part of the weights alone, as an adapter is.
-    unlearns_adapters = True
-
-    config_class: type[UnlearningConfig] = UnlearningConfig
-    args: UnlearningConfig
-    model: PreTrainedModel
 
     def __init__(
         self,
@@ -159,7 +148,7 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
         self.original_model = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.agreement: float | None = None
         self.forward_equivalents = 0.0
-        self.add_callback(BeforeStep(lambda: self._finish_step()))
+        self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
         if unseen_dataset is not None:
@@ -170,31 +159,6 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
         rule = make_stop_rule(args, self.num_forget_samples, level)
         if rule is not None:
             self.add_callback(rule)
-
-    # What a method says
-
-    def unlearning_loss(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor]
-    ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
-        """The method's loss, one value a sample.
-
-        Args:
-            model: the model as the Trainer wrapped it; forward this one, or no gradient is synchronised.
-            inputs: `pixel_values` `(batch, channels, height, width)`, `labels` `(batch,)`, `index` `(batch,)`: the
-                position in the forget set, or for a retained sample the forget set's size and more.
-
-        Returns:
-            The loss `(batch,)`, the model's outputs, and figures `(batch,)` to follow, by name. What is minimised is
-            the mean loss over the samples of a step, whatever batches and processes they are parted into.
-        """
-        raise NotImplementedError
-
-    def _zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
-        # A loss that goes through the logits anyway has this for nothing.
-        return 0.0 * logits.sum()
-
-    def before_first_step(self) -> None:
-        """What the method looks at before its first step, of a model that is known to be sound."""
 
     # What the Trainer asks
 
@@ -227,7 +191,7 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
             loss = losses.sum() * self.accelerator.num_processes / num_items_in_batch
         # Every parameter takes part, or DistributedDataParallel waits for the gradient of, say, the head's bias,
         # on which no sensitivity depends.
-        loss = loss + self._zero_of_all_weights(outputs["logits"])
+        loss = loss + self.zero_of_all_weights(outputs["logits"])
         return (loss, outputs) if return_outputs else loss
 
     def compute_loss_context_manager(self) -> ExitStack:
@@ -271,7 +235,7 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
         if self.args.device.type == "cpu":
             keep_freed_memory()
         if self.second_order:
-            refuse(probe_double_backward(self.model, self._checked_sample(2)))
+            refuse(probe_double_backward(self.model, self.forget_sample(2)))
         self.before_first_step()
         for rule in self._stop_rules:
             rule.reset()
@@ -288,16 +252,18 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
         else:
             # What comes before the first step is part of the run, too; the Trainer tells of the steps alone.
             elapsed.on_train_begin()
-            output = self._unlearn(resume_from_checkpoint, **kwargs)
+            output = self.unlearning_run(resume_from_checkpoint, **kwargs)
             elapsed.on_train_end()
-        self._check_outcome()
+        self.check_outcome()
         return output
 
-    def _unlearn(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> TrainOutput:
-        """The run itself, without the checks before and after it."""
+    def unlearning_run(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> TrainOutput:
+        """The run itself, without the checks before and after it. A method may do something before its steps, or other
+        than steps.
+        """
         given = self.args.max_steps
         try:
-            self.args.max_steps = self._num_steps()
+            self.args.max_steps = self.num_steps()
             return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
         finally:
             self.args.max_steps = given
@@ -328,36 +294,21 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
                 return rule.reason
         return f"all {self.state.global_step} steps were made"
 
-    @property
-    def forward_equivalents_per_sample(self) -> float:
-        """Cost of the method's loss and its gradient, in forward passes of one sample."""
-        return 3.0
-
-    @cached_property
-    def _forgotten_labels(self) -> torch.Tensor:
-        """The classes of the forget set, where they are known without reading it; they may be more than one."""
-        labels = getattr(self.train_dataset, "labels", None)
-        return torch.empty(0, dtype=torch.long) if labels is None else torch.as_tensor(labels).unique()
-
-    def _left_out(self) -> torch.Tensor:
-        """Classes whose loss is no damage: those of the forget set, unless these are all classes."""
-        gone = self._forgotten_labels
-        return gone if len(gone) < int(self.model.config.num_labels or 0) else gone[:0]
-
-    def _checked_sample(self, most: int = CHECKED_SAMPLES) -> Sample:
+    def forget_sample(self, most: int = CHECKED_SAMPLES) -> Sample:
+        """At most so many of the forget samples, evenly spaced."""
         return Sample.of(cast(Any, self.train_dataset), self.num_forget_samples, self.model, most)
 
-    def _check_outcome(self) -> None:
+    def check_outcome(self) -> None:
         """Put the original weights back and raise if the run went the wrong way or the rest of the model is gone."""
         self.model.eval()
-        sample = self._checked_sample()
+        sample = self.forget_sample()
         self.agreement = surroundings_agreement(
-            self.original_model, self.model, sample, self.num_forget_samples, self.args.seed, self._left_out()
+            self.original_model, self.model, sample, self.num_forget_samples, self.args.seed, self.classes_that_go()
         )
         if any(rule.fatal and rule.reason for rule in self._stop_rules):
             failed: str | None = self.stop_reason
         else:
-            failed = self._damage()
+            failed = self.find_damage()
         if failed:
             self.model.load_state_dict(self.original_model.state_dict())
             raise DivergenceError(
@@ -366,7 +317,7 @@ class UnlearningTrainer(LoopsOverSamples, StepsInRounds, ExactBatches, WholeChec
 
     # Figures of a step, and divergence
 
-    def _finish_step(self) -> None:
+    def finish_step(self) -> None:
         """Before the optimizer's step: gather the figures, and stop here if they are not finite."""
         names = sorted(self._sums)
         sums = self.accelerator.reduce(torch.stack([self._sums[name] for name in names]), "sum")

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from hf_unlearn.models.from_scratch import new_weights
 from hf_unlearn.objectives import teacher_divergence
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.sampling import JointDataset
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
@@ -48,10 +48,9 @@ class BadTeacherTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "bad-teacher", "hf_unlearn"]
-    _name = "Bad Teacher"
+    title = "Bad Teacher"
     method_name = "bad_teacher"
-    _paper = paper(
+    paper = cite(
         "chundawat2023can",
         "Can Bad Teaching Induce Forgetting? Unlearning in Deep Networks Using an Incompetent Teacher",
         "2205.08096",

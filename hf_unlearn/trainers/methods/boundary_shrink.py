@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from hf_unlearn.objectives import label_loss, nearest_other_class
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
@@ -44,10 +44,9 @@ class BoundaryShrinkTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`].
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "boundary-unlearning", "hf_unlearn"]
-    _name = "Boundary shrink"
+    title = "Boundary shrink"
     method_name = "boundary_shrink"
-    _paper = paper(
+    paper = cite(
         "chen2023boundary",
         "Boundary Unlearning: Rapid Forgetting of Deep Networks via Shifting the Decision Boundary",
         "2303.11570",
@@ -57,12 +56,12 @@ class BoundaryShrinkTrainer(UnlearningTrainer):
     config_class = BoundaryShrinkConfig
     args: BoundaryShrinkConfig
 
-    def _unlearn(self, *args: Any, **kwargs: Any) -> Any:
+    def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
         # The original's answers do not change: its neighbouring classes are looked for once.
         self.nearest = self._find_nearest()
         # A pass forward and back to the input, and a pass on the input that was moved.
         self.forward_equivalents += 3.0 * self.num_forget_samples
-        return super()._unlearn(*args, **kwargs)
+        return super().unlearning_run(*args, **kwargs)
 
     def _find_nearest(self) -> torch.Tensor:
         """The nearest other class of each forget sample, integer `(num_samples,)`."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from hf_unlearn.objectives import shifted_divergence
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
 
@@ -29,10 +29,9 @@ class DeleteTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`].
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "delete", "hf_unlearn"]
-    _name = "DELETE"
+    title = "DELETE"
     method_name = "delete"
-    _paper = paper(
+    paper = cite(
         "zhou2025decoupled",
         "Decoupled Distillation to Erase: A General Unlearning Method for Any Class-centric Tasks",
         "2503.23751",

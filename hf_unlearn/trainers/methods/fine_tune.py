@@ -37,10 +37,9 @@ class FineTuneTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "fine-tuning", "hf_unlearn"]
-    _name = "Fine-tuning"
+    title = "Fine-tuning"
     method_name = "fine_tune"
-    _paper = GradientAscentTrainer._paper
+    paper = GradientAscentTrainer.paper
     retain_free = False
     trains_on = "retain"
     judged_by = "retained"

@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_unlearn.objectives import label_loss
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
@@ -31,10 +31,9 @@ class GradientAscentTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`].
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "neggrad", "hf_unlearn"]
-    _name = "NegGrad (gradient ascent)"
+    title = "NegGrad (gradient ascent)"
     method_name = "gradient_ascent"
-    _paper = paper(
+    paper = cite(
         "golatkar2020eternal",
         "Eternal Sunshine of the Spotless Net: Selective Forgetting in Deep Networks",
         "1911.04933",

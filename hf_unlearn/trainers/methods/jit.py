@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_unlearn.objectives import SampleNoise, lipschitz_ratio
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
@@ -46,10 +46,9 @@ class JiTTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`].
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "jit", "hf_unlearn"]
-    _name = "JiT"
+    title = "JiT"
     method_name = "jit"
-    _paper = paper(
+    paper = cite(
         "foster2024zeroshot", "Zero-Shot Machine Unlearning at Scale via Lipschitz Regularization", "2402.01401"
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hf_unlearn.objectives import l1_norm
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.methods.fine_tune import FineTuneConfig, FineTuneTrainer
 
@@ -37,10 +37,9 @@ class L1SparseTrainer(FineTuneTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "l1-sparse", "hf_unlearn"]
-    _name = "l1-sparse fine-tuning"
+    title = "l1-sparse fine-tuning"
     method_name = "l1_sparse"
-    _paper = paper("jia2023model", "Model Sparsity Can Simplify Machine Unlearning", "2304.04934")
+    paper = cite("jia2023model", "Model Sparsity Can Simplify Machine Unlearning", "2304.04934")
 
     config_class = L1SparseConfig
     args: L1SparseConfig

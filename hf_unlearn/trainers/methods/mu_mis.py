@@ -120,10 +120,9 @@ class MUMisTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; a batch needs `index`, the sample's position in the forget set.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "mu-mis", "hf_unlearn"]
-    _name = "MU-Mis"
+    title = "MU-Mis"
     method_name = "mu_mis"
-    _paper = {
+    paper = {
         "title": "Machine Unlearning by Suppressing Sample Contribution",
         "id": "2402.15109",
         "citation": """@article{cheng2024machine,
@@ -156,7 +155,7 @@ class MUMisTrainer(UnlearningTrainer):
         self._shift = math.inf if self.args.label_shift is None else self.args.label_shift
         if self.unseen_odds is not None and not math.isinf(self._shift):
             # How much surer of its labels a model is of what it saw can be read off what it did not see.
-            self._shift = calibrated_shift(own_logits(self.original_model, self._checked_sample()), self.unseen_odds)
+            self._shift = calibrated_shift(own_logits(self.original_model, self.forget_sample()), self.unseen_odds)
         # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
         self._near_shift = math.inf if math.isinf(self._shift) else 0.0
 
@@ -214,9 +213,9 @@ class MUMisTrainer(UnlearningTrainer):
                 losses = losses + self.objective.surroundings * figures["surroundings"]
         return losses, outputs, figures
 
-    def _zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
+    def zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
         if self.objective.guard or self.objective.surroundings:
-            return super()._zero_of_all_weights(logits)
+            return super().zero_of_all_weights(logits)
         # Sensitivities alone do not go through the logits: in a piecewise-linear network this saves a whole way back.
         return zero_of(parameter for parameter in self.model.parameters() if parameter.requires_grad)
 
@@ -236,7 +235,7 @@ class MUMisTrainer(UnlearningTrainer):
         return term, {"target_sensitivity": target, "irrelevant_sensitivity": irrelevant}
 
     def _measure_premise(self) -> Premise:
-        return measure_premise(self.original_model, self._checked_sample(), self.args.seed)
+        return measure_premise(self.original_model, self.forget_sample(), self.args.seed)
 
     @property
     def _level(self) -> float:
@@ -249,11 +248,11 @@ class MUMisTrainer(UnlearningTrainer):
         own = torch.nn.functional.one_hot(labels, num_labels).bool()
         if not math.isinf(self._shift):
             return own
-        return own.index_fill(1, self._left_out().to(labels.device), True)
+        return own.index_fill(1, self.classes_that_go().to(labels.device), True)
 
-    def _left_out(self) -> torch.Tensor:
+    def classes_that_go(self) -> torch.Tensor:
         # Where the label stays in use, losing it is damage.
-        return super()._left_out() if math.isinf(self._shift) else self._forgotten_labels[:0]
+        return super().classes_that_go() if math.isinf(self._shift) else self.forgotten_labels[:0]
 
     def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor, num_labels: int) -> torch.Tensor:
         if self._irrelevant is None:

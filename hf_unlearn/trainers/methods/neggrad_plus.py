@@ -51,10 +51,9 @@ class NegGradPlusTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "neggrad-plus", "hf_unlearn"]
-    _name = "NegGrad+"
+    title = "NegGrad+"
     method_name = "neggrad_plus"
-    _paper = ScrubTrainer._paper
+    paper = ScrubTrainer.paper
     retain_free = False
     trains_on = "both"
     judged_by = "retained"

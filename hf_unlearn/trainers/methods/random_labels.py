@@ -10,7 +10,7 @@ from torch import nn
 
 from hf_unlearn.objectives import RandomLabels, label_loss
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
 
@@ -27,10 +27,9 @@ class RandomLabelsTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`].
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "random-labels", "hf_unlearn"]
-    _name = "Random labels"
+    title = "Random labels"
     method_name = "random_labels"
-    _paper = paper("graves2021amnesiac", "Amnesiac Machine Learning", "2010.10981")
+    paper = cite("graves2021amnesiac", "Amnesiac Machine Learning", "2010.10981")
 
     config_class = RandomLabelsConfig
     args: RandomLabelsConfig

@@ -32,16 +32,15 @@ class RetrainTrainer(FineTuneTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "retraining", "hf_unlearn"]
-    _name = "Retraining"
+    title = "Retraining"
     method_name = "retrain"
-    _paper = {"title": "", "id": ""}
+    paper = {"title": "", "id": ""}
     judged_by = "nothing"
     unlearns_adapters = False
 
     config_class = RetrainConfig
     args: RetrainConfig
 
-    def _unlearn(self, *args: Any, **kwargs: Any) -> Any:
+    def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
         self.model.load_state_dict(new_weights(self.original_model, self.args.seed).state_dict())
-        return super()._unlearn(*args, **kwargs)
+        return super().unlearning_run(*args, **kwargs)

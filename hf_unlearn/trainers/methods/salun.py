@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hf_unlearn.objectives import label_loss
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.saliency import MovesSalientWeights, SaliencyConfig
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
@@ -32,10 +32,9 @@ class SalUnTrainer(MovesSalientWeights, UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "salun", "hf_unlearn"]
-    _name = "SalUn"
+    title = "SalUn"
     method_name = "salun"
-    _paper = paper(
+    paper = cite(
         "fan2024salun",
         "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency in Both Image Classification "
         "and Generation",
@@ -52,5 +51,5 @@ class SalUnTrainer(MovesSalientWeights, UnlearningTrainer):
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
         outputs = model(pixel_values=inputs["pixel_values"])
-        labels = self._wrong_labels(inputs, outputs["logits"].shape[-1])
+        labels = self.wrong_labels(inputs, outputs["logits"].shape[-1])
         return label_loss(outputs["logits"], labels), outputs, {}

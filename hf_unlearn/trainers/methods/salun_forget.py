@@ -27,10 +27,9 @@ class SalUnForgetTrainer(MovesSalientWeights, UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`].
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "salun", "hf_unlearn"]
-    _name = "SalUn without retained samples"
+    title = "SalUn without retained samples"
     method_name = "salun_forget"
-    _paper = SalUnTrainer._paper
+    paper = SalUnTrainer.paper
 
     config_class = SalUnForgetConfig
     args: SalUnForgetConfig
@@ -39,5 +38,5 @@ class SalUnForgetTrainer(MovesSalientWeights, UnlearningTrainer):
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
         outputs = model(pixel_values=inputs["pixel_values"])
-        labels = self._wrong_labels(inputs, outputs["logits"].shape[-1])
+        labels = self.wrong_labels(inputs, outputs["logits"].shape[-1])
         return label_loss(outputs["logits"], labels), outputs, {}

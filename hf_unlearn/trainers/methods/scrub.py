@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 from hf_unlearn.data.orders import PhaseOrder
 from hf_unlearn.objectives import label_loss, teacher_divergence
 from hf_unlearn.trainers.base.config import PassesConfig
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
@@ -51,10 +51,9 @@ class ScrubTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "scrub", "hf_unlearn"]
-    _name = "SCRUB"
+    title = "SCRUB"
     method_name = "scrub"
-    _paper = paper("kurmanji2023towards", "Towards Unbounded Machine Unlearning", "2302.09880")
+    paper = cite("kurmanji2023towards", "Towards Unbounded Machine Unlearning", "2302.09880")
     retain_free = False
     trains_on = "both"
     judged_by = "retained"

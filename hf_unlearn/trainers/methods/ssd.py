@@ -12,7 +12,7 @@ from transformers.trainer_utils import TrainOutput
 from hf_unlearn.objectives import dampening_factors
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.gradients import mean_squared_gradient
-from hf_unlearn.trainers.base.paper import paper
+from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.sampling import JointDataset
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
@@ -57,10 +57,9 @@ class SSDTrainer(UnlearningTrainer):
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
 
-    _tag_names = ["machine-unlearning", "unlearning", "ssd", "hf_unlearn"]
-    _name = "SSD"
+    title = "SSD"
     method_name = "ssd"
-    _paper = paper(
+    paper = cite(
         "foster2024fast",
         "Fast Machine Unlearning Without Retraining Through Selective Synaptic Dampening",
         "2308.07707",
@@ -72,7 +71,7 @@ class SSDTrainer(UnlearningTrainer):
     config_class = SSDConfig
     args: SSDConfig
 
-    def _unlearn(self, *args: Any, **kwargs: Any) -> TrainOutput:
+    def unlearning_run(self, *args: Any, **kwargs: Any) -> TrainOutput:
         self.model.load_state_dict(self.original_model.state_dict())
         everything = JointDataset(cast(Dataset, self.train_dataset), self.retain_dataset)
         batch_size = self.args.importance_batch_size

@@ -71,8 +71,8 @@ def test_all_but_one_class_may_go(tmp_path):
 
 
 def test_losing_a_class_that_stays_is_damage(tmp_path):
-    assert len(make_trainer(tmp_path, dataset=make_dataset(24).select([0, 4]), label_shift=1.0)._left_out()) == 0
-    assert make_trainer(tmp_path, dataset=make_dataset(24).select([0, 4]))._left_out().tolist() == [0]
+    assert len(make_trainer(tmp_path, dataset=make_dataset(24).select([0, 4]), label_shift=1.0).classes_that_go()) == 0
+    assert make_trainer(tmp_path, dataset=make_dataset(24).select([0, 4])).classes_that_go().tolist() == [0]
 
 
 def test_a_forget_set_of_every_class_leaves_something_to_say(tmp_path):

@@ -135,7 +135,7 @@ def test_the_registry_and_the_trainers_agree():
         help_of = {field.name for field in made.values() if field.metadata.get("help")}
         assert {"push_anyway", "stop_rule"} <= read.keys() <= help_of
         assert {method.trainer, method.config} <= set(hf_unlearn.__all__)
-    assert len({trainer._name for trainer in map(lambda m: getattr(hf_unlearn, m.trainer), METHODS.values())}) == 15
+    assert len({trainer.title for trainer in map(lambda m: getattr(hf_unlearn, m.trainer), METHODS.values())}) == 15
     free, needing = (re.findall(r"\w+", part.split(":")[1]) for part in METHOD_HELP.split(". With"))
     assert (free, needing) == (["mu_mis", *RETAIN_FREE], RETAINING)
 
@@ -194,7 +194,7 @@ def test_a_collapse_on_retained_samples_puts_the_original_weights_back(tmp_path)
         with torch.no_grad():
             model.classifier.bias[2] = -50.0
 
-    trainer._unlearn = ruin
+    trainer.unlearning_run = ruin
     with pytest.raises(DivergenceError, match="accuracy on retained samples 100 -> 0 %"):
         trainer.train()
     assert torch.equal(weights(trainer), before)
@@ -209,7 +209,7 @@ def test_a_model_that_is_no_number_is_no_result(tmp_path, untrained, name):
         with torch.no_grad():
             next(trainer.model.parameters()).fill_(float("nan"))
 
-    trainer._unlearn = ruin
+    trainer.unlearning_run = ruin
     with pytest.raises(DivergenceError, match="not finite"):
         trainer.train()
     assert torch.equal(weights(trainer), before)

@@ -127,13 +127,13 @@ def test_salun_leaves_the_other_weights_alone_to_the_bit(tmp_path, name, optimiz
     model, original = make_model("resnet"), make_model("resnet")
     trainer = make(tmp_path, name, model, optimizers=(optimizer(model), None), max_steps=4, salient_share=0.3)
     outside = []
-    finish = trainer._finish_step
+    finish = trainer.finish_step
 
     def spy():
         outside.extend(float(p.grad[~trainer.mask[n]].abs().sum()) for n, p in model.named_parameters())
         finish()
 
-    trainer._finish_step = spy
+    trainer.finish_step = spy
     trainer.train()
     assert len(outside) > 4 and not any(outside), "neither momentum nor a norm may see these gradients"
     batch = batch_of(trainer, range(NUM_FORGET))
@@ -156,7 +156,7 @@ def test_salun_leaves_the_other_weights_alone_to_the_bit(tmp_path, name, optimiz
 def test_salun_relabels_forget_samples_only(tmp_path):
     trainer = make(tmp_path, "salun")
     batch = batch_of(trainer, [0, 3, NUM_FORGET, NUM_FORGET + 7])
-    labels = trainer._wrong_labels(batch, 4)
+    labels = trainer.wrong_labels(batch, 4)
     assert (labels[:2] != batch["labels"][:2]).all() and torch.equal(labels[2:], batch["labels"][2:])
 
 

@@ -1,0 +1,99 @@
+"""What a method says of itself: the whole of what its author writes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, Trainer
+
+from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
+
+if TYPE_CHECKING:
+    _Base = Trainer
+else:
+    _Base = object
+
+
+class UnlearningMethod(_Base):
+    """The part of [`UnlearningTrainer`] that a method fills in: its loss, and class attributes that say what it needs.
+
+    Everything else has a default. Which samples a run loops over, and the run itself, can be changed as well: see
+    `training_set`, `sample_order`, `num_steps`, `unlearning_run` and `find_damage` of the trainer.
+
+    Attributes:
+        method_name: its name in records and on the command line, such as `"scrub"`.
+        title: its name for people, on the card.
+        paper: `title`, `id` (the arXiv number) and `citation` (BibTeX) of its paper; see [`cite`].
+        config_class: the class of its settings.
+        retain_free: whether it gets by without retained samples. Then it is not shown any.
+        trains_on: `"forget"`, `"retain"` or `"both"`. Unless `sample_order` says otherwise a pass is one over all of
+            them, shuffled as in any `Trainer`.
+        judged_by: what shows that the rest of the model is gone: `"surroundings"` (inputs near the forget samples),
+            `"retained"` (accuracy on retained samples), or `"nothing"`.
+        least_agreement: below this share of what it was, 0 to 1, the rest of the model is taken for gone.
+        second_order: whether the loss holds derivatives with respect to the input, which are differentiated again.
+        unlearns_adapters: whether it makes sense for a part of the weights alone, as an adapter (PEFT) is.
+    """
+
+    method_name = "unlearning"
+    title = "Machine unlearning"
+    paper: dict[str, str] = {"title": "", "id": ""}
+    config_class: type[UnlearningConfig] = UnlearningConfig
+    retain_free = True
+    trains_on = "forget"
+    judged_by = "surroundings"
+    least_agreement = LEAST_AGREEMENT
+    second_order = False
+    unlearns_adapters = True
+
+    # What the trainer has.
+    args: UnlearningConfig
+    model: PreTrainedModel
+    original_model: PreTrainedModel
+
+    def unlearning_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
+        """The method's loss, one value a sample.
+
+        Args:
+            model: the model as the Trainer wrapped it; forward this one, or no gradient is synchronised.
+            inputs: `pixel_values` `(batch, channels, height, width)`, `labels` `(batch,)`, `index` `(batch,)`: the
+                position in the forget set, or for a retained sample the forget set's size and more.
+
+        Returns:
+            The loss `(batch,)`, the model's outputs, and figures `(batch,)` to follow, by name. What is minimised is
+            the mean loss over the samples of a step, whatever batches and processes they are parted into.
+        """
+        raise NotImplementedError
+
+    def before_first_step(self) -> None:
+        """What the method looks at before its first step, of a model that is known to be sound."""
+
+    def zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
+        """A scalar 0 that depends on every weight, to be added to the loss.
+
+        With several processes a gradient is waited for from each. A method whose loss goes through the logits
+        `(batch, num_labels)`, as here, has this for nothing.
+        """
+        return 0.0 * logits.sum()
+
+    @property
+    def forward_equivalents_per_sample(self) -> float:
+        """Cost of the loss and its gradient, in forward passes of one sample."""
+        return 3.0
+
+    @cached_property
+    def forgotten_labels(self) -> torch.Tensor:
+        """The classes of the forget set, where they are known without reading it; they may be more than one."""
+        labels = getattr(self.train_dataset, "labels", None)
+        return torch.empty(0, dtype=torch.long) if labels is None else torch.as_tensor(labels).unique()
+
+    def classes_that_go(self) -> torch.Tensor:
+        """Classes whose loss is no damage: those of the forget set, unless these are all classes."""
+        gone = self.forgotten_labels
+        return gone if len(gone) < int(self.model.config.num_labels or 0) else gone[:0]
