@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -39,7 +40,9 @@ def did_you_mean(name: object, names: Iterable[object]) -> str:
 
 def one_line(error: BaseException, limit: int = 300) -> str:
     """What another library's error says, on one line of at most `limit` characters; its type where it says nothing."""
-    return textwrap.shorten(str(error), limit, placeholder=" ...") or type(error).__name__
+    # Where an object lies in memory says nothing to anybody: "<_io.BytesIO object at 0x7f...>".
+    said = re.sub(r"\s*<[^<>]* at 0x[0-9a-fA-F]+>", "", str(error))
+    return textwrap.shorten(said, limit, placeholder=" ...") or type(error).__name__
 
 
 class PublishingError(UnlearningError):

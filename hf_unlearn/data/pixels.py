@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
-import struct
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from datasets import Dataset
-from PIL import Image
+from datasets import Dataset, Image
+from PIL.Image import Image as Picture
 from tqdm.auto import tqdm
 
+from hf_unlearn.data.processing import shape_problem, to_pixels
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.request import find_image_column, find_label_column, label_names, match_labels
+from hf_unlearn.request.images import DECODERS, UnreadableImage, read_image
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
 _GIB = 2**30
-# What decoding an image raises.
-_UNREADABLE = (OSError, ValueError, SyntaxError, AttributeError, EOFError, IndexError, struct.error)
-# Threads; decoding does not hold Python's lock.
-_DECODERS = min(4, os.cpu_count() or 1)
 
 
 class PixelDataset(torch.utils.data.Dataset):
@@ -39,7 +35,8 @@ class PixelDataset(torch.utils.data.Dataset):
     the item's position in `dataset`.
 
     Args:
-        dataset: with a decoded image column and a label column of integers.
+        dataset: with an image column and a label column of integers; the format or transform that it may have is not
+            applied.
         image_processor: what turns a list of PIL images into `pixel_values`.
         image_column, label_column: names of the columns.
         class_ids: for each label id of the dataset, the class id of the model
@@ -49,6 +46,7 @@ class PixelDataset(torch.utils.data.Dataset):
             this many GiB, else in a file without a name in the folder for temporary files, which is gone with the
             process; if the disk has no room for them either, each pass decodes the images anew.
         index_names: the rows' indices as the user knows them, for messages about a row.
+        split_name: what those are the indices of, for messages: "the split 'train'", say.
     """
 
     def __init__(
@@ -61,16 +59,24 @@ class PixelDataset(torch.utils.data.Dataset):
         num_channels: int = 3,
         cache_gib: float = 4.0,
         index_names: Sequence[int] | None = None,
+        split_name: str | None = None,
     ):
-        self.dataset = dataset
-        # The other columns, another image perhaps, are not decoded.
-        self._images = dataset.select_columns([image_column])
+        # A saved dataset may come with a format, which makes of an image what is none, or hides its column.
+        self.dataset = dataset.with_format(None)
+        feature = dataset.features[image_column]
+        self._stored_mode = feature.mode if isinstance(feature, Image) else None
+        # The other columns, another image perhaps, are not decoded, and this one not by `datasets`.
+        images = self.dataset.select_columns([image_column])
+        self._images = images.cast_column(image_column, Image(decode=False))
         self.image_processor = image_processor
         self.image_column = image_column
         self.cache_gib = cache_gib
-        self.labels = torch.tensor([class_ids[label] for label in dataset[label_column][:]], dtype=torch.long)
-        self._mode = "L" if num_channels == 1 else "RGB"
+        self.labels = torch.tensor([class_ids[label] for label in self.dataset[label_column][:]], dtype=torch.long)
+        self._num_channels = num_channels
         self._index_names = index_names
+        self._split_name = split_name or f"column {image_column!r}"
+        # Of the first image that was processed: its row and its shape, which all others have.
+        self._first: tuple[int, tuple[int, ...]] | None = None
         self._pixels: torch.Tensor | None = None
 
     @classmethod
@@ -114,12 +120,20 @@ class PixelDataset(torch.utils.data.Dataset):
         """Decode and preprocess the rows at `indices`: `(len(indices), channels, height, width)` float32.
 
         Raises:
-            UnlearningError: an image cannot be decoded; the message names its index.
+            UnlearningError: an image cannot be decoded, or the image processor does not take it; the message names its
+                index.
         """
-        return self._preprocess(self._decode(indices))
+        return self._preprocess(self._decode(indices), indices)
 
-    def _preprocess(self, images: list[Image.Image]) -> torch.Tensor:
-        return self.image_processor(images, return_tensors="pt")["pixel_values"].float()
+    def _preprocess(self, images: list[Picture], rows: Sequence[int]) -> torch.Tensor:
+        names = [self._name(row) for row in rows]
+        pixels = to_pixels(self.image_processor, images, self._num_channels, names)
+        shape = tuple(pixels.shape[1:])
+        self._first = self._first or (int(rows[0]), shape)
+        if shape != self._first[1]:
+            first, expected = self._first
+            raise UnlearningError(shape_problem(self.image_processor, (expected, shape), (self._name(first), names[0])))
+        return pixels
 
     def preload(self, description: str = "Reading images", batch_size: int = 256) -> PixelDataset:
         """Decode and preprocess every image once, keeping the pixels where there is room for them.
@@ -131,16 +145,16 @@ class PixelDataset(torch.utils.data.Dataset):
             return self
         pixels: torch.Tensor | None = None
         batches = [range(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
-        with ThreadPoolExecutor(_DECODERS) as pool:
+        with ThreadPoolExecutor(DECODERS) as pool:
             # Images are decoded while those before them are preprocessed, but not many batches ahead.
-            waiting = [pool.submit(self._decode, batch) for batch in batches[:_DECODERS]]
+            waiting = [pool.submit(self._decode, batch) for batch in batches[:DECODERS]]
             for position, rows in enumerate(
                 tqdm(batches, desc=description, unit="batch", delay=2, disable=None, leave=False)
             ):
                 images = waiting.pop(0).result()
-                if position + _DECODERS < len(batches):
-                    waiting.append(pool.submit(self._decode, batches[position + _DECODERS]))
-                batch = self._preprocess(images)
+                if position + DECODERS < len(batches):
+                    waiting.append(pool.submit(self._decode, batches[position + DECODERS]))
+                batch = self._preprocess(images, rows)
                 if not position:
                     pixels = self._room((len(self), *batch.shape[1:]))
                 if pixels is not None:
@@ -160,22 +174,21 @@ class PixelDataset(torch.utils.data.Dataset):
             # The map keeps the file, which has no name any more.
             return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
 
-    def _decode(self, indices: Sequence[int]) -> list[Image.Image]:
+    def _decode(self, indices: Sequence[int]) -> list[Picture]:
         rows = [int(index) for index in indices]
-        try:
-            return [image.convert(self._mode) for image in self._images[rows][self.image_column]]
-        except _UNREADABLE:
-            # One of them: which?
-            return [self._decode_one(row) for row in rows]
+        return [
+            self._read(row, encoded) for row, encoded in zip(rows, self._images[rows][self.image_column], strict=True)
+        ]
 
-    def _decode_one(self, row: int) -> Image.Image:
+    def _read(self, row: int, encoded: dict[str, Any] | None) -> Picture:
         try:
-            return self._images[row][self.image_column].convert(self._mode)
-        except _UNREADABLE as error:
-            named = row if self._index_names is None else self._index_names[row]
-            raise UnlearningError(
-                f"the image at index {int(named)} of column {self.image_column!r} cannot be read: {one_line(error)}"
-            ) from error
+            return read_image(encoded, "L" if self._num_channels == 1 else "RGB", self._stored_mode)
+        except UnreadableImage as error:
+            raise UnreadableImage(f"{self._name(row)} {error}") from error.__cause__
+
+    def _name(self, row: int) -> str:
+        named = row if self._index_names is None else self._index_names[row]
+        return f"the image at index {int(named)} of {self._split_name}"
 
 
 def pixels_of(
@@ -204,17 +217,14 @@ def pixels_of(
     dataset = parts[part]
     if dataset is None:
         raise UnlearningError(f"the {part} set is None; expected splits that have one")
-    # An error about a row names its index in the train split, or in a forget set that is given by itself.
-    names: Sequence[int] = range(len(dataset))
-    if part == "retain":
-        names = splits.retain_indices.tolist()
-    elif part == "forget" and splits.request.kind not in ("dataset_config", "split", "samples"):
-        names = splits.forget_indices.tolist()
+    # An error about a row names its index in the split that it is from.
+    split_name, indices = splits.origin(part)
     if rows is not None:
-        dataset, names = dataset.select(rows), [names[row] for row in rows]
+        dataset, indices = dataset.select(rows), indices[list(rows)]
     columns = (splits.image_column, splits.label_column, splits.label_names)
     config = cast("PretrainedConfig", getattr(model, "config", model))
-    return PixelDataset.for_model(dataset, config, image_processor, *columns, index_names=names, **kwargs)
+    kwargs = {"index_names": indices.tolist(), "split_name": split_name, **kwargs}
+    return PixelDataset.for_model(dataset, config, image_processor, *columns, **kwargs)
 
 
 def as_pixels(
@@ -246,7 +256,8 @@ def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:
     try:
         with torch.no_grad():
             outputs = model.eval()(pixel_values=one)
-    except (ValueError, RuntimeError, IndexError, TypeError) as error:
+    # A model's own code raises what it likes.
+    except Exception as error:
         raise UnlearningError(
             f"the model does not take images of {tuple(one.shape[1:])}, as its image processor makes them: "
             f"{one_line(error)}"

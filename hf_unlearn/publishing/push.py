@@ -13,8 +13,9 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-from transformers import PreTrainedModel
+from transformers import BaseImageProcessor, PreTrainedModel
 
+from hf_unlearn.data.processing import to_pixels
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.files import RECORD_NAME
 from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
@@ -149,17 +150,16 @@ def verify(folder: str, local: PreTrainedModel, destination: Destination, commit
         )
 
 
-def _some_pixels(model: PreTrainedModel, processor: object) -> torch.Tensor:
+def _some_pixels(model: PreTrainedModel, processor: BaseImageProcessor) -> torch.Tensor:
     """Images of noise: of the forget set nothing is needed here."""
     import numpy as np
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    mode = "L" if getattr(model.config, "num_channels", 3) == 1 else "RGB"
+    num_channels = getattr(model.config, "num_channels", 3)
     noise = rng.integers(0, 256, (SAMPLES, 64, 64, 3), dtype=np.uint8)
-    images = [Image.fromarray(each).convert(mode) for each in noise]
-    pixels = processor(images, return_tensors="pt")["pixel_values"]  # type: ignore[operator]
-    return pixels.to(model.dtype)
+    images = [Image.fromarray(each).convert("L" if num_channels == 1 else "RGB") for each in noise]
+    return to_pixels(processor, images, num_channels).to(model.dtype)
 
 
 def _commit(folder: str, files: Sequence[str], destination: Destination, message: str) -> str:

@@ -103,9 +103,13 @@ def is_class_column(features: Features, name: str) -> bool:
 
 
 def as_image_column(dataset: Dataset, column: str) -> Dataset:
-    """The dataset with the column decoded to images on access, whichever way it is stored."""
+    """The dataset with the column decoded to images on access, whichever way it is stored.
+
+    The format or transform that it was given is undone: `save_to_disk` keeps a format, of which nobody thinks any more.
+    """
     from datasets import Image
 
+    dataset = dataset.with_format(None)
     feature = dataset.features[column]
     if isinstance(feature, Image) and feature.decode:
         return dataset

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.request.image_modes import as_mode
 from hf_unlearn.request.labels import label_array
 
 if TYPE_CHECKING:
     import numpy as np
+    import PIL.Image
     from datasets import Dataset
 
 _BATCH_SIZE = 256
+# Threads; decoding does not hold Python's lock.
+DECODERS = min(4, os.cpu_count() or 1)
+
+
+class UnreadableImage(UnlearningError):
+    """An image is missing or cannot be decoded."""
 
 
 def encoded_images(dataset: Dataset, image_column: str, description: str) -> Iterator[dict[str, Any]]:
@@ -28,6 +39,53 @@ def encoded_images(dataset: Dataset, image_column: str, description: str) -> Ite
             for image in batch[image_column].to_pylist():
                 yield image or {"bytes": None, "path": None}
                 bar.update()
+
+
+def read_image(encoded: Mapping[str, Any] | None, mode: str = "RGB", stored_mode: str | None = None) -> PIL.Image.Image:
+    """An image as stored, decoded, upright and in the mode that a model takes (see [`as_mode`]).
+
+    Args:
+        encoded: {"bytes": ..., "path": ...}, or None.
+        mode: `"RGB"` or `"L"`.
+        stored_mode: the mode that its column is declared to have, if any.
+
+    Raises:
+        UnreadableImage: it is missing or does not decode, for whatever reason.
+    """
+    from datasets import Image
+
+    if encoded is None or (encoded["bytes"] is None and encoded["path"] is None):
+        raise UnreadableImage("is missing")
+    try:
+        image = Image().decode_example(dict(encoded))
+        return as_mode(as_mode(image, stored_mode) if stored_mode else image, mode)
+    # Decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error, DecompressionBombError...
+    except Exception as error:
+        raise UnreadableImage(f"cannot be read: {one_line(error)}") from error
+
+
+def unreadable_images(dataset: Dataset, image_column: str) -> Iterator[tuple[int, UnreadableImage]]:
+    """The row and the fault of every image that is missing or does not decode, in order.
+
+    Args:
+        dataset: the samples to look at; all of them are decoded, by several threads.
+        image_column: its column of images.
+    """
+
+    def fault(encoded: dict[str, Any]) -> UnreadableImage | None:
+        try:
+            read_image(encoded)
+        except UnreadableImage as error:
+            return error
+        return None
+
+    images = encoded_images(dataset, image_column, "Checking images")
+    with ThreadPoolExecutor(DECODERS) as pool:
+        # Not all at once: what is stored may be larger than the memory.
+        for start in range(0, len(dataset), _BATCH_SIZE):
+            for row, found in enumerate(pool.map(fault, itertools.islice(images, _BATCH_SIZE)), start):
+                if found is not None:
+                    yield row, found
 
 
 def verify_images(
@@ -46,23 +104,11 @@ def verify_images(
         what: the name of the original split, for the message.
 
     Raises:
-        UnlearningError: if an image is missing or does not decode; it names the first by its index.
+        UnreadableImage: if an image is missing or does not decode; it names the first by its index.
     """
-    from datasets import Image
-
-    decoder = Image()
-    for row, image in enumerate(encoded_images(dataset, image_column, "Checking images")):
+    for row, fault in unreadable_images(dataset, image_column):
         index = row if indices is None else int(indices[row])
-        if image["bytes"] is None and image["path"] is None:
-            raise UnlearningError(f"the image at index {index} of {what} is missing")
-        try:
-            decoder.decode_example(image).close()
-        # Decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error, IndexError...
-        except Exception as error:
-            # What the decoder says may hold the address of a buffer; its kind is enough.
-            raise UnlearningError(
-                f"the image at index {index} of {what} is corrupt and cannot be decoded ({type(error).__name__})"
-            ) from error
+        raise UnreadableImage(f"the image at index {index} of {what} {fault}") from fault.__cause__
 
 
 def sample_digests(
@@ -82,11 +128,13 @@ def sample_digests(
     labels = label_array(dataset, label_column)
     for row, image in enumerate(encoded_images(dataset, image_column, "Matching samples")):
         content = image["bytes"]
-        if content is None:
+        if content is None and image["path"] is None:
+            content = b""
+        elif content is None:
             try:
                 content = Path(image["path"]).read_bytes()
-            except (OSError, TypeError) as error:
-                raise UnlearningError(f"the image at index {row} cannot be read: {error}") from error
+            except OSError as error:
+                raise UnreadableImage(f"the image at index {row} cannot be read: {error}") from error
         label = int(labels[row])
         key = label.to_bytes(8, "little") if names is None else names[label].encode() + b"\0"
         digests.append(hashlib.sha256(key + content).digest())

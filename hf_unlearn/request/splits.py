@@ -116,13 +116,27 @@ class UnlearningSplits:
             return np.empty(0, dtype=np.int64)
         return label_array(self.test, self.label_column)
 
+    def origin(self, part: str) -> tuple[str, np.ndarray]:
+        """Where samples are from: what messages call the split, and each sample's index in it, int64 of shape (rows,).
+
+        Args:
+            part: `"forget"`, `"retain"` or `"test"`.
+        """
+        if part == "test":
+            return f"the split {self.test_split!r}" if self.test_split else "the test set", np.arange(
+                len(self.test or ())
+            )
+        train = f"the split {self.train_split!r}"
+        if part == "retain":
+            return train, self.retain_indices
+        if self.request.kind in ("dataset_config", "split", "samples"):
+            return self.request.describe(), np.arange(len(self.forget))
+        return train, self.forget_indices
+
     def verify_forget_images(self) -> None:
         """Decode every image of the forget set; an error names the first corrupt one by its index."""
-        if self.request.kind in ("dataset_config", "split", "samples"):
-            verify_images(self.forget, self.image_column, what=self.request.describe())
-        else:
-            what = f"the split {self.train_split!r}"
-            verify_images(self.forget, self.image_column, self.forget_indices, what=what)
+        what, indices = self.origin("forget")
+        verify_images(self.forget, self.image_column, indices, what=what)
 
 
 def make_splits(

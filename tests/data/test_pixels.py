@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import io
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
-from datasets import DatasetDict, Image
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image
+from PIL import Image as PilImage
 from torch.utils.data import DataLoader
 
 from hf_unlearn import ForgetRequest, make_splits
@@ -118,3 +122,91 @@ def test_a_split_that_is_not_there_is_named(part, message):
     splits = make_splits(DatasetDict(train=make_dataset(12)), ForgetRequest(classes="blue"))
     with pytest.raises(UnlearningError, match=message):
         pixels_of(splits, part, make_model(), make_processor())
+
+
+@pytest.mark.parametrize(
+    "formatted",
+    [
+        lambda dataset: dataset.with_format("torch"),
+        lambda dataset: dataset.with_format("numpy", columns=["label"]),
+        lambda dataset: dataset.with_transform(lambda rows: {"nothing": rows["label"]}),
+        lambda dataset: dataset.cast_column("image", Image(decode=False)),
+        lambda dataset: dataset.select_columns(["label", "image"]),
+    ],
+)
+def test_a_format_that_was_saved_with_the_data_does_not_matter(formatted):
+    plain, given = make_pixels(), make_pixels(formatted(make_dataset(10)))
+    assert torch.equal(given.process(range(10)), plain.process(range(10)))
+    assert given.labels.tolist() == plain.labels.tolist()
+
+
+def encoded(*images):
+    """Rows of encoded images, as they are stored."""
+    features = Features({"image": Image(), "label": ClassLabel(names=LABELS)})
+    return Dataset.from_dict({"image": list(images), "label": [0] * len(images)}, features=features)
+
+
+def png_bytes(values, kind="PNG"):
+    buffer = io.BytesIO()
+    PilImage.fromarray(values).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_a_deep_picture_is_not_white():
+    shades = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    pixels = make_pixels(
+        encoded(*({"bytes": png_bytes(each), "path": None} for each in (shades, shades * np.uint16(257))))
+    )
+    assert torch.equal(pixels[0]["pixel_values"], pixels[1]["pixel_values"])
+
+
+def broken_files():
+    good = png_bytes(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+    data = good.index(b"IDAT")
+    garbled = good[: data + 4] + bytes(12) + good[data + 16 :]
+    checked = zlib.crc32(garbled[data : good.index(b"IEND") - 8]).to_bytes(4, "big")
+    huge = good[:16] + (60_000).to_bytes(4, "big") * 2 + good[24:]
+    return {
+        "no image": b"not an image",
+        "nothing": b"",
+        "cut short": good[:60],
+        "cut in the middle": good[:400],
+        "garbled data": garbled[: good.index(b"IEND") - 8] + checked + garbled[good.index(b"IEND") - 4 :],
+        "too many pixels": huge[:29] + zlib.crc32(huge[12:29]).to_bytes(4, "big") + huge[33:],
+        "broken header": good[:12] + b"XHDR" + good[16:],
+        "jpeg without content": b"\xff\xd8\xff\xe0\x00\x10JFIF\x00",
+        "gif cut short": b"GIF89a\x01\x00",
+        "tiff cut short": b"II*\x00",
+        "webp cut short": b"RIFF\x1a\x00\x00\x00WEBPVP8 ",
+        "bmp cut short": b"BM" + bytes(20),
+    }
+
+
+@pytest.mark.parametrize("kind", broken_files())
+def test_whatever_pil_raises_is_one_line_with_split_and_index(kind):
+    good = {"bytes": png_bytes(np.zeros((16, 16, 3), np.uint8)), "path": None}
+    rows = encoded(good, good, {"bytes": broken_files()[kind], "path": None})
+    with pytest.raises(UnlearningError, match="the image at index 7 of the split 'kept' cannot be read: .") as caught:
+        make_pixels(rows, index_names=[3, 5, 7], split_name="the split 'kept'").preload()
+    assert "\n" not in str(caught.value) and "0x" not in str(caught.value)
+
+
+def test_a_row_without_an_image_is_named():
+    good = {"bytes": png_bytes(np.zeros((16, 16, 3), np.uint8)), "path": None}
+    with pytest.raises(UnlearningError, match="the image at index 1 of column 'image' is missing"):
+        make_pixels(encoded(good, None)).preload()
+
+
+def test_shapes_that_differ_from_batch_to_batch_are_named():
+    from transformers import ViTImageProcessorPil
+
+    dataset = encoded(
+        *({"bytes": png_bytes(np.zeros((16, width, 3), np.uint8)), "path": None} for width in (16, 16, 24))
+    )
+    processor = ViTImageProcessorPil(do_resize=False)
+    pixels = PixelDataset(dataset, processor, "image", "label", range(4))
+    with pytest.raises(
+        UnlearningError, match="3 × 16 × 16 of the image at index 0 .* 3 × 16 × 24 of the image at index 2"
+    ):
+        pixels.preload(batch_size=2)
+    assert "do_resize=False" in str(pytest.raises(UnlearningError, pixels.process, [2]).value)

@@ -29,8 +29,8 @@ def test_good_images_pass(animals):
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        ((2, 5, 8), "the image at index 5 of the split 'train' is corrupt"),
-        ((8,), "the image at index 8 of the split 'train' is corrupt"),
+        ((2, 5, 8), "the image at index 5 of the split 'train' cannot be read: "),
+        ((8,), "the image at index 8 of the split 'train' cannot be read: "),
         ((10, 11), "the image at index 11 of the split 'train' is missing"),
     ],
 )
@@ -45,7 +45,7 @@ def test_corrupt_images_outside_the_forget_set_do_not_matter(broken):
 
 
 def test_rows_are_their_own_indices_by_default(broken):
-    with pytest.raises(UnlearningError, match="the image at index 5 of the train split is corrupt"):
+    with pytest.raises(UnlearningError, match="the image at index 5 of the train split cannot be read: "):
         verify_images(broken["train"], "image")
 
 

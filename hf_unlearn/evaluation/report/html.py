@@ -19,6 +19,7 @@ from hf_unlearn.evaluation.report.rows import ARROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.files import write_text
 from hf_unlearn.request import UnlearningSplits
+from hf_unlearn.request.image_modes import as_mode
 
 TEMPLATE = "report.html.jinja"
 STRIP_SAMPLES = 12
@@ -96,7 +97,7 @@ def _as_text(value: Any) -> str:
 
 
 def _data_uri(image: Any) -> str:
-    image = image.convert("RGB")
+    image = as_mode(image, "RGB")
     image.thumbnail((STRIP_PIXELS, STRIP_PIXELS))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
