@@ -40,6 +40,46 @@ class DataArguments:
 
 
 @dataclass
+class UnlearningDataArguments(DataArguments):
+    """Which data: the whole training set, and below what to forget of it"""
+
+    dataset_name: str | None = flag(  # type: ignore[assignment]
+        "The training set: a name on the Hub, a folder from save_to_disk, an image folder, or parquet files."
+    )
+
+
+@dataclass
+class ForgetSetArguments:
+    """Or the samples to forget alone, in place of --dataset_name and a request"""
+
+    forget_dataset: str | None = flag(
+        "The samples to forget, all of them: a folder of photographs or of one folder a class, a folder from "
+        "save_to_disk, parquet files, or a name on the Hub. The rest of the training set is not needed."
+    )
+    forget_kind: str | None = flag(
+        "What becomes of their classes. class: they vanish; subset: other samples of them stay.",
+        choices=["class", "subset"],
+    )
+    forget_label: str | None = flag(
+        "Of samples without labels: the name of their class, or 'predicted' for what the model says of each."
+    )
+    forget_split_name: str | None = flag("The split that is meant, where there are several.")
+    forget_dataset_config_name: str | None = flag("Configuration of the forget dataset.")
+    forget_dataset_revision: str | None = flag("Branch, tag or commit of the forget dataset on the Hub.")
+
+
+@dataclass
+class TestSetArguments:
+    """A test set from elsewhere"""
+
+    test_dataset: str | None = flag(
+        "Labelled samples for testing, as for --dataset_name; --test_split says which split of them."
+    )
+    test_dataset_config_name: str | None = flag("Configuration of the test dataset.")
+    test_dataset_revision: str | None = flag("Branch, tag or commit of the test dataset on the Hub.")
+
+
+@dataclass
 class RequestArguments:
     """What to forget: one kind of request"""
 

@@ -7,15 +7,19 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hf_unlearn.commands.arguments import (
-    DataArguments,
+    ForgetSetArguments,
     ModelArguments,
     OutputArguments,
     RequestArguments,
+    TestSetArguments,
+    UnlearningDataArguments,
     flag,
 )
+from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
 from hf_unlearn.commands.loading import load_model, load_splits, pin
 from hf_unlearn.commands.output_folder import check_output_dir
 from hf_unlearn.commands.parsing import is_first_process, parse, say
@@ -67,10 +71,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         UnlearningError: bad input; nothing was written.
     """
-    model_flags, data, request_flags, output, flags = parse(
+    model_flags, data, request_flags, forget_flags, test_flags, output, flags = parse(
         "evaluate",
         DESCRIPTION,
-        (EvaluatedModelArguments, DataArguments, RequestArguments, OutputArguments, EvaluationArguments),
+        (
+            *(EvaluatedModelArguments, UnlearningDataArguments, RequestArguments, ForgetSetArguments),
+            *(TestSetArguments, OutputArguments, EvaluationArguments),
+        ),
         None,
         None,
         argv or (),
@@ -84,13 +91,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     count = len(flags.reference_model or [])
     if count > MOST_REFERENCES:
         raise UnlearningError(f"{count} reference models were given; expected at most {MOST_REFERENCES}")
-    request = make_request(request_flags)
+    alone = check_forget_set(data, request_flags, forget_flags, test_flags)
+    request = None if alone else make_request(request_flags)
     name = model_flags.model_name_or_path
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
     check_output_dir(folder, overwrite=True)
     path = os.path.join(folder, RESULTS_NAME)
-    pin(model_flags, data)
-    splits = load_splits(data, request)
+    pin(model_flags, data, forget_flags)
+    original = flags.original_model or _recorded_original(name)
+
+    def load(named: str, revision: str | None = None) -> Any:
+        loaded = dataclasses.replace(model_flags, model_name_or_path=named, model_revision=revision)
+        # What is measured is what the model answers and how it relearns, with all its weights, as for any other.
+        return load_model(loaded, merge_adapter=True)
+
+    @cache
+    def load_original() -> Any:
+        if original is None:
+            raise UnlearningError(
+                f"forget_label {forget_flags.forget_label!r} asks the model before unlearning, and which that was is "
+                "not known; expected --original_model, or the name of their class"
+            )
+        return load(original)
+
+    if request is None:
+        splits = load_forget_set(data, forget_flags, test_flags, load_original)
+    else:
+        splits = load_splits(data, request, test_flags)
     if os.path.exists(path) and not output.overwrite_output_dir and _fingerprint_in(path) != splits.fingerprint.id:
         raise UnlearningError(
             f"{path!r} exists and is of another request; expected another --output_dir, or --overwrite_output_dir"
@@ -104,15 +131,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.evaluation.report.html import forget_strip, write_report
     from hf_unlearn.evaluation.report.table import comparison_table, findings
 
-    def load(named: str, revision: str | None = None) -> Contestant:
-        loaded = dataclasses.replace(model_flags, model_name_or_path=named, model_revision=revision)
-        # What is measured is what the model answers and how it relearns, with all its weights, as for any other.
-        return Contestant(named, *load_model(loaded, merge_adapter=True))
-
-    original = flags.original_model or _recorded_original(name)
-    contestants = {"original": load(original)} if original is not None else {}
-    contestants["unlearned"] = load(name, model_flags.model_revision)
-    references = [load(reference) for reference in flags.reference_model or []]
+    contestants = {"original": Contestant(original, *load_original())} if original is not None else {}
+    contestants["unlearned"] = Contestant(name, *load(name, model_flags.model_revision))
+    references = [Contestant(reference, *load(reference)) for reference in flags.reference_model or []]
     device = "cuda" if torch.cuda.is_available() and not flags.use_cpu else "cpu"
     # Started by a launcher, the processes find each other here.
     PartialState(cpu=device == "cpu")
@@ -135,7 +156,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _keep_in_record(name, results)
         write_report(results, os.path.join(folder, REPORT_NAME), forget_strip(shown, splits))
     say(
-        f"Forget request: {splits.request.describe()} of {data.dataset_name}",
+        f"Forget request: {described(splits, data, forget_flags)}",
+        *labels_lines(splits),
         comparison_table(results),
         *(f"  not taken: {figure}: {reason}" for figure, reason in results["left_out"].items()),
         *findings(results),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hf_unlearn.commands.arguments import DataArguments, ModelArguments
+from hf_unlearn.commands.arguments import DataArguments, ForgetSetArguments, ModelArguments, TestSetArguments
 from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits
-from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
+from hf_unlearn.request.forget_set import one_split
+from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, LabelledParts, find_splits, label_parts, with_test_set
 
 if TYPE_CHECKING:
+    from datasets import DatasetDict
     from transformers import BaseImageProcessor, PreTrainedModel
 
     from hf_unlearn.models.revisions import Resolved
@@ -27,24 +29,29 @@ def load_whole(data: DataArguments) -> LabelledParts:
     return label_parts(parts, data.image_column_name, data.label_column_name)
 
 
-def load_unseen(data: DataArguments, name: str, splits: UnlearningSplits) -> Any:
+def load_unseen(data: DataArguments, forget: ForgetSetArguments, name: str, splits: UnlearningSplits) -> Any:
     """A split that neither the model nor the judging of it has seen, labelled as the splits are.
+
+    It is one of the dataset's, or of those that the samples to forget are from.
 
     Raises:
         UnlearningError: no such split, or one that is in use, or one with other labels.
     """
-    dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
+    if forget.forget_dataset is None:
+        dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
+    else:
+        dataset = load_samples(forget)
     if name not in dataset:
         raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
     if name in (splits.train_split, splits.test_split, splits.request.split):
         raise UnlearningError(f"unseen_split {name!r} is the train, test or forget split; expected another one")
     part = label_parts({f"the split {name!r}": dataset[name]}, splits.image_column, splits.label_column)
-    if part.label_names != splits.label_names:
+    if forget.forget_dataset is None and part.label_names != splits.label_names:
         raise UnlearningError(f"the labels of unseen_split {name!r} are not those of the train split")
     return part.parts[0]
 
 
-def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits:
+def load_splits(data: DataArguments, request: ForgetRequest, test: TestSetArguments | None = None) -> UnlearningSplits:
     """Load the dataset and make the request's splits.
 
     Raises:
@@ -54,22 +61,54 @@ def load_splits(data: DataArguments, request: ForgetRequest) -> UnlearningSplits
     def load(config: str | None) -> Any:
         return load_image_dataset(data.dataset_name, config=config, revision=data.dataset_revision)
 
+    dataset, test_split = load(data.dataset_config_name), data.test_split
+    if test is not None and test.test_dataset is not None:
+        train_split, _ = find_splits(dataset, data.train_split, None)
+        columns = (data.image_column_name, data.label_column_name)
+        dataset, test_split = with_test_set(dataset, train_split, load_test_set(test, data.test_split), *columns)
     return make_splits(
-        load(data.dataset_config_name),
+        dataset,
         request,
         dataset_name=data.dataset_name,
         dataset_config_name=data.dataset_config_name,
         dataset_revision=data.dataset_revision,
         train_split=data.train_split,
-        test_split=data.test_split,
+        test_split=test_split,
         image_column_name=data.image_column_name,
         label_column_name=data.label_column_name,
         load_config=load,
     )
 
 
-def pin(model: ModelArguments | None, data: DataArguments | None) -> tuple[Resolved, Resolved]:
+def load_test_set(test: TestSetArguments, split: str | None) -> Any:
+    """The test set from elsewhere, or None if none was named.
+
+    Raises:
+        UnlearningError: no such dataset or split.
+    """
+    if test.test_dataset is None:
+        return None
+    place = (test.test_dataset, test.test_dataset_config_name, test.test_dataset_revision)
+    return one_split(load_image_dataset(*place), split, USUAL_TEST_SPLITS, "test")[1]
+
+
+def load_samples(forget: ForgetSetArguments) -> DatasetDict:
+    """What the samples to forget come from, with all its splits.
+
+    Raises:
+        UnlearningError: no such dataset.
+    """
+    assert forget.forget_dataset is not None
+    place = (forget.forget_dataset, forget.forget_dataset_config_name, forget.forget_dataset_revision)
+    return load_image_dataset(*place)
+
+
+def pin(
+    model: ModelArguments | None, data: DataArguments | None, forget: ForgetSetArguments | None = None
+) -> tuple[Resolved, Resolved]:
     """Replace the revisions of what is on the Hub by the commits that they are now, once; returns what was found.
+
+    The data are those to forget from, or the samples to forget where they come alone.
 
     Raises:
         UnlearningError: there is no such revision.
@@ -80,7 +119,10 @@ def pin(model: ModelArguments | None, data: DataArguments | None) -> tuple[Resol
     if model is not None:
         of_model = resolve_revision(model.model_name_or_path, model.model_revision)
         model.model_revision = of_model.commit or model.model_revision
-    if data is not None:
+    if forget is not None and forget.forget_dataset is not None:
+        of_data = resolve_revision(forget.forget_dataset, forget.forget_dataset_revision, repo_type="dataset")
+        forget.forget_dataset_revision = of_data.commit or forget.forget_dataset_revision
+    elif data is not None:
         of_data = resolve_revision(data.dataset_name, data.dataset_revision, repo_type="dataset")
         data.dataset_revision = of_data.commit or data.dataset_revision
     return of_model, of_data

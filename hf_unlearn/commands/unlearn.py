@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hf_unlearn.commands.arguments import (
-    DataArguments,
+    ForgetSetArguments,
     ModelArguments,
     OutputArguments,
     RequestArguments,
+    TestSetArguments,
+    UnlearningDataArguments,
     flag,
 )
+from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
 from hf_unlearn.commands.loading import load_model, load_splits, load_unseen, pin
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
@@ -61,10 +64,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         return getattr(hf_unlearn.trainers, method.config)
 
-    model_flags, data, request_flags, method_flags, output, args = parse(
+    model_flags, data, request_flags, forget_flags, test_flags, method_flags, output, args = parse(
         "unlearn",
         DESCRIPTION,
-        (ModelArguments, DataArguments, RequestArguments, MethodArguments, OutputArguments),
+        (
+            *(ModelArguments, UnlearningDataArguments, RequestArguments, ForgetSetArguments, TestSetArguments),
+            *(MethodArguments, OutputArguments),
+        ),
         config_class,
         settings_of(method.module, method.config),
         argv or (),
@@ -75,22 +81,32 @@ def main(argv: Sequence[str] | None = None) -> None:
         if status := launch("unlearn", argv or (), method_flags.num_processes):
             raise SystemExit(status)
         return
-    request = make_request(request_flags)
+    alone = check_forget_set(data, request_flags, forget_flags, test_flags)
+    request = None if alone else make_request(request_flags)
+    if alone and not method.retain_free:
+        raise UnlearningError(
+            f"method {method_name!r} needs the samples that stay, and --forget_dataset brings only those to forget; "
+            f"expected one of {', '.join(name for name, each in METHODS.items() if each.retain_free)}"
+        )
     checkpoint = find_checkpoint(args)
     check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, checkpoint)
     settle(args)
 
     if os.path.realpath(model_flags.model_name_or_path) == os.path.realpath(args.output_dir):
         raise UnlearningError(f"output_dir {args.output_dir!r} is the model itself; expected another folder")
-    of_model, of_data = pin(model_flags, data)
+    of_model, of_data = pin(model_flags, data, forget_flags)
     if args.push_to_hub and is_first_process():
         # Before any long work. Once the classes are known by name, the trainer looks again.
         from hf_unlearn.publishing.destination import find_destination
 
         hub_name = args.hub_model_id or os.path.basename(os.path.abspath(args.output_dir))
         find_destination(hub_name, private=args.hub_private_repo, token=args.hub_token)
-    splits = load_splits(data, request)
-    model, image_processor = load_model(model_flags)
+    if request is None:
+        model, image_processor = load_model(model_flags)
+        splits = load_forget_set(data, forget_flags, test_flags, lambda: (model, image_processor))
+    else:
+        splits = load_splits(data, request, test_flags)
+        model, image_processor = load_model(model_flags)
     if os.path.realpath(str(model.name_or_path)) == os.path.realpath(args.output_dir):
         raise UnlearningError(f"output_dir {args.output_dir!r} is the adapter's base; expected another folder")
 
@@ -98,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     unseen = None
     if method_flags.unseen_split is not None:
-        samples = load_unseen(data, method_flags.unseen_split, splits)
+        samples = load_unseen(data, forget_flags, method_flags.unseen_split, splits)
         unseen = as_pixels(samples, model, image_processor, splits.image_column, splits.label_column)
         unseen.preload("Reading the unseen samples")
     forget = pixels_of(splits, "forget", model, image_processor)
@@ -106,10 +122,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     forget.preload("Reading the forget set")
     retain = None
     if not method.retain_free:
-        if splits.retain is None:
-            raise UnlearningError(
-                f"method {method_name!r} needs the samples that stay, and the samples to forget came without"
-            )
         retain = pixels_of(splits, "retain", model, image_processor)
         retain.preload("Reading the retain set")
     try_forward(model, forget)
@@ -154,8 +166,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     premise = getattr(trainer, "premise", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(
-        f"Forgot {splits.request.describe()} of {data.dataset_name}: {len(forget)} samples, "
-        f"{len(splits.retain_indices)} left",
+        f"Forgot {described(splits, data, forget_flags)}: {len(forget)} samples"
+        f"{'; no others were looked at' if splits.retain is None else f', {len(splits.retain)} left'}",
+        *labels_lines(splits),
         f"  from    {model_flags.model_name_or_path}",
         *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),

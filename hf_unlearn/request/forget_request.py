@@ -212,7 +212,7 @@ class ForgetRequest:
             classes = f"the {_plural('class', 'classes', self.classes)} {_listed(self.classes)}"
             return f"{classes} (by samples alone)"
         if self.samples is not None:
-            return "samples given alone, while others of their classes stay"
+            return "samples given alone (others of their classes stay)"
         if self.dataset_config is not None:
             return f"the dataset configuration {self.dataset_config!r}"
         return f"the split {self.split!r}"

@@ -65,13 +65,8 @@ def forget_splits(
         UnlearningError: no sample, no image column, no labels and no `forget_label` or both, or `forget_kind` left
             open.
     """
-    if forget_kind not in SAMPLES_OF:
-        said = "was not said" if forget_kind is None else f"is {forget_kind!r}"
-        raise UnlearningError(
-            f"forget_kind {said}; expected 'class' (the classes of these samples are to vanish) or 'subset' (other "
-            "samples of their classes stay)"
-        )
-    name, forget = _one_split(samples, forget_split, (), "forget")
+    check_forget_kind(forget_kind)
+    name, forget = one_split(samples, forget_split, (), "forget")
     if not len(forget):
         raise UnlearningError("the forget set is empty: it holds no image; expected at least one")
     image_column = find_image_column(forget, image_column_name)
@@ -80,7 +75,7 @@ def forget_splits(
     tested: Dataset | None = None
     test_labels = np.zeros(0, dtype=np.int64)
     if test is not None:
-        test_split, tested = _one_split(test, test_split, USUAL_TEST_SPLITS, "test")
+        test_split, tested = one_split(test, test_split, USUAL_TEST_SPLITS, "test")
         test_image = find_image_column(tested, _if_there(tested, image_column_name))
         test_label = find_label_column(tested, _if_there(tested, label_column_name))
         test_labels, test_names = class_codes(tested, test_label, "the test set")
@@ -131,8 +126,25 @@ def forget_splits(
     )
 
 
-def _one_split(data: Any, name: str | None, usual: Sequence[str], what: str) -> tuple[str, Dataset]:
-    """The one split that is meant, with its name: a dataset itself, the only one of several, or the one named."""
+def check_forget_kind(kind: str | None) -> None:
+    """Refuse a kind of samples that is none, and one that was left open.
+
+    Raises:
+        UnlearningError: it is neither "class" nor "subset".
+    """
+    if kind not in SAMPLES_OF:
+        raise UnlearningError(
+            f"forget_kind {'was not said' if kind is None else f'is {kind!r}'}; expected 'class' (the classes of these "
+            "samples are to vanish) or 'subset' (other samples of their classes stay)"
+        )
+
+
+def one_split(data: Any, name: str | None, usual: Sequence[str], what: str) -> tuple[str, Dataset]:
+    """The one split that is meant, with its name: a dataset itself, the only one of several, or the one named.
+
+    Raises:
+        UnlearningError: there is no such split, or there are several, or no dataset at all.
+    """
     from datasets import Dataset
 
     if isinstance(data, Dataset):

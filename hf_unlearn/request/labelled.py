@@ -100,6 +100,33 @@ def find_splits(
     return train_split, test_split
 
 
+def with_test_set(
+    dataset: DatasetDict,
+    train_split: str,
+    test: Dataset,
+    image_column_name: str | None = None,
+    label_column_name: str | None = None,
+) -> tuple[DatasetDict, str]:
+    """The dataset with a test set from elsewhere in the place of its own, and the name of that split.
+
+    Args:
+        image_column_name, label_column_name: of the train split, and of the test set if it has them; by default those
+            that are found, in each.
+
+    Raises:
+        UnlearningError: no image or label column.
+    """
+    from datasets import DatasetDict
+
+    train = dataset[train_split]
+    columns = {}
+    for find, name in ((find_image_column, image_column_name), (find_label_column, label_column_name)):
+        there = name if name is not None and name in test.features else None
+        columns[find(test, there)] = find(train, name)
+    name = "test" if train_split != "test" else "other test"
+    return DatasetDict({**dataset, name: test.select_columns(list(columns)).rename_columns(columns)}), name
+
+
 def _check_split(dataset: DatasetDict, name: str, what: str) -> None:
     if name not in dataset:
         raise UnlearningError(f"{what} {name!r} does not exist; {did_you_mean(name, dataset)}")

@@ -110,10 +110,12 @@ def test_bad_settings_files(refuse, tmp_path, text, named):
     assert named in refuse(config=tmp_path / "settings.yaml")
 
 
-def test_a_required_flag_is_missing(capsys, tmp_path):
+def test_a_required_flag_is_missing(capsys, tmp_path, refuse):
     assert main(["unlearn", "--forget_classes", "red", "--output_dir", str(tmp_path)]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "--model_name_or_path" in line and "--dataset_name" in line
+    assert "--model_name_or_path" in line
+    line = refuse(dataset_name=NOT_GIVEN)
+    assert "--dataset_name" in line and "--forget_dataset" in line
 
 
 def test_a_full_folder_stays_as_it_is(refuse, tmp_path):

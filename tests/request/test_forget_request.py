@@ -57,7 +57,7 @@ def test_what_is_published_names_no_person_file_or_index(kind):
         (EXAMPLES["dataset_config"], "the dataset configuration 'forget10'"),
         (EXAMPLES["split"], "the split 'removed'"),
         (EXAMPLES["samples"], "the class 'owl' (by samples alone)"),
-        ({"samples": "subset"}, "samples given alone, while others of their classes stay"),
+        ({"samples": "subset"}, "samples given alone (others of their classes stay)"),
     ],
 )
 def test_description(fields, phrase):
