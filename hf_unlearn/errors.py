@@ -16,7 +16,7 @@ class UnlearningError(ValueError):
 
 
 class DivergenceError(UnlearningError):
-    """Unlearning ran away (a non-finite loss or gradient); the last good weights were kept."""
+    """Unlearning failed (it ran away, led the wrong way, or broke the model); the original weights were put back."""
 
 
 def there_are(names: Iterable[object], limit: int = 12) -> str:

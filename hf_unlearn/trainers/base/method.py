@@ -71,6 +71,9 @@ class UnlearningMethod(_Base):
         """
         raise NotImplementedError
 
+    def forget_last_run(self) -> None:
+        """Let go of what the method keeps of a run, as before the next one of the same trainer."""
+
     def before_first_step(self) -> None:
         """What the method looks at before its first step, of a model that is known to be sound."""
 

@@ -39,3 +39,15 @@ def batch_sums(
             wide = torch.float64 if values.device.type != "mps" else torch.float32
             sums[prefix + name] = values[chosen].detach().to(wide).sum()
     return sums
+
+
+def logged_means(sums: dict[str, float]) -> dict[str, float]:
+    """What a log says of a step: accuracies in percent, and the means of the method's figures over forget samples."""
+    logged = {}
+    if samples := sums["samples"]:
+        logged["forget_accuracy"] = 100 * sums["correct"] / samples
+        told = ("samples", "correct", "loss", "retain_samples", "retain_correct", "retain_loss")
+        logged |= {name: value / samples for name, value in sums.items() if name not in told}
+    if retained := sums["retain_samples"]:
+        logged["retain_accuracy"] = 100 * sums["retain_correct"] / retained
+    return logged

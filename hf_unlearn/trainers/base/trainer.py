@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerState, enable_full_determinism, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -31,7 +32,7 @@ from hf_unlearn.trainers.base.method import UnlearningMethod
 from hf_unlearn.trainers.base.publishing import Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
-from hf_unlearn.trainers.base.step_sums import batch_sums
+from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
 from hf_unlearn.trainers.safety.preflight import mend, refuse, refuse_problems, refuse_unverified_distribution
 from hf_unlearn.trainers.safety.probe import probe_double_backward
@@ -141,13 +142,11 @@ class UnlearningTrainer(
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
         # The loss here is always ours, so it always wants the count.
         self.model_accepts_loss_kwargs = True
-        self._sums: dict[str, torch.Tensor] = {}
-        self._last_good: dict[str, torch.Tensor] = {}
-        self._figures: dict[str, float] = {}
-        # What the model said before: guards ask for it during a run, and the outcome is held against it.
+        # What the model said before: guards ask for it during a run, the outcome is held against it, and a run that
+        # fails gives it back.
         self.original_model = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self.agreement: float | None = None
-        self.forward_equivalents = 0.0
+        self._given_optimizer = self.optimizer is not None
+        self._start_anew()
         self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
@@ -155,10 +154,8 @@ class UnlearningTrainer(
             unseen = as_pixels(unseen_dataset, self.model, processing_class, *columns)
             sample = Sample.of(unseen, len(unseen), self.model)
             self.unseen_odds = own_logits(self.original_model, sample)
-        level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())
-        rule = make_stop_rule(args, self.num_forget_samples, level)
-        if rule is not None:
-            self.add_callback(rule)
+        self._rule: StopRule | None = None
+        self._renew_stop_rule()
 
     # What the Trainer asks
 
@@ -219,12 +216,14 @@ class UnlearningTrainer(
     ) -> Any:
         """Unlearn. As `Trainer.train`; afterwards [`stop_reason`] says why it ended.
 
-        From a checkpoint of a run that had stopped by a rule nothing more is unlearned.
+        From a checkpoint of a run that had stopped by a rule nothing more is unlearned. Called again it goes on from
+        the weights as they are, and nothing else is left of the run before: seeds, optimizer, rules and figures start
+        anew. The original stays what the trainer was given.
 
         Raises:
             UnlearningError: the loss of this model cannot be differentiated (see [`probe_double_backward`]).
-            DivergenceError: the loss or its gradient was not finite (the model has its last good weights), or the run
-                led away from forgetting, or the rest of the model collapsed (the model has its original weights).
+            DivergenceError: the loss or its gradient was not finite, or the run led away from forgetting, or the rest
+                of the model collapsed; the model has its original weights.
         """
         if self.train_dataset is None:
             raise UnlearningError("there is nothing to forget: train_dataset is None; expected the forget set")
@@ -236,7 +235,9 @@ class UnlearningTrainer(
             keep_freed_memory()
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2)))
+        self._start_anew()
         self.before_first_step()
+        self._renew_stop_rule()
         for rule in self._stop_rules:
             rule.reset()
         self.remove_callback(Elapsed)
@@ -268,6 +269,28 @@ class UnlearningTrainer(
         finally:
             self.args.max_steps = given
 
+    def _start_anew(self) -> None:
+        """Leave nothing of an earlier run but the weights."""
+        self.forget_last_run()
+        self._sums: dict[str, torch.Tensor] = {}
+        self._figures: dict[str, float] = {}
+        self.forward_equivalents = 0.0
+        self.agreement: float | None = None
+        # The Trainer's own count, which a run that was cut short leaves.
+        self.current_flos = 0
+        if not self._given_optimizer:
+            self.optimizer = None
+        (enable_full_determinism if self.args.full_determinism else set_seed)(self.args.seed)
+
+    def _renew_stop_rule(self) -> None:
+        """Put in place the rule that the arguments name now."""
+        if self._rule is not None:
+            self.remove_callback(type(self._rule))
+        level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())
+        self._rule = make_stop_rule(self.args, self.num_forget_samples, level)
+        if self._rule is not None:
+            self.add_callback(self._rule)
+
     @property
     def _stop_rules(self) -> list[StopRule]:
         # Looked up each time: a resumed Trainer puts others in their place.
@@ -275,15 +298,7 @@ class UnlearningTrainer(
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         if "loss" in logs and self._figures:
-            kept, samples = ("retain_samples", "retain_correct", "retain_loss"), self._figures["samples"]
-            if samples:
-                means = {name: value / samples for name, value in self._figures.items() if name not in kept}
-                logs["forget_accuracy"] = 100 * means.pop("correct")
-                for name in ("samples", "loss"):
-                    means.pop(name)
-                logs.update(means)
-            if self._figures["retain_samples"]:
-                logs["retain_accuracy"] = 100 * self._figures["retain_correct"] / self._figures["retain_samples"]
+            logs.update(logged_means(self._figures))
         super().log(logs, *args, **kwargs)
 
     @property
@@ -305,15 +320,13 @@ class UnlearningTrainer(
         self.agreement = surroundings_agreement(
             self.original_model, self.model, sample, self.num_forget_samples, self.args.seed, self.classes_that_go()
         )
-        if any(rule.fatal and rule.reason for rule in self._stop_rules):
-            failed: str | None = self.stop_reason
-        else:
-            failed = self.find_damage()
-        if failed:
-            self.model.load_state_dict(self.original_model.state_dict())
-            raise DivergenceError(
-                f"unlearning failed after {self.state.global_step} steps: {failed}; the original weights were put back"
-            )
+        wrong_way = next((rule.reason for rule in self._stop_rules if rule.fatal and rule.reason), None)
+        if failed := wrong_way or self.find_damage():
+            self._fail(f"unlearning failed after {self.state.global_step} steps: {failed}")
+
+    def _fail(self, why: str, advice: str = "") -> None:
+        self.model.load_state_dict(self.original_model.state_dict())
+        raise DivergenceError(f"{why}; the original weights were put back{advice}")
 
     # Figures of a step, and divergence
 
@@ -322,24 +335,16 @@ class UnlearningTrainer(
         names = sorted(self._sums)
         sums = self.accelerator.reduce(torch.stack([self._sums[name] for name in names]), "sum")
         self._sums = {}
-        figures = dict(zip(names, sums.tolist(), strict=True))
-        parameters = [p for p in self.model.parameters() if p.grad is not None]
-        gradient_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if not (torch.isfinite(sums).all() and torch.isfinite(gradient_norm)):
-            step = self.state.global_step
-            mean = (figures["loss"] + figures["retain_loss"]) / (figures["samples"] + figures["retain_samples"])
-            if self._last_good:
-                self.model.load_state_dict(self._last_good)
-            raise DivergenceError(
-                f"unlearning ran away at step {step}: the loss is {mean:.3g}, its "
-                f"gradient's norm {float(gradient_norm):.3g}; the weights of step {max(step - 1, 0)} were kept. "
-                "Try a smaller learning_rate"
-            )
-        # The weights that gave these finite figures. The step about to be made may give others.
-        for name, value in self.model.state_dict().items():
-            kept = self._last_good.get(name)
-            self._last_good[name] = value.detach().clone() if kept is None else kept.copy_(value)
-        self._figures = figures
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        # One transfer from the device.
+        *values, gradient_norm = torch.cat([sums, norm.to(sums).reshape(1)]).tolist()
+        figures = dict(zip(names, values, strict=True))
         seen = figures["samples"] + figures["retain_samples"]
+        if not all(map(math.isfinite, [*values, gradient_norm])):
+            mean = (figures["loss"] + figures["retain_loss"]) / seen
+            what = f"the loss is {mean:.3g}, its gradient's norm {gradient_norm:.3g}"
+            advice = ". Try a smaller learning_rate"
+            self._fail(f"unlearning ran away at step {self.state.global_step}: {what}", advice)
+        self._figures = figures
         self.forward_equivalents += seen * self.forward_equivalents_per_sample
         attach_figures(self.state, figures)

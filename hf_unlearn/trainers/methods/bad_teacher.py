@@ -66,6 +66,9 @@ class BadTeacherTrainer(UnlearningTrainer):
     def forward_equivalents_per_sample(self) -> float:
         return 4.0
 
+    def forget_last_run(self) -> None:
+        self.__dict__.pop("incompetent", None)
+
     @cached_property
     def incompetent(self) -> PreTrainedModel:
         """T_d."""

@@ -146,18 +146,20 @@ class MUMisTrainer(UnlearningTrainer):
                 f"since the model has {num_labels} labels"
             )
         self.objective: Objective = self.args.weights
-        self._irrelevant: IrrelevantClassSampler | None = None
-        self._surroundings: Surroundings | None = None
-        self.premise: Premise | None = None
         # With a guard the sensitivities may fall before the confidence does; without one that is the wrong way.
         self.add_callback(WrongWay(min(96, self.num_forget_samples or 96), watch_sensitivity=not self.objective.guard))
-        self._ceiling = math.inf
         self._shift = math.inf if self.args.label_shift is None else self.args.label_shift
         if self.unseen_odds is not None and not math.isinf(self._shift):
             # How much surer of its labels a model is of what it saw can be read off what it did not see.
             self._shift = calibrated_shift(own_logits(self.original_model, self.forget_sample()), self.unseen_odds)
         # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
         self._near_shift = math.inf if math.isinf(self._shift) else 0.0
+
+    def forget_last_run(self) -> None:
+        self._irrelevant: IrrelevantClassSampler | None = None
+        self._surroundings: Surroundings | None = None
+        self.premise: Premise | None = None
+        self._ceiling = math.inf
 
     def before_first_step(self) -> None:
         # The premise of the method: see `self.premise`.

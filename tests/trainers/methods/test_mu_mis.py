@@ -9,6 +9,7 @@ import os
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import TrainerCallback
 
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.data.pixels import collate
@@ -319,11 +320,20 @@ def test_nothing_saved_is_a_pickle_or_holds_a_token(tmp_path):
     assert saved["objective"] == "matched" and str(tmp_path) not in json.dumps(saved)
 
 
-def test_divergence_keeps_the_last_good_weights(tmp_path):
-    # Plain gradient descent at an absurd rate: the first step throws the weights away.
-    trainer = make_trainer(tmp_path, step_rule="optim", optim="sgd", learning_rate=1e30, max_steps=5)
+@pytest.mark.parametrize("runs_away_at", [1, 3])
+def test_divergence_puts_the_original_weights_back(tmp_path, runs_away_at):
+    # Plain gradient descent at an absurd rate: the first step with it throws the weights away.
+    trainer = make_trainer(tmp_path, step_rule="optim", optim="sgd", learning_rate=1e-3, max_steps=5, num_rounds=1)
     before = weights(trainer)
-    with pytest.raises(DivergenceError, match="ran away at step 1"):
+
+    class Absurd(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step == runs_away_at - 1:
+                for group in trainer.optimizer.param_groups:
+                    group["lr"] = 1e30
+
+    trainer.add_callback(Absurd())
+    with pytest.raises(DivergenceError, match=f"ran away at step {runs_away_at}: .*the original weights were put back"):
         trainer.train()
     assert torch.equal(weights(trainer), before)
 
