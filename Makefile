@@ -14,7 +14,7 @@ PYTEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 MINIMUM_WARNINGS := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-minimum lint format clean
+.PHONY: help demo docs test test-slow test-minimum lint format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,10 +22,13 @@ help: ## show this list
 demo: .venv/.installed ## train a small model on digits, make it forget a class, compare with a retrained one
 	$(BIN)/hf-unlearn demo --output_dir outputs/demo --overwrite_output_dir
 
+docs: .venv/.docs-installed ## build the documentation into site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 test: lint ## check style and types, run the quick tests
 	$(PYTEST_ENV) $(BIN)/python -m pytest -q -n $(WORKERS)
 
-test-slow: .venv/.installed ## run the slow tests
+test-slow: .venv/.docs-installed ## run the slow tests
 	$(PYTEST_ENV) $(BIN)/python -m pytest -q -m "slow and not gpu" --timeout=1800
 
 test-minimum: .venv-minimum/.installed ## run the quick tests on the oldest versions that pyproject.toml allows
@@ -41,11 +44,16 @@ format: .venv/.installed ## mend style
 	$(BIN)/ruff format
 
 clean: ## remove the environments, the outputs and all caches
-	rm -rf .venv .venv-minimum outputs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-minimum outputs site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find hf_unlearn scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml constraints/ci.txt
 	$(call install,.venv,$(PYTHON),constraints/ci.txt)
+
+.venv/.docs-installed: .venv/.installed
+	@echo ".venv: installing what the documentation takes"
+	@$(BIN)/pip install $(PIP_FLAGS) -c constraints/ci.txt -e ".[docs]"
+	@touch $@
 
 .venv-minimum/.installed: pyproject.toml constraints/minimum.txt
 	$(call install,.venv-minimum,$(PYTHON_MINIMUM),constraints/minimum.txt)

@@ -1,6 +1,6 @@
-"""The benchmark's CSV as the table and the verdicts of the README, and as a figure of gap against cost.
+"""The benchmark's CSV as the table and the verdicts of docs/methods.md, and as a figure of gap against cost.
 
-python scripts/benchmark_report.py            # rewrites README.md between the marks
+python scripts/benchmark_report.py            # rewrites them between the marks
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import readme_parts
 from benchmark_methods import CSV
+from page_parts import Part, main_of_report
 
 from hf_unlearn.trainers.registry import METHODS
 
-MARKS = readme_parts.marks("benchmark", "benchmark_report.py")
+PART = Part("benchmark", "benchmark_report.py", "docs/methods.md")
 # Round: from the forget set alone; square: with the retain set.
 _MARKERS = {"*forget set alone*": "o", "*with the retain set*": "s"}
 Rows = list[dict[str, str]]
@@ -135,7 +135,7 @@ def verdicts(rows: Rows) -> str:
 
 
 def body(rows: Rows) -> str:
-    """The README's part."""
+    """The part of docs/methods.md."""
     return "\n\n".join((counted(rows), table(rows), verdicts(rows)))
 
 
@@ -181,4 +181,4 @@ def draw(rows: Rows, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    readme_parts.main_of_report(__doc__, CSV, MARKS, body, draw)
+    main_of_report(__doc__, CSV, PART, body, draw)

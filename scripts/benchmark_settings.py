@@ -28,7 +28,7 @@ SEARCHED = [
 ]
 SEARCH_SEED = 10
 # ... and reported on those: no class, draw or trained model is in both, nor any class on which a default was chosen
-# (see the README's limits). A pullover looks much like a coat or a shirt.
+# (see docs/limits.md). A pullover looks much like a coat or a shirt.
 REPORTED = [
     Request("class:Pullover", ForgetRequest(classes=("Pullover",))),
     _subclass("Coat"),

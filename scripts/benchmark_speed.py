@@ -2,7 +2,7 @@
 
     python scripts/benchmark_speed.py                 # rewrites scripts/results/benchmark_speed.csv; minutes
     python scripts/benchmark_speed.py --parts scale   # only the rows of this part
-    python scripts/speed_report.py                    # then the README's part and the figure
+    python scripts/speed_report.py                    # then the part of docs/cost.md and the figure
 
 Everything is timed in turns in one run, so that what else the machine does falls on all alike. The models have random
 weights. Steps of this library are those of its trainer: `compute_loss` and the way back. "textbook" is two

@@ -1,6 +1,7 @@
 """Which image classifiers of transformers can be unlearned: each is built small and tried.
 
-    python scripts/check_architectures.py            # rewrites scripts/results/architectures.csv and the README's part
+    python scripts/check_architectures.py            # rewrites scripts/results/architectures.csv and its part of
+                                                     # docs/supported.md
 
 Of each: the gradient of MU-Mis's loss against finite differences in float64, one sample's independence of the others, a
 step of the trainer, and that a saved model and a checkpoint restore every tensor to the last bit.
@@ -16,8 +17,8 @@ from typing import Any
 
 import datasets
 import numpy as np
-import readme_parts
 import torch
+from page_parts import Part
 from PIL import Image
 from tiny_architectures import LABELS, NOT_BUILT, OVERRIDES, image_size, make_tiny
 from transformers import PreTrainedModel, PrinterCallback
@@ -34,7 +35,7 @@ from hf_unlearn.trainers.safety.probe import probe_double_backward
 from hf_unlearn.trainers.safety.samples import Sample
 
 CSV = Path(__file__).parent / "results" / "architectures.csv"
-MARKS = readme_parts.marks("architectures", "check_architectures.py")
+PART = Part("architectures", "check_architectures.py", "docs/supported.md")
 COLUMNS = ("architecture", "verified", "gradient", "step", "saved", "restored", "reason")
 DIRECTIONS = 3
 TOLERANCE = 1e-4
@@ -163,7 +164,7 @@ def one_step(folder: str, model: PreTrainedModel, forget: PixelDataset, processo
 
 
 def table(rows: list[dict[str, str]]) -> str:
-    """The README's lines."""
+    """The part of docs/supported.md."""
     verified = [row["architecture"] for row in rows if row["verified"] == "yes"]
     lines = [
         f"Verified, {len(verified)} of {len(rows)}: {', '.join(verified)}.",
@@ -191,7 +192,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     if flags.csv == CSV:
-        readme_parts.write(MARKS, table(rows))
+        PART.write(table(rows))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Write `hf_unlearn/__init__.pyi`, the list of public names, from the registry of methods.
+"""Write what follows from the registry of methods: the list of public names, and the table of docs/methods.md.
 
     python scripts/make_stub.py
 
-It is what `hf_unlearn/__init__.py` imports from lazily, and what type checkers and editors read.
+`hf_unlearn/__init__.pyi` is what `hf_unlearn/__init__.py` imports from lazily, and what type checkers and editors read.
 """
 
 from __future__ import annotations
@@ -37,5 +37,26 @@ def stub() -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
+def methods_table() -> str:
+    """The methods in the registry's order: flag, trainer, what it needs, paper."""
+    import hf_unlearn
+
+    lines = ["| `--method` | trainer | name | needs retain data | paper |", "|---|---|---|---|---|"]
+    for name, method in METHODS.items():
+        trainer = getattr(hf_unlearn, method.trainer)
+        paper = trainer.paper["id"]
+        link = f"[{paper}](https://huggingface.co/papers/{paper})" if paper else "–"
+        needs = "no" if method.retain_free else "yes"
+        lines.append(f"| `{name}` | `{method.trainer}` | {trainer.title} | {needs} | {link} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    from page_parts import METHODS_PART
+
     STUB.write_text(stub(), encoding="utf-8")
+    METHODS_PART.write(methods_table())
+
+
+if __name__ == "__main__":
+    main()

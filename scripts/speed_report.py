@@ -1,16 +1,16 @@
-"""The speed benchmark's CSV as the README's lines, and as a figure.
+"""The speed benchmark's CSV as the lines of docs/cost.md, and as a figure.
 
-python scripts/speed_report.py            # rewrites README.md between the marks
+python scripts/speed_report.py            # rewrites them between the marks
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import readme_parts
 from benchmark_speed import CSV, USUAL_ATTENTION
+from page_parts import Part, main_of_report
 
-MARKS = readme_parts.marks("speed", "speed_report.py")
+PART = Part("speed", "speed_report.py", "docs/cost.md")
 Rows = list[dict[str, str]]
 SHOWN = {"textbook": "textbook", "paper's difference": "paper's difference", "default": "default"}
 # What the cost was measured against: the part of the CSV, its column and unit, and of what.
@@ -76,7 +76,7 @@ def growth(rows: Rows) -> str:
 
 
 def body(rows: Rows) -> str:
-    """The README's part."""
+    """The part of docs/cost.md."""
     where = sorted({row["device"] for row in rows})
     return "\n\n".join((f"Measured on: {'; '.join(where)}.", table(rows), growth(rows)))
 
@@ -121,4 +121,4 @@ def draw(rows: Rows, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    readme_parts.main_of_report(__doc__, CSV, MARKS, body, draw)
+    main_of_report(__doc__, CSV, PART, body, draw)

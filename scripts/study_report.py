@@ -1,6 +1,6 @@
-"""The study's CSV as the table of the README.
+"""The study's CSV as the table of docs/defaults.md, and in short as that of README.md.
 
-python scripts/study_report.py            # rewrites README.md between the marks
+python scripts/study_report.py            # rewrites both between the marks
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-import readme_parts
+from page_parts import Part
 from study_defaults import RESULTS, read_rows
 
-MARKS = readme_parts.marks("study", "study_report.py")
+PART = Part("study", "study_report.py", "docs/defaults.md")
+SHORT_PART = Part("results", "study_report.py", "README.md")
 Rows = list[dict[str, str]]
 SHOWN = {
     "do nothing": "do nothing",
@@ -70,7 +71,7 @@ def _setting(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def table(rows: Rows) -> str:
-    """The README's table."""
+    """The whole table."""
     rows = complete(rows)
     heads = ["request, models", "settings", *SHOWN.values(), "worst loss", "sensitivities", "cost"]
     lines = [" | ".join(["", *heads, ""]).strip(), "|" + "---|" * len(heads)]
@@ -99,13 +100,33 @@ def counted(rows: Rows) -> str:
 
 
 def body(rows: Rows) -> str:
-    """The README's part."""
+    """The part of docs/defaults.md."""
     return f"{counted(rows)}\n\n{table(rows)}"
+
+
+def short_body(rows: Rows) -> str:
+    """The part of README.md: what doing nothing, the default and a retraining give."""
+    rows = complete(rows)
+    lines = ["| request, models | runs | do nothing | hf_unlearn | cost |", "|---|---|---|---|---|"]
+    for family, belongs in FAMILIES.items():
+        default = of([row for row in rows if belongs(row)], "default")
+        nothing = of([row for row in rows if belongs(row)], "do nothing")
+        if default:
+            costs = [float(row["cost_percent"]) for row in default]
+            cells = [family, str(len(default)), gap_cell(nothing), gap_cell(default), _span(costs)]
+            lines.append(" | ".join(["", *cells, ""]).strip())
+    return "\n".join(lines)
+
+
+def _span(costs: list[float]) -> str:
+    low, high = f"{min(costs):.1f}", f"{max(costs):.1f}"
+    return f"{low} %" if low == high else f"{low}–{high} %"
 
 
 def main() -> None:
     rows = read_rows(RESULTS / "study_defaults.csv")
-    readme_parts.write(MARKS, body(rows))
+    PART.write(body(rows))
+    SHORT_PART.write(short_body(rows))
     print(body(rows))
 
 

@@ -3,7 +3,8 @@
     python scripts/study_trajectories.py --work_dir outputs/study --fashion_mnist outputs/fashion-mnist
 
 Takes the study's models for one class of Fashion-MNIST (trains them if they are missing), unlearns it with each
-variant, and measures every few steps. Writes scripts/results/study_trajectories.csv and .png.
+variant, and measures every few steps. Writes scripts/results/study_trajectories.csv and
+docs/images/study_trajectories.png.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from page_parts import IMAGES
 from study_defaults import RESULTS, append_row, read_rows
 from study_runs import VARIANTS, Measured, run_variant
 from study_settings import REQUESTS, ModelCache, Setting, load_data, splits_of
@@ -98,7 +100,7 @@ def draw() -> None:
     both[0].set_ylabel("test accuracy, remaining classes, %")
     both[0].legend(frameon=False)
     chart.tight_layout()
-    chart.savefig(PATH.with_suffix(".png"), dpi=130)
+    chart.savefig(IMAGES / f"{PATH.stem}.png", dpi=130)
 
 
 def main() -> None:

@@ -84,10 +84,12 @@ def test_methods_with_and_without_retain_data_are_apart(script, tmp_path):
     assert len({line.count("|") for line in lines}) == 1
     report.draw(rows, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000
-    parts = report.readme_parts
-    text = f"before\n{report.MARKS[0]}\nold\n{report.MARKS[1]}\nafter\n"
-    assert parts.rendered(text, report.MARKS, "new") == text.replace("old", "new")
-    assert parts.rendered("no marks", report.MARKS, "new") == "no marks"
+    begin, end = report.PART.marks
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    assert report.PART.rendered(text, "new") == text.replace("old", "new")
+    for broken in ("no marks", f"{begin}\nnever closed"):
+        with pytest.raises(ValueError, match="no marks of the part 'benchmark'"):
+            report.PART.rendered(broken, "new")
 
 
 def test_a_rival_is_better_by_more_than_the_floor(script):
@@ -101,12 +103,11 @@ def test_a_rival_is_better_by_more_than_the_floor(script):
     assert "doing nothing is better" in report.verdicts([row(method=name, gap=gap) for name, gap in gaps.items()])
 
 
-def test_the_readme_says_what_the_committed_csv_says(script):
+def test_the_page_says_what_the_committed_csv_says(script):
     report = script("benchmark_report")
-    rows = report.readme_parts.read_rows(report.CSV)
-    text = report.readme_parts.README.read_text(encoding="utf-8")
+    rows = script("study_defaults").read_rows(report.CSV)
     assert len({found["seed"] for found in rows if found["phase"] == "report"}) >= 3
-    assert report.MARKS[0] in text and report.readme_parts.rendered(text, report.MARKS, report.body(rows)) == text
+    assert report.PART.holds(report.body(rows))
 
 
 def test_the_floor_is_another_of_the_reported_seeds(script):
@@ -114,11 +115,10 @@ def test_the_floor_is_another_of_the_reported_seeds(script):
     assert [next_seed(seed, [0, 1, 2]) for seed in (0, 1, 2)] == [1, 2, 0]
 
 
-def test_the_readme_names_every_method():
-    table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Other methods")[1].split("\n## ")[0]
-    found = re.findall(r"^\| `(\w+)`[^|]*\| `(\w+)`[^|]*\| (yes|no) \| (?:\[([\d.]+)\]|–)", table, re.MULTILINE)
-    expected = []
-    for name, method in METHODS.items():
-        trainer = getattr(importlib.import_module("hf_unlearn"), method.trainer)
-        expected.append((name, method.trainer, "no" if method.retain_free else "yes", trainer.paper["id"]))
-    assert found == expected
+def test_the_page_names_every_method(script):
+    table = script("make_stub").methods_table()
+    assert script("page_parts").METHODS_PART.holds(table)
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(METHODS)
+    assert (
+        "| `mu_mis` | `MUMisTrainer` | MU-Mis | no | [2402.15109](https://huggingface.co/papers/2402.15109) |" in table
+    )

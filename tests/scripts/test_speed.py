@@ -1,4 +1,4 @@
-"""The speed benchmark runs, its ratios are of its own times, and the README says what its CSV says."""
+"""The speed benchmark runs, its ratios are of its own times, and its page says what its CSV says."""
 
 from __future__ import annotations
 
@@ -97,9 +97,8 @@ def test_parts_measured_again_take_the_place_of_their_rows_alone(script, tmp_pat
     assert rows == [("step", "3"), ("classes", "2"), ("processes", "4")]
 
 
-def test_the_readme_says_what_the_committed_csv_says(script):
+def test_the_page_says_what_the_committed_csv_says(script):
     report = script("speed_report")
-    rows = report.readme_parts.read_rows(report.CSV)
-    text = report.readme_parts.README.read_text(encoding="utf-8")
+    rows = script("study_defaults").read_rows(report.CSV)
     assert {row["model"] for row in rows} >= {"ResNet-18", "ResNet-50", "ViT-S", "ViT-B"}
-    assert report.MARKS[0] in text and report.readme_parts.rendered(text, report.MARKS, report.body(rows)) == text
+    assert report.PART.holds(report.body(rows))
