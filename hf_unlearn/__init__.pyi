@@ -4,6 +4,7 @@ from .errors import DivergenceError as DivergenceError
 from .errors import PublishingError as PublishingError
 from .errors import UnlearningError as UnlearningError
 from .evaluation.answers import predict_labels as predict_labels
+from .evaluation.comparison import compare as compare
 from .models.pretrained import load_image_classifier as load_image_classifier
 from .models.pretrained import load_image_processor as load_image_processor
 from .publishing.push import push_folder as push_folder
@@ -84,6 +85,7 @@ __all__ = [
     "UnlearningError",
     "UnlearningSplits",
     "UnlearningTrainer",
+    "compare",
     "forget_splits",
     "load_image_classifier",
     "load_image_dataset",

@@ -15,6 +15,7 @@ STUB = Path(__file__).resolve().parent.parent / "hf_unlearn" / "__init__.pyi"
 # Public names by module, beside the methods'.
 HOMES = {
     "errors": ("DivergenceError", "PublishingError", "UnlearningError"),
+    "evaluation.comparison": ("compare",),
     "models.pretrained": ("load_image_classifier", "load_image_processor"),
     "publishing.push": ("push_folder",),
     "evaluation.answers": ("predict_labels",),

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainerCallback
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError, UnlearningSplits
 from hf_unlearn.data.pixels import pixels_of
 from hf_unlearn.data.spacing import evenly_spaced
-from hf_unlearn.evaluation.comparison import split_figures
+from hf_unlearn.evaluation.contest import split_figures
 from hf_unlearn.evaluation.metrics.accuracies import average_gap
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import predict_logits

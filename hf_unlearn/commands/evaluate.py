@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import (
     ForgetSetArguments,
@@ -20,13 +18,16 @@ from hf_unlearn.commands.arguments import (
     flag,
 )
 from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
-from hf_unlearn.commands.loading import load_model, load_splits, pin
+from hf_unlearn.commands.loading import load_splits, pin
 from hf_unlearn.commands.output_folder import check_output_dir
 from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.commands.request_flags import make_request
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.limits import LEVELS, MOST_REFERENCES
-from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, TRAIN_RESULTS_NAME, write_json
+from hf_unlearn.evaluation.limits import LEVELS, check_settings
+from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME
+
+if TYPE_CHECKING:
+    from hf_unlearn.evaluation.report.results import Comparison
 
 DESCRIPTION = (
     "How well a model forgot a request: accuracies, distances to models retrained without the forget set, membership "
@@ -40,8 +41,9 @@ class EvaluationArguments:
     """Beside what, and where to"""
 
     original_model: str | None = flag(
-        "The model before unlearning (default: the one from the Hub that unlearning.json names)."
+        "The model before unlearning (default: the one from the Hub that unlearning.json names, as it was then)."
     )
+    original_revision: str | None = flag("Its branch, tag or commit on the Hub (default: the one of unlearning.json).")
     reference_model: list[str] | None = flag(
         "Models retrained without the forget set, one to four, of different seeds: the target."
     )
@@ -53,6 +55,11 @@ class EvaluationArguments:
     max_retain_samples: int = flag("Look at no more retained samples than these, drawn by the seed; 0: at all.", 10_000)
     seed: int = flag("Of everything drawn.", 0)
     per_device_eval_batch_size: int = flag("Samples a step.", 256)
+    other_request: bool = flag(
+        "Judge the model on another request than it was made for, which is an error otherwise. Its record and card are "
+        "left as they are.",
+        False,
+    )
     use_cpu: bool = flag("Evaluate on the CPU even where there is a GPU.", False)
 
 
@@ -82,15 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         None,
         argv or (),
     )
-    if flags.per_device_eval_batch_size < 1:
-        raise UnlearningError(f"per_device_eval_batch_size is {flags.per_device_eval_batch_size}; expected at least 1")
-    if flags.max_retain_samples < 0:
-        raise UnlearningError(f"max_retain_samples is {flags.max_retain_samples}; expected 0 (all) or more")
-    if flags.level not in LEVELS:
-        raise UnlearningError(f"level {flags.level!r} is not one of {', '.join(LEVELS)}")
-    count = len(flags.reference_model or [])
-    if count > MOST_REFERENCES:
-        raise UnlearningError(f"{count} reference models were given; expected at most {MOST_REFERENCES}")
+    references = flags.reference_model or []
+    check_settings(flags.level, len(references), flags.per_device_eval_batch_size, flags.max_retain_samples)
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
     name = model_flags.model_name_or_path
@@ -98,21 +98,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_output_dir(folder, overwrite=True)
     path = os.path.join(folder, RESULTS_NAME)
     pin(model_flags, data, forget_flags)
-    original = flags.original_model or _recorded_original(name)
+    original: Any = flags.original_model
+    loading = {each: getattr(model_flags, each) for each in ("dtype", "trust_remote_code", "allow_pickle")}
 
-    def load(named: str, revision: str | None = None) -> Any:
-        loaded = dataclasses.replace(model_flags, model_name_or_path=named, model_revision=revision)
-        # What is measured is what the model answers and how it relearns, with all its weights, as for any other.
-        return load_model(loaded, merge_adapter=True)
-
-    @cache
     def load_original() -> Any:
-        if original is None:
+        """The model that says what unlabelled samples are of."""
+        from hf_unlearn.evaluation.loading import as_contestant, original_of, record_of
+
+        nonlocal original
+        found = original_of(original, flags.original_revision, record_of(name, model_flags.model_revision))
+        if found is None:
             raise UnlearningError(
                 f"forget_label {forget_flags.forget_label!r} asks the model before unlearning, and which that was is "
                 "not known; expected --original_model, or the name of their class"
             )
-        return load(original)
+        original = as_contestant(found[0], "original", revision=found[1], **loading)
+        return original.model, original.image_processor
 
     if request is None:
         splits = load_forget_set(data, forget_flags, test_flags, load_original)
@@ -123,59 +124,61 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{path!r} exists and is of another request; expected another --output_dir, or --overwrite_output_dir"
         )
 
-    import torch
-    from accelerate import PartialState
-
     from hf_unlearn.evaluation.comparison import compare
-    from hf_unlearn.evaluation.predict import Contestant
-    from hf_unlearn.evaluation.report.html import forget_strip, write_report
-    from hf_unlearn.evaluation.report.table import comparison_table, findings
+    from hf_unlearn.publishing.record import read_record
 
-    contestants = {"original": Contestant(original, *load_original())} if original is not None else {}
-    contestants["unlearned"] = Contestant(name, *load(name, model_flags.model_revision))
-    references = [Contestant(reference, *load(reference)) for reference in flags.reference_model or []]
-    device = "cuda" if torch.cuda.is_available() and not flags.use_cpu else "cpu"
-    # Started by a launcher, the processes find each other here.
-    PartialState(cpu=device == "cpu")
+    if os.path.isfile(os.path.join(name, RECORD_NAME)):
+        # One that cannot be read is found before the work.
+        read_record(name)
     results = compare(
-        contestants,
-        splits,
-        references,
+        name,
+        splits=splits,
+        original=original,
+        references=references,
         level=flags.level,
+        revision=model_flags.model_revision,
+        original_revision=flags.original_revision,
+        **loading,
         batch_size=flags.per_device_eval_batch_size,
-        device=device,
+        device="cpu" if flags.use_cpu else None,
         cache_dir=flags.cache_dir or default_cache_dir(),
-        seed=flags.seed,
-        seconds=_recorded_seconds(name, flags.reference_model or []),
         max_retain_samples=flags.max_retain_samples,
+        seed=flags.seed,
+        other_request=flags.other_request,
     )
-    if is_first_process():
-        os.makedirs(folder, exist_ok=True)
-        write_json(results, path)
-        shown = {**contestants, **({"retrained": references[0]} if references else {})}
-        _keep_in_record(name, results)
-        write_report(results, os.path.join(folder, REPORT_NAME), forget_strip(shown, splits))
+    if not is_first_process():
+        return
+    results.save(folder)
     say(
         f"Forget request: {described(splits, data, forget_flags)}",
         *labels_lines(splits),
-        comparison_table(results),
-        *(f"  not taken: {figure}: {reason}" for figure, reason in results["left_out"].items()),
-        *findings(results),
+        str(results),
+        *_keep_in_record(name, results),
         f"Saved {path} and {REPORT_NAME}, which shows forget samples and is not for publishing",
     )
 
 
-def _keep_in_record(model: str, results: dict[str, Any]) -> None:
-    """Where the model's folder has a record of the same request, the results belong into it and into its card."""
+def _keep_in_record(model: str, results: Comparison) -> list[str]:
+    """Put the results into the record of the model's folder and into its card, if it is a record of this request.
+
+    Returns:
+        What to tell of it.
+    """
     from hf_unlearn.publishing.card import write_card
     from hf_unlearn.publishing.record import add_evaluation, read_record, write_record
 
     if not os.path.isfile(os.path.join(model, RECORD_NAME)):
-        return
-    record = read_record(model)
-    if add_evaluation(record, results):
+        return []
+    if results.same_request:
+        record = read_record(model)
+        add_evaluation(record, results)
         write_record(record, model)
         write_card(model)
+        return [f"The record and card in {model} have these figures, too"]
+    why = "it is of another request"
+    if results.same_request is None:
+        why = "it does not say for certain that it is of this request, only the folder that unlearn wrote does"
+    return [f"The record and card in {model} are left as they are: {why}"]
 
 
 def default_cache_dir() -> str:
@@ -185,34 +188,11 @@ def default_cache_dir() -> str:
     return os.environ.get("HF_UNLEARN_CACHE") or os.path.join(HF_HOME, "hf_unlearn")
 
 
-def _recorded_seconds(model: str, references: Sequence[str]) -> dict[str, float]:
-    """How long unlearning took, and retraining in the mean, as far as the folders say."""
-    seconds = {}
-    unlearning = _read_json(os.path.join(model, RECORD_NAME)).get("seconds")
-    if isinstance(unlearning, (int, float)) and unlearning > 0:
-        seconds["unlearned"] = float(unlearning)
-    trainings = [_read_json(os.path.join(each, TRAIN_RESULTS_NAME)).get("train_runtime") for each in references]
-    known = [float(value) for value in trainings if isinstance(value, (int, float)) and value > 0]
-    if references and len(known) == len(references):
-        seconds["retrained"] = sum(known) / len(known)
-    return seconds
-
-
 def _fingerprint_in(path: str) -> str | None:
-    return _read_json(path).get("fingerprint")
-
-
-def _recorded_original(model_name: str) -> str | None:
-    """The original model that an unlearned model's record names, if it is one of the Hub's."""
-    original = _read_json(os.path.join(model_name, RECORD_NAME)).get("original_model")
-    return original["name"] if isinstance(original, dict) and original.get("from_hub") else None
-
-
-def _read_json(path: str) -> dict[str, Any]:
-    """What a JSON file holds, or nothing if it is not there or no object."""
+    """The request that results are of; None where the file tells of none."""
     try:
         with open(path, encoding="utf-8") as file:
             held = json.load(file)
     except (OSError, ValueError):
-        return {}
-    return held if isinstance(held, dict) else {}
+        return None
+    return held.get("fingerprint") if isinstance(held, dict) else None

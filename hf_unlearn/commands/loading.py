@@ -149,4 +149,7 @@ def load_model(flags: ModelArguments, merge_adapter: bool = False) -> tuple[PreT
         allow_pickle=flags.allow_pickle,
         merge_adapter=merge_adapter,
     )
-    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)
+    processor = load_image_processor(
+        flags.model_name_or_path, revision=flags.model_revision, trust_remote_code=flags.trust_remote_code
+    )
+    return model, processor

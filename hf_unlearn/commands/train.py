@@ -16,6 +16,7 @@ from hf_unlearn.commands.request_flags import has_request, make_request
 from hf_unlearn.commands.resuming import find_checkpoint
 from hf_unlearn.commands.terminal import quieten, seconds_as_text, settle
 from hf_unlearn.errors import DivergenceError, UnlearningError
+from hf_unlearn.request.kept import keep_forget_set
 from hf_unlearn.trainers.registry import settings_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.push_to_hub:
         raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
-    left_out, names = "", None
+    left_out, names, splits = "", None, None
     if has_request(request_flags):
         splits = load_splits(data, make_request(request_flags))
         assert splits.retain is not None
@@ -107,6 +108,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     seconds = time.monotonic() - started
     trainer.save_model()
     trainer.save_metrics("train", outcome.metrics, combined=False)
+    if trainer.is_world_process_zero():
+        # By it an evaluation knows which request the model is a reference for.
+        keep_forget_set(splits, args.output_dir)
     lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
     if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")

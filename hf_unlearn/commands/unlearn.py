@@ -128,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     import hf_unlearn.trainers
     from hf_unlearn.publishing.card import write_card
     from hf_unlearn.publishing.record import write_record
+    from hf_unlearn.request.kept import keep_forget_set
     from hf_unlearn.trainers.base.request_settings import request_settings
 
     if hasattr(args, "label_shift"):
@@ -162,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     record = trainer.record()
     write_record(record, args.output_dir)
+    keep_forget_set(splits, args.output_dir)
     write_card(args.output_dir, trainer.hub_model_id)
     premise = getattr(trainer, "premise", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -37,7 +37,9 @@ class LogitStore:
         device: where models run.
     """
 
-    def __init__(self, folder: str | os.PathLike, splits: UnlearningSplits, batch_size: int, device: str):
+    def __init__(
+        self, folder: str | os.PathLike, splits: UnlearningSplits, batch_size: int, device: str | torch.device
+    ):
         self.folder = Path(folder)
         self.splits = splits
         self.batch_size = batch_size
@@ -79,6 +81,12 @@ class LogitStore:
                     path.unlink(missing_ok=True)
                 raise UnlearningError(f"the {role} model gives logits that are not finite on the {split} set")
         return found
+
+    def answer_names(self, contestant: Contestant) -> list[str]:
+        """What the columns stand for: the dataset's labels, then the model's further ones."""
+        names: dict[Any, Any] = dict(contestant.model.config.id2label or {})
+        order = label_order(contestant.model, self.splits.label_names)
+        return [*self.splits.label_names, *(str(names[each]) for each in order[len(self.splits.label_names) :])]
 
     def logits_here(self, contestant: Contestant, split: str) -> np.ndarray:
         """The logits of one more model, in this process alone and not kept: `(samples, num_labels)` float32."""

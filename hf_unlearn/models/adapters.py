@@ -84,7 +84,7 @@ def find_adapter(name: str, **loading: Any) -> AdapterFiles | None:
     Args:
         loading: `revision`, `token` and `cache_dir`.
     """
-    path = _file(name, ADAPTER_CONFIG, loading)
+    path = find_file(name, ADAPTER_CONFIG, loading)
     if path is None:
         return None
     try:
@@ -100,15 +100,20 @@ def find_adapter(name: str, **loading: Any) -> AdapterFiles | None:
     return AdapterFiles(
         name=name,
         config=path,
-        weights=_file(name, ADAPTER_WEIGHTS, loading) or _file(name, ADAPTER_PICKLE, loading),
-        has_own_config=_file(name, CONFIG_NAME, loading) is not None,
+        weights=find_file(name, ADAPTER_WEIGHTS, loading) or find_file(name, ADAPTER_PICKLE, loading),
+        has_own_config=find_file(name, CONFIG_NAME, loading) is not None,
         commit=Path(path).parent.name if from_hub else None,
         base=base,
         base_revision=revision,
     )
 
 
-def _file(name: str, filename: str, loading: dict[str, Any]) -> str | None:
+def find_file(name: str, filename: str, loading: dict[str, Any]) -> str | None:
+    """Where a file of a model lies here, from its folder or repository; None where it has none, or nobody can be asked.
+
+    Args:
+        loading: `revision`, `token` and `cache_dir`.
+    """
     quiet = {f"_raise_exceptions_for_{what}": False for what in ("gated_repo", "missing_entries", "connection_errors")}
     wanted = {key: loading.get(key) for key in ("revision", "token", "cache_dir")}
     try:

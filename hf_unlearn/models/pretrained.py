@@ -69,6 +69,8 @@ def load_image_classifier(
             not fit its base.
     """
     name = os.fspath(model_name_or_path)
+    if isinstance(dtype, str) and dtype != "auto" and not _is_float(getattr(torch, dtype, None)):
+        raise UnlearningError(f"dtype {dtype!r} is not one of float32, bfloat16, float16, float64, auto")
     loading: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
     loading["trust_remote_code"] = trust_remote_code
     adapter = find_adapter(name, **loading)
@@ -88,6 +90,10 @@ def load_image_classifier(
             f"{missing[0]!r} among them"
         )
     return model.eval()
+
+
+def _is_float(dtype: object) -> bool:
+    return isinstance(dtype, torch.dtype) and dtype.is_floating_point
 
 
 def _load_whole(
@@ -203,20 +209,26 @@ def load_image_processor(
     *,
     revision: str | None = None,
     token: str | None = None,
+    trust_remote_code: bool = False,
     cache_dir: str | None = None,
 ) -> BaseImageProcessor:
     """`AutoImageProcessor.from_pretrained`; of an adapter that comes without one, its base's.
+
+    Args:
+        trust_remote_code: run code that comes with the model.
 
     Raises:
         UnlearningError: the model comes without an image processor.
     """
     name = os.fspath(model_name_or_path)
+    common: dict[str, Any] = {"token": token, "trust_remote_code": trust_remote_code}
+    loading = {"revision": revision or "main", "cache_dir": cache_dir, **common}
     try:
-        return AutoImageProcessor.from_pretrained(name, revision=revision or "main", token=token, cache_dir=cache_dir)
+        return AutoImageProcessor.from_pretrained(name, **loading)
     except (OSError, ValueError, ImportError) as error:
-        adapter = find_adapter(name, revision=revision, token=token, cache_dir=cache_dir)
+        adapter = find_adapter(name, **loading)
         if adapter is not None and adapter.base is not None:
-            return load_image_processor(adapter.base, revision=adapter.base_revision, token=token)
+            return load_image_processor(adapter.base, revision=adapter.base_revision, **common)
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {one_line(error)}"
         ) from error

@@ -162,12 +162,6 @@ def write_record(record: Mapping[str, Any], folder: str, name: str = RECORD_NAME
     write_json(record, os.path.join(folder, name))
 
 
-def add_evaluation(record: dict[str, Any], results: Mapping[str, Any]) -> bool:
-    """Put the results of an evaluation of the same request into the record; False if they are of another."""
-    request = {name: value for name, value in (record["request"] or {}).items() if name != "text"}
-    same = request == results["request"] and record["num_forget"] == results["counts"]["forget"]
-    known = (record["dataset"] or {}).get("id")
-    if not same or (known is not None and known != results["fingerprint"]):
-        return False
+def add_evaluation(record: dict[str, Any], results: Mapping[str, Any]) -> None:
+    """Put the results of an evaluation of the record's own request into it."""
     record["evaluation"] = {name: value for name, value in results.items() if name not in ("fingerprint", "request")}
-    return True

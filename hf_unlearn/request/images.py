@@ -124,8 +124,34 @@ def sample_digests(
     Raises:
         UnlearningError: if the file of an image cannot be read.
     """
-    digests = []
     labels = label_array(dataset, label_column)
+    contents = _contents(dataset, image_column)
+    keys = [
+        label.to_bytes(8, "little") if names is None else names[label].encode() + b"\0" for label in labels.tolist()
+    ]
+    return [hashlib.sha256(key + content).digest() for key, content in zip(keys, contents, strict=True)]
+
+
+def samples_sha256(dataset: Dataset, image_column: str, label_column: str, names: Sequence[str] | None = None) -> str:
+    """sha256 over all samples (see `sample_digests`) in whatever order they come, in hexadecimal."""
+    return _sha256(sample_digests(dataset, image_column, label_column, names))
+
+
+def images_sha256(dataset: Dataset, image_column: str) -> str:
+    """sha256 over all encoded images in whatever order they come and whatever their labels, in hexadecimal.
+
+    Raises:
+        UnlearningError: if the file of an image cannot be read.
+    """
+    return _sha256([hashlib.sha256(content).digest() for content in _contents(dataset, image_column)])
+
+
+def _sha256(digests: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def _contents(dataset: Dataset, image_column: str) -> Iterator[bytes]:
+    """Every encoded image."""
     for row, image in enumerate(encoded_images(dataset, image_column, "Matching samples")):
         content = image["bytes"]
         if content is None and image["path"] is None:
@@ -135,12 +161,4 @@ def sample_digests(
                 content = Path(image["path"]).read_bytes()
             except OSError as error:
                 raise UnreadableImage(f"the image at index {row} cannot be read: {error}") from error
-        label = int(labels[row])
-        key = label.to_bytes(8, "little") if names is None else names[label].encode() + b"\0"
-        digests.append(hashlib.sha256(key + content).digest())
-    return digests
-
-
-def samples_sha256(dataset: Dataset, image_column: str, label_column: str, names: Sequence[str] | None = None) -> str:
-    """sha256 over all samples (see `sample_digests`) in whatever order they come, in hexadecimal."""
-    return hashlib.sha256(b"".join(sorted(sample_digests(dataset, image_column, label_column, names)))).hexdigest()
+        yield content

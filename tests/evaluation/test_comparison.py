@@ -1,274 +1,234 @@
-"""The comparison: every model on every split, with its own preprocessing and label order."""
+"""Models by name, folder or as they are, compared; what their makers recorded; how the figures show themselves."""
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
+import json
+import os
+from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 import torch
 from datasets import DatasetDict
 
-from hf_unlearn import ForgetRequest, UnlearningError, make_splits
-from hf_unlearn.data.pixels import PixelDataset
-from hf_unlearn.evaluation.comparison import _retain_sample, compare
-from hf_unlearn.evaluation.predict import Contestant, predict_logits
-from hf_unlearn.evaluation.report.rows import ROWS
-from hf_unlearn.evaluation.report.table import comparison_table, findings
-from hf_unlearn.models.from_scratch import new_image_processor
-from tests.tiny import LABELS, make_dataset, make_model, make_processor
+import hf_unlearn
+from hf_unlearn import ForgetRequest, UnlearningError, compare, make_splits
+from hf_unlearn.evaluation.contest import compare_models
+from hf_unlearn.evaluation.loading import recorded_seconds
+from hf_unlearn.evaluation.predict import Contestant
+from hf_unlearn.request.kept import keep_forget_set
+from tests.hub.clients import add_model
+from tests.tiny import make_adapter, make_dataset, make_model, make_processor
 
 
 @pytest.fixture(scope="module")
-def splits():
-    dataset = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
-    return make_splits(dataset, ForgetRequest(classes=("red",)))
+def data():
+    return DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
 
 
-class ByColour(torch.nn.Module):
-    """Answers red, green or blue by the strongest channel: always right but for grey."""
-
-    def __init__(self, label_names=LABELS, never=None):
-        super().__init__()
-        self.config = make_model(label_names=label_names).config
-        self.dtype, self.device = torch.float32, torch.device("cpu")
-        self.never = never
-        # The comparison tells models apart by their weights.
-        self.marks = torch.nn.Parameter(torch.tensor([float(len(never or "")), float(label_names[0] == "red")]))
-        self.calls = 0
-
-    def forward(self, pixel_values):
-        self.calls += 1
-        means = dict(zip(["red", "green", "blue"], pixel_values.mean((2, 3)).T, strict=True))
-        lowest = torch.full((len(pixel_values),), -9.0)
-        names = [self.config.id2label[index] for index in range(4)]
-        return {"logits": torch.stack([lowest if n == self.never else means.get(n, lowest) for n in names], dim=1)}
+@pytest.fixture(scope="module")
+def splits(data):
+    return make_splits(data, ForgetRequest(classes=("red",)))
 
 
-def contestants(**models):
-    return {role: Contestant(role, model, make_processor()) for role, model in models.items()}
+@pytest.fixture
+def save(tmp_path):
+    """A function that gives the folder of a saved model."""
+
+    def to_folder(name, model=None, **files):
+        folder = tmp_path / name
+        (model or make_model()).save_pretrained(folder)
+        make_processor().save_pretrained(folder)
+        for file, values in files.items():
+            (folder / f"{file}.json").write_text(json.dumps(values))
+        return str(folder)
+
+    return to_folder
 
 
-def test_figures_by_hand(splits):
-    both = contestants(original=ByColour(), unlearned=ByColour(never="red"))
-    results = compare(both, splits, [Contestant("c", ByColour(never="red"), make_processor())])
-    models = results["models"]
-    # A quarter of each set is red, a quarter grey, which this model never gets right.
-    expected = {
-        "name": "original",
-        "forget_accuracy": 100.0,
-        "unlearning_accuracy": 0.0,
-        "retain_accuracy": pytest.approx(200 / 3),
-        "test_accuracy": 75.0,
-        "test_accuracy_remaining": pytest.approx(200 / 3),
-        "test_accuracy_forgotten": 100.0,
-        "average_gap": pytest.approx((100 + 0 + 25) / 3),
-        "tug_of_war": 0.0,
-        "completeness": 0.0,
-    }
-    assert {name: models["original"][name] for name in expected} == expected
-    unlearned = models["unlearned"]
-    assert unlearned["forget_accuracy"] == 0 and unlearned["average_gap"] == 0 and unlearned["tug_of_war"] == 1
-    assert unlearned["js_divergence"] == pytest.approx(0) and unlearned["completeness"] == 100
-    assert results["whole_classes"] is True
+def figures(results):
+    """Figures by role, without the models' names."""
+    return {role: {key: value for key, value in each.items() if key != "name"} for role, each in results.items()}
 
 
-def test_several_references_give_mean_spread_and_floor(splits):
-    references = [Contestant(n, ByColour(never=never), make_processor()) for n, never in (("a", "red"), ("b", "green"))]
-    results = compare(contestants(unlearned=ByColour(never="red")), splits, references)
-    # Forget accuracy 0 and 100, remaining 2/3 and 1/3, all test samples 1/2 and 1/2.
-    assert results["models"]["retrained"]["forget_accuracy"] == 50
-    assert results["retrained_std"]["forget_accuracy"] == pytest.approx(np.std([0, 100], ddof=1))
-    assert results["noise_floor"]["average_gap"] == pytest.approx((100 + 100 / 3 + 0) / 3)
-    assert results["models"]["unlearned"]["average_gap"] == pytest.approx((100 + 100 / 3 + 0) / 6)
-    assert [reference["name"] for reference in results["references"]] == ["a", "b"]
-    said = " ".join(findings(results))
-    assert "is a tie" in said and "44.44 among themselves" in said
-    assert "±" in comparison_table(results)
+def test_names_folders_objects_and_contestants_are_one(splits, save):
+    models = [make_model(seed=seed) for seed in range(3)]
+    folders = [save(str(seed), model) for seed, model in enumerate(models)]
+    by_folder = compare(folders[1], original=folders[0], references=[folders[2]], splits=splits, level="fast")
+    loaded = [type(model).from_pretrained(folder) for model, folder in zip(models, folders, strict=True)]
+    others = [
+        compare(loaded[1], original=loaded[0], references=loaded[2], splits=splits, level="fast"),
+        compare(
+            models[1],
+            original=models[0],
+            references=[models[2]],
+            processing_class=make_processor(),
+            splits=splits,
+            level="fast",
+        ),
+        compare(
+            Contestant("1", models[1], make_processor()),
+            original=folders[0],
+            references=folders[2],
+            splits=splits,
+            level="fast",
+        ),
+    ]
+    low = [Contestant(folder, model, make_processor()) for folder, model in zip(folders, models, strict=True)]
+    assert by_folder == compare_models({"original": low[0], "unlearned": low[1]}, splits, [low[2]])
+    for other in others:
+        assert figures(other["models"]) == figures(by_folder["models"])
 
 
-def test_a_gap_above_the_floor_is_no_tie(splits):
-    references = [Contestant(n, ByColour(never="red"), make_processor()) for n in "ab"]
-    results = compare(contestants(original=ByColour(), unlearned=ByColour(never="blue")), splits, references)
-    assert results["noise_floor"]["average_gap"] == 0
-    assert "no tie" in " ".join(findings(results))
+def test_models_are_left_as_they_were(splits):
+    model = make_model()
+    model.train()
+    model.resnet.encoder.eval()
+    modes = [module.training for module in model.modules()]
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    compare(model, splits=splits, processing_class=make_processor(), level="standard")
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_swapping_original_and_retrained_turns_the_verdict(splits):
-    original, retrained = ByColour(), ByColour(never="red")
-    unlearned = ByColour(never="red")
-    for first, reference, closer in ((original, retrained, True), (retrained, original, False)):
-        results = compare(
-            contestants(original=first, unlearned=unlearned), splits, [Contestant("r", reference, make_processor())]
+def test_an_adapter_is_measured_with_its_base_and_left_alone(splits):
+    adapter = make_adapter()
+    results = compare(adapter, splits=splits, processing_class=make_processor(), level="fast")
+    assert hasattr(adapter, "peft_config")
+    whole = make_adapter().merge_and_unload()
+    assert figures(results["models"]) == figures(
+        compare(whole, splits=splits, processing_class=make_processor(), level="fast")["models"]
+    )
+
+
+def test_the_recorded_original_at_its_revision(connected_hub, splits, save, tmp_path):
+    commits = [
+        add_model(connected_hub, "org/model", make_model(seed=seed), make_processor(), home=tmp_path / str(seed))
+        for seed in (5, 6)
+    ]
+    for commit, seed in zip(commits, (5, 6), strict=True):
+        original = {"name": "org/model", "revision": commit, "from_hub": True}
+        folder = save(f"out-{seed}", unlearning={"original_model": original})
+        expected = compare(
+            make_model(), original=make_model(seed=seed), processing_class=make_processor(), splits=splits, level="fast"
         )
-        assert results["verdict"]["closer_than_doing_nothing"] is closer
-        said = " ".join(findings(results))
-        assert ("NO NEARER than doing nothing" in said) is not closer and "nearer than doing nothing" in said.lower()
+        # Named or not, it is the model as it was when it was unlearned; unless another revision is asked for.
+        for named in (None, "org/model"):
+            found = compare(folder, original=named, splits=splits, level="fast")
+            assert figures(found["models"]) == figures(expected["models"])
+        other = compare(folder, original="org/model", original_revision=commits[0], splits=splits, level="fast")
+        assert (figures(other["models"]) == figures(expected["models"])) is (seed == 5)
 
 
-def test_each_model_has_its_own_label_order(splits):
-    both = contestants(original=ByColour(), unlearned=ByColour(LABELS[::-1]))
-    reference = Contestant("r", ByColour(), make_processor())
-    models = compare(both, splits, [reference])["models"]
-    assert models["original"]["test_accuracy"] == models["unlearned"]["test_accuracy"] == 75.0
-    # The answers are the same, so there is no distance between them, whatever the order of the logits.
-    assert models["unlearned"]["js_divergence"] == pytest.approx(0, abs=1e-9)
+def test_a_record_in_a_repository_counts_too(connected_hub, splits, tmp_path):
+    from huggingface_hub import HfApi
+
+    commit = add_model(connected_hub, "org/model", make_model(seed=5), make_processor(), home=tmp_path / "a")
+    add_model(connected_hub, "org/forgot", make_model(seed=6), make_processor(), home=tmp_path / "b")
+    record = {"original_model": {"name": "org/model", "revision": commit, "from_hub": True}}
+    HfApi().upload_file(
+        path_or_fileobj=json.dumps(record).encode(), path_in_repo="unlearning.json", repo_id="org/forgot"
+    )
+    assert list(compare("org/forgot", splits=splits, level="fast")["models"]) == ["original", "unlearned"]
 
 
-def test_each_model_has_its_own_preprocessing(splits):
-    class Bright(ByColour):
-        def forward(self, pixel_values):
-            assert pixel_values.min() >= 0
-            return super().forward(pixel_values)
-
-    from transformers import ViTImageProcessorPil
-
-    plain = ViTImageProcessorPil(do_resize=True, size={"height": 16, "width": 16}, do_normalize=False)
-    both = {**contestants(original=ByColour()), "unlearned": Contestant("b", Bright(never="green"), plain)}
-    assert compare(both, splits)["models"]["unlearned"]["test_accuracy"] == 50
+def test_a_recorded_original_that_is_gone_is_left_out_with_the_reason(splits, save):
+    gone = {"name": "nobody/gone", "revision": "0" * 40, "from_hub": True}
+    results = compare(save("out", unlearning={"original_model": gone}), splits=splits, level="fast")
+    assert list(results["models"]) == ["unlearned"] and "'nobody/gone'" in results["left_out"]["do nothing"]
+    assert "nobody/gone" in str(results)
+    with pytest.raises(UnlearningError, match="'nobody/gone' was not found"):
+        compare(save("other"), original="nobody/gone", splits=splits)
 
 
-def test_without_a_test_set(splits):
-    alone = make_splits(DatasetDict({"train": make_dataset(32)}), ForgetRequest(classes=("red",)))
-    figures = compare(contestants(unlearned=ByColour()), alone)["models"]["unlearned"]
-    assert figures["forget_accuracy"] == 100.0
-    assert figures["test_accuracy"] is None
+def test_times_of_retraining_by_either_command(save):
+    trained = save("trained", train_results={"train_runtime": 30.0})
+    retrained = save("retrained", unlearning={"method": {"name": "retrain"}, "seconds": 10.0})
+    unlearned = save("unlearned", unlearning={"method": {"name": "mu_mis"}, "seconds": 2.0})
+    record = {"seconds": 2.0}
+    assert recorded_seconds(record, [trained, retrained]) == {"unlearned": 2.0, "retrained": 20.0}
+    assert recorded_seconds(record, [retrained]) == {"unlearned": 2.0, "retrained": 10.0}
+    # How long another method took says nothing of retraining, nor does a part of the references.
+    assert recorded_seconds(record, [unlearned]) == recorded_seconds(record, [trained, save("x")]) == {"unlearned": 2.0}
+    assert recorded_seconds({"seconds": "soon"}, []) == {} == recorded_seconds({"seconds": True}, [make_model()])
 
 
-def test_without_a_reference_it_says_what_cannot_be_said(splits):
-    results = compare(contestants(unlearned=ByColour()), splits)
-    assert "average_gap" not in results["models"]["unlearned"] and results["noise_floor"] is None
-    assert "--reference_model" in results["left_out"]["distances to the retrained model"]
-    assert "nobody can say" in " ".join(findings(results))
-    random = make_splits(DatasetDict({"train": make_dataset(32)}), ForgetRequest(count=5))
-    assert "nobody can say" in " ".join(findings(compare(contestants(unlearned=ByColour()), random)))
+def test_the_ratio_of_times_is_in_the_figures(splits, save):
+    folder = save("out", unlearning={"seconds": 2.0})
+    retrained = save("retrained", unlearning={"method": {"name": "retrain"}, "seconds": 10.0})
+    results = compare(folder, references=[retrained], splits=splits, level="fast")
+    assert results["models"]["unlearned"]["runtime_ratio"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("what", ["unlearned", "reference"])
+def test_a_model_of_another_request_is_refused(data, splits, save, what):
+    other = save("other")
+    keep_forget_set(make_splits(data, ForgetRequest(classes=("blue",))), other)
+    models = {"model": other} if what == "unlearned" else {"model": save("plain"), "references": [other]}
+    with pytest.raises(UnlearningError, match=f"the {what} model .*another set: the class 'blue' .*the class 'red'"):
+        compare(**models, splits=splits, level="fast")
+    results = compare(**models, splits=splits, level="fast", other_request=True)
+    assert results.same_request is (False if what == "unlearned" else None)
+    keep_forget_set(splits, other)
+    results = compare(**models, splits=splits, level="fast")
+    assert results.same_request is (True if what == "unlearned" else None)
 
 
 @pytest.mark.parametrize(
-    ("roles", "references", "level", "named"),
+    ("arguments", "named"),
     [
-        ({"teacher": ByColour()}, [], "fast", "role 'teacher'"),
-        ({"unlearned": ByColour()}, [], "slow", "level 'slow'"),
-        ({"unlearned": ByColour()}, [ByColour()] * 5, "fast", "5 reference models"),
-        ({}, [], "fast", "no model"),
+        ({"model": 3}, "the unlearned model is a int"),
+        ({"model": {"unlearned": 1}}, "compare_models"),
+        ({"model": "nobody/nothing"}, "'nobody/nothing' was not found"),
+        ({"level": "slow"}, "level 'slow'"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"max_retain_samples": -1}, "max_retain_samples is -1"),
+        ({"references": [None] * 5}, "5 reference models"),
+        ({"processing_class": None}, "made in memory; expected processing_class"),
+        ({"dtype": "float33", "original": "nobody/nothing"}, "dtype 'float33'"),
+        ({"dtype": "int8", "original": "nobody/nothing"}, "dtype 'int8'"),
     ],
 )
-def test_bad_input_is_refused(splits, roles, references, level, named):
-    given = [Contestant("r", model, make_processor()) for model in references]
+def test_bad_input_is_refused(splits, arguments, named):
+    given = {"model": make_model(), "processing_class": make_processor(), "splits": splits, **arguments}
     with pytest.raises(UnlearningError, match=named):
-        compare(contestants(**roles), splits, given, level=level)
+        compare(**given)
 
 
-def test_a_reference_with_other_labels_is_refused(splits):
-    other = make_model(label_names=[*LABELS, "violet"])
-    with pytest.raises(UnlearningError, match="'r' has other labels .* 'violet'"):
-        compare(contestants(unlearned=make_model()), splits, [Contestant("r", other, make_processor())])
+class Seen(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text.append(data)
 
 
-def test_a_reference_of_another_image_size_is_refused(splits):
-    reference = Contestant("r", make_model(seed=1), new_image_processor(24))
-    with pytest.raises(UnlearningError, match=r"'r' takes images of \(3, 24, 24\).*\(3, 16, 16\)"):
-        compare(contestants(unlearned=make_model()), splits, [reference])
-
-
-def test_splits_that_overlap_are_refused_with_their_number(splits):
-    overlapping = dataclasses.replace(splits, retain_indices=np.arange(32))
-    with pytest.raises(UnlearningError, match="share 8 samples"):
-        compare(contestants(unlearned=ByColour()), overlapping)
-
-
-def test_logits_that_are_not_finite_are_refused_and_not_kept(splits, tmp_path):
-    broken = make_model()
-    broken.classifier[1].bias.data[0] = float("nan")
-    with pytest.raises(UnlearningError, match="unlearned model gives logits that are not finite on the forget set"):
-        compare(contestants(unlearned=broken), splits, cache_dir=str(tmp_path))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_pass_is_made_once(splits, tmp_path):
-    model, other = ByColour(), ByColour(never="red")
-    first = compare(contestants(original=model), splits, cache_dir=str(tmp_path))
-    calls = model.calls
-    again = compare(contestants(original=model, unlearned=other), splits, cache_dir=str(tmp_path))
-    assert calls > 0 and model.calls == calls and other.calls > 0
-    assert again["models"]["original"] == first["models"]["original"]
-
-
-def test_changed_weights_or_images_are_no_old_ones(splits, tmp_path):
-    model = make_model()
-    before = compare(contestants(original=model), splits, cache_dir=str(tmp_path))
-    files = len(list(tmp_path.iterdir()))
-    model.classifier[1].bias.data[0] += 100.0
-    after = compare(contestants(original=model), splits, cache_dir=str(tmp_path))
-    assert after["models"]["original"]["forget_accuracy"] == 100 != before["models"]["original"]["forget_accuracy"]
-    # The request's fingerprint does not read pixels; the cache must.
-    data = DatasetDict({"train": make_dataset(32, seed=7), "test": make_dataset(16, seed=8)})
-    compare(contestants(original=model), make_splits(data, ForgetRequest(classes=("red",))), cache_dir=str(tmp_path))
-    assert len(list(tmp_path.iterdir())) == 3 * files
-
-
-def test_standard_takes_everything(splits):
-    data = DatasetDict({"train": make_dataset(160), "test": make_dataset(160, seed=1)})
-    large = make_splits(data, ForgetRequest(classes=("red",)))
-    both = contestants(original=make_model(seed=0), unlearned=make_model(seed=1))
-    references = [Contestant(n, make_model(seed=seed), make_processor()) for n, seed in (("a", 2), ("b", 3))]
-    seconds = {"unlearned": 1.0, "retrained": 4.0}
-    results = compare(both, large, references, level="standard", seconds=seconds)
-    given = {row.key for row in ROWS}
-    found = {key for key, value in results["models"]["unlearned"].items() if value is not None}
-    # Forty unseen samples of the class are too few for the true-positive rates, and the report says so.
-    assert given - found <= {"rmia_tpr_1", "rmia_tpr_01", "relearn_steps", "relearn_ratio"}
-    assert "at least 100" in results["left_out"]["rmia_tpr_1"]
-    assert results["models"]["unlearned"]["runtime_ratio"] == 0.25
-    assert results["curves"]["roc_attack"] == "RMIA"
-    assert set(results["curves"]["sensitivity"]) == {"edges", "original", "unlearned", "retrained", "unseen"}
-    for name in ("target_sensitivity", "zrf", "mia_entropy"):
-        assert results["models"]["retrained"][name] is not None
-
-
-def test_identical_models_have_no_distance(splits):
-    model = make_model()
-    reference = Contestant("r", make_model(), make_processor())
-    figures = compare(contestants(unlearned=model), splits, [reference], level="standard")["models"]["unlearned"]
-    assert figures["average_gap"] == 0 and figures["tug_of_war"] == 1 and figures["completeness"] == 100
-    assert figures["target_ratio"] == pytest.approx(1) and figures["irrelevant_ratio"] == pytest.approx(1)
-
-
-def test_logits_come_in_the_datasets_order():
-    model = make_model()
-    pixels = PixelDataset(make_dataset(10), make_processor(), "image", "label", range(4))
-    whole = predict_logits({"m": model}, pixels, batch_size=10)["m"]
-    np.testing.assert_allclose(predict_logits({"m": model}, pixels, batch_size=3)["m"], whole, rtol=1e-4, atol=1e-6)
-
-
-def test_the_table_has_a_column_a_model_a_target_and_an_arrow(splits):
-    results = compare(
-        contestants(unlearned=ByColour(never="red")), splits, [Contestant("c", ByColour(), make_processor())]
+def test_it_shows_and_saves_itself(splits, tmp_path):
+    results = compare(make_model(), splits=splits, processing_class=make_processor(), level="fast")
+    assert isinstance(results, dict) and json.loads(json.dumps(results)) == results
+    text = str(results)
+    assert "forget set (FA)" in text and "not taken: distances" in text and "nobody can say" in text
+    assert (
+        repr(results)
+        == "Comparison(level='fast', models=['unlearned'], counts={'forget': 8, 'retain': 24, 'test': 16})"
     )
-    lines = comparison_table(results).splitlines()
-    assert lines[0].split() == ["unlearned", "retrained", "target"]
-    (gap,) = (line for line in lines if line.strip().startswith("average gap (MU-Mis)"))
-    assert gap.split()[-4:] == ["↓", "41.67", "–", "0.00"]
-    assert "↓ lower is better" in lines[-1]
+    seen = Seen()
+    seen.feed(results._repr_html_())
+    assert "table" in seen.tags and "script" not in seen.tags and "forget set (FA)" in seen.text
+    results.save(tmp_path / "new" / "folder")
+    assert sorted(os.listdir(tmp_path / "new" / "folder")) == ["report.html", "results.json"]
+    assert json.loads((tmp_path / "new" / "folder" / "results.json").read_text()) == results
+    page = (tmp_path / "new" / "folder" / "report.html").read_text()
+    assert page.count("<li><img src=") == len(results.strip) == 8
 
 
-def test_a_sample_of_the_retained_ones_says_its_error(splits):
-    models = contestants(original=ByColour())
-    whole, part = (compare(models, splits, max_retain_samples=most) for most in (0, 12))
-    assert whole["retain_sample"] is None and compare(models, splits, max_retain_samples=999)["retain_sample"] is None
-    assert part["counts"]["retain"] == 12 and whole["counts"]["retain"] > 12
-    sample = part["retain_sample"]
-    assert (sample["samples"], sample["among"]) == (12, whole["counts"]["retain"])
-    difference = abs(part["models"]["original"]["retain_accuracy"] - whole["models"]["original"]["retain_accuracy"])
-    assert difference <= sample["half_width"] == pytest.approx(98 * (12 / 23 / 12) ** 0.5)
-    assert any("over 12 of" in sentence for sentence in findings(part))
-    assert not any("retained samples" in sentence for sentence in findings(whole))
-
-
-def test_the_stated_error_holds():
-    # Shares over draws without return lie within it in about 95 of 100.
-    rng = np.random.default_rng(0)
-    right = rng.permutation(np.arange(600) < 300)
-    half_width = _retain_sample(150, 600)["half_width"]
-    within = [abs(100 * rng.permutation(right)[:150].mean() - 50.0) <= half_width for _ in range(2000)]
-    assert 0.92 < np.mean(within) < 0.98
+def test_signature_and_names():
+    parameters = inspect.signature(compare).parameters
+    assert list(parameters)[:4] == ["model", "splits", "original", "references"]
+    assert all(f"        {name}: " in compare.__doc__ for name in parameters)
+    assert "compare" in dir(hf_unlearn) and hf_unlearn.compare is compare

@@ -9,10 +9,10 @@ import pytest
 from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, make_splits
-from hf_unlearn.evaluation.comparison import compare
+from hf_unlearn.evaluation.contest import compare_models
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.evaluation.report.figures import draw_plots
-from hf_unlearn.evaluation.report.html import forget_strip, write_report
+from hf_unlearn.evaluation.report.html import write_report
 from hf_unlearn.evaluation.report.table import comparison_table, findings
 from tests.tiny import make_dataset, make_model, make_processor
 
@@ -42,7 +42,7 @@ def alone(splits, test):
 
 
 def figures(splits, level="standard"):
-    return compare(TWO, splits, REFERENCES, level=level, batch_size=16, max_retain_samples=10)
+    return compare_models(TWO, splits, REFERENCES, level=level, batch_size=16, max_retain_samples=10)
 
 
 @pytest.mark.parametrize("test", [True, False], ids=["with a test set", "without"])
@@ -62,6 +62,6 @@ def test_what_needs_no_more_is_as_ever_and_the_rest_is_left_out_with_the_reason(
     assert "forget set (FA)" in comparison_table(results) and "retain set" not in comparison_table(results)
     assert findings(results)
     assert ("confusion" in draw_plots(results)) == test
-    write_report(results, str(tmp_path / "report.html"), forget_strip(TWO, splits))
+    write_report(results, str(tmp_path / "report.html"), results.strip)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "without the rest of the training set" in page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import pytest
@@ -50,7 +49,7 @@ def results_for(record, **models):
 def test_an_evaluation_of_the_same_request_goes_into_record_and_card(unlearned):
     record = read_record(str(unlearned))
     results = results_for(record, original={"average_gap": 30.0}, unlearned={}, retrained={"average_gap": None})
-    assert add_evaluation(record, results)
+    add_evaluation(record, results)
     card = render_card(record, "org/forgot")
     assert "| average gap (MU-Mis), points | ↓ | 30.00 | 1.00 | – | 0.00 |" in card
     assert "nearer than doing nothing (30.00)" in card and "Nobody compared" not in card
@@ -58,12 +57,6 @@ def test_an_evaluation_of_the_same_request_goes_into_record_and_card(unlearned):
     rows = [line for line in card.splitlines() if line.startswith("|") and "setting" not in line]
     table = rows[: rows.index("| setting | value |")] if "| setting | value |" in rows else rows
     assert len({line.count("|") for line in table if "→" in line or "↓" in line or "↑" in line}) == 1
-
-
-def test_an_evaluation_of_another_request_does_not(unlearned):
-    record = read_record(str(unlearned))
-    for change in ({"fingerprint": "0" * 64}, {"request": {"kind": "class", "classes": ["blue"]}}):
-        assert not add_evaluation(copy.deepcopy(record), {**results_for(record, unlearned={}), **change})
 
 
 @pytest.mark.parametrize(
@@ -76,7 +69,7 @@ def test_whether_a_request_for_whole_classes_was_met(unlearned, after, retrained
         results = results_for(
             record, unlearned={"forget_accuracy": after}, retrained={"forget_accuracy": retrained, "average_gap": None}
         )
-        assert add_evaluation(record, results)
+        add_evaluation(record, results)
     assert request_met(record)[0] is met
     assert ("was not met" in render_card(record, "org/x")) is not met
 
@@ -86,7 +79,7 @@ def test_a_subset_is_met_unless_shown_otherwise(unlearned):
     assert request_met(record) == (True, "nobody can tell without a retrained model")
     results = results_for(record, unlearned={}, original={}, retrained={})
     results["verdict"] = {"closer_than_doing_nothing": False, "tie_with_retrained": False}
-    assert add_evaluation(record, results)
+    add_evaluation(record, results)
     assert not request_met(record)[0]
     record["evaluation"]["verdict"]["tie_with_retrained"] = True
     assert request_met(record)[0]

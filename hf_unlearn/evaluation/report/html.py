@@ -10,10 +10,8 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from hf_unlearn.data.pixels import pixels_of
 from hf_unlearn.data.spacing import evenly_spaced
-from hf_unlearn.evaluation.logits import label_order
-from hf_unlearn.evaluation.predict import Contestant, predict_logits
+from hf_unlearn.evaluation.metrics.divergences import log_softmax
 from hf_unlearn.evaluation.report.figures import TITLES, as_svg, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
@@ -22,30 +20,23 @@ from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.image_modes import as_mode
 
 TEMPLATE = "report.html.jinja"
+FRAGMENT = "fragment.html.jinja"
 STRIP_SAMPLES = 12
 STRIP_PIXELS = 96
 
 
 def write_report(results: Mapping[str, Any], path: str, strip: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Write `results` of [`compare`] as a page, whole or not at all.
+    """Write `results` of [`compare_models`] as a page, whole or not at all.
 
     Args:
         strip: from [`forget_strip`]; it shows forgotten samples, so the page is for local use only.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in shown_rows(results):
-        line = {"title": row.title, "arrow": ARROWS[row.good], "good": row.good, "meaning": row.meaning}
-        groups.setdefault(row.group, []).append({**line, "cells": cells(results, row)})
     page = (
         _environment()
         .get_template(TEMPLATE)
         .render(
-            results=results,
+            **_shown(results),
             request=describe(results["request"]),
-            headings=[*(HEADINGS[role] for role in results["models"]), "target"],
-            groups=groups,
-            legend=LEGEND,
-            findings=findings(results),
             plots=[
                 {"title": TITLES[name], "name": name, "svg": as_svg(plot, name)}
                 for name, plot in draw_plots(results).items()
@@ -56,22 +47,40 @@ def write_report(results: Mapping[str, Any], path: str, strip: Sequence[Mapping[
     write_text(page, path)
 
 
+def _shown(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates say of the figures."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in shown_rows(results):
+        line = {"title": row.title, "arrow": ARROWS[row.good], "good": row.good, "meaning": row.meaning}
+        groups.setdefault(row.group, []).append({**line, "cells": cells(results, row)})
+    return {
+        "results": results,
+        "headings": [*(HEADINGS[role] for role in results["models"]), "target"],
+        "groups": groups,
+        "legend": LEGEND,
+        "findings": findings(results),
+    }
+
+
+def as_fragment(results: Mapping[str, Any]) -> str:
+    """The findings and the table as HTML, for a notebook."""
+    return _environment().get_template(FRAGMENT).render(**_shown(results))
+
+
 def forget_strip(
-    contestants: Mapping[str, Contestant], splits: UnlearningSplits, count: int = STRIP_SAMPLES
+    logits: Mapping[str, np.ndarray], names: Sequence[str], splits: UnlearningSplits, count: int = STRIP_SAMPLES
 ) -> list[dict[str, Any]]:
-    """Some forget samples, evenly spaced: the image as a data URI, its label, each model's answer and its share."""
-    rows = evenly_spaced(len(splits.forget), count).tolist()
+    """Some forget samples, evenly spaced: the image as a data URI, its label, each model's answer and its share.
+
+    Args:
+        logits: of each model on the forget set, `(samples, num_labels)`.
+        names: of the columns.
+    """
+    rows = evenly_spaced(len(splits.forget), count)
     some = splits.forget.select(rows)
     answers: dict[str, list[str]] = {}
-    for role, contestant in contestants.items():
-        pixels = pixels_of(splits, "forget", contestant.model, contestant.image_processor, rows)
-        model = contestant.model
-        logits = predict_logits({"m": model}, pixels, device=model.device)["m"]
-        order = label_order(model, splits.label_names)
-        id2label: dict[Any, Any] = dict(model.config.id2label or {})
-        names = [str(id2label.get(class_id, class_id)) for class_id in order]
-        exponentials = np.exp(logits[:, order] - logits.max(axis=1, keepdims=True))
-        shares = exponentials / exponentials.sum(axis=1, keepdims=True)
+    for role, values in logits.items():
+        shares = np.exp(log_softmax(values[rows]))
         answers[role] = [f"{names[share.argmax()]} {100 * share.max():.0f} %" for share in shares]
     return [
         {

@@ -22,6 +22,7 @@ from hf_unlearn.publishing.push import PUBLISHED, push_folder
 from hf_unlearn.publishing.quick_checks import quick_checks
 from hf_unlearn.publishing.record import unlearning_record, write_record
 from hf_unlearn.publishing.settings import public_arguments
+from hf_unlearn.request.kept import keep_forget_set
 from hf_unlearn.trainers.safety.samples import chunk_size
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Publishes(_Base):
             folder = str(self.args.output_dir)
             os.makedirs(folder, exist_ok=True)
             write_record(self.record(), folder)
+            keep_forget_set(self.splits, folder)
             write_card(folder, self.hub_model_id)
 
     def push_to_hub(  # type: ignore[override]

@@ -9,10 +9,10 @@ import pytest
 from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, make_splits
-from hf_unlearn.evaluation.comparison import compare
+from hf_unlearn.evaluation.contest import compare_models
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.evaluation.report.figures import PLOTS, TITLES, draw_plots
-from hf_unlearn.evaluation.report.html import describe, forget_strip, write_report
+from hf_unlearn.evaluation.report.html import describe, write_report
 from tests.tiny import make_dataset, make_model, make_processor
 
 NAMES = ["<b>red</b>", "green & co", "blue", "grey"]
@@ -30,12 +30,12 @@ def compared():
     splits = make_splits(data, ForgetRequest(classes=(NAMES[0],)), dataset_name="someone/colours")
     models = [Contestant(str(seed), make_model(seed=seed, label_names=NAMES), make_processor()) for seed in range(3)]
     contestants = dict(zip(("original", "unlearned"), models, strict=False))
-    return contestants, splits, compare(contestants, splits, [models[2]], level="standard")
+    return contestants, splits, compare_models(contestants, splits, [models[2]], level="standard")
 
 
 def test_the_page_needs_nothing_else_and_escapes_names(compared, tmp_path):
-    contestants, splits, results = compared
-    write_report(results, str(tmp_path / "report.html"), forget_strip(contestants, splits))
+    results = compared[2]
+    write_report(results, str(tmp_path / "report.html"), results.strip)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert "<b>red</b>" not in page and "&lt;b&gt;red&lt;/b&gt;" in page
@@ -80,13 +80,13 @@ def test_results_hold_no_sample_and_no_index(compared):
 def test_few_samples_give_no_histogram():
     data = DatasetDict({"train": make_dataset(40), "test": make_dataset(40, seed=1)})
     splits = make_splits(data, ForgetRequest(count=3))
-    results = compare({"unlearned": Contestant("a", make_model(), make_processor())}, splits)
+    results = compare_models({"unlearned": Contestant("a", make_model(), make_processor())}, splits)
     assert set(results["curves"]["confidence"]) <= {"edges", "unseen"}
 
 
 def test_without_test_set_and_reference_there_is_still_a_page(tmp_path):
     splits = make_splits(DatasetDict({"train": make_dataset(40)}), ForgetRequest(count=12))
-    results = compare({"unlearned": Contestant("a", make_model(), make_processor())}, splits, level="standard")
+    results = compare_models({"unlearned": Contestant("a", make_model(), make_processor())}, splits, level="standard")
     write_report(results, str(tmp_path / "report.html"))
     page = (tmp_path / "report.html").read_text()
     assert "nobody can say" in page and "there is no test set" in page

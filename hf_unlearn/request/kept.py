@@ -1,0 +1,92 @@
+"""Which samples a model forgot, or was trained without: a digest kept beside the model, which is never published."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.files import write_json
+from hf_unlearn.request.images import images_sha256
+
+if TYPE_CHECKING:
+    from hf_unlearn.request.splits import UnlearningSplits
+
+# Whoever has the dataset can find a single person's samples by it: it stays on this machine.
+FORGET_SET_NAME = "forget_set.json"
+# Kinds of request whose forget set is given by itself, not picked from the train split.
+GIVEN_SETS = ("dataset_config", "split", "samples")
+
+
+def keep_forget_set(splits: UnlearningSplits | None, folder: str | os.PathLike) -> None:
+    """Write into a model's folder what recognises the forget set: a digest of its images, and in words what it is.
+
+    Args:
+        splits: None where there is no request: what an earlier model left in the folder goes.
+
+    Raises:
+        OSError: it cannot be written.
+        UnlearningError: the file of an image cannot be read.
+    """
+    path = os.path.join(folder, FORGET_SET_NAME)
+    if splits is None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    kept = {
+        "about": "Recognises the forget set of this model. It could give away which samples they are: do not publish.",
+        "text": splits.request.describe(),
+        "dataset": splits.fingerprint.dataset_name,
+        "num_forget": len(splits.forget),
+        "fingerprint": splits.fingerprint.id,
+        "images_sha256": images_sha256(splits.forget, splits.image_column),
+    }
+    write_json(kept, path)
+
+
+def read_forget_set(folder: str | os.PathLike) -> dict[str, Any]:
+    """What [`keep_forget_set`] wrote, or nothing where there is none."""
+    try:
+        with open(os.path.join(folder, FORGET_SET_NAME), encoding="utf-8") as file:
+            kept = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) and "images_sha256" in kept else {}
+
+
+def is_forget_set(splits: UnlearningSplits, kept: Mapping[str, Any], record: Mapping[str, Any]) -> bool | None:
+    """Whether the forget set of these splits is the one that a model forgot, however the request is spelt.
+
+    Args:
+        kept: from [`read_forget_set`], of the model's folder.
+        record: the model's `unlearning.json`, which says less; looked at where nothing was kept.
+
+    Returns:
+        None where neither says enough.
+    """
+    if kept:
+        if kept.get("fingerprint") == splits.fingerprint.id:
+            return True
+        if kept.get("num_forget") != len(splits.forget):
+            return False
+        return kept["images_sha256"] == images_sha256(splits.forget, splits.image_column)
+    if "num_forget" not in record:
+        return None
+    if record["num_forget"] != len(splits.forget):
+        return False
+    dataset, fingerprint = record.get("dataset") or {}, splits.fingerprint
+    # Published for requests that anyone may know; indices are counted in one dataset.
+    if dataset.get("sha256") is None:
+        return None
+    if (
+        dataset["sha256"] == fingerprint.sha256
+        and dataset.get("dataset_fingerprint") == fingerprint.dataset_fingerprint
+    ):
+        return True
+    request = {name: value for name, value in (record.get("request") or {}).items() if name != "text"}
+    ours = splits.request.public_dict()
+    # The digest of a given set is one of samples, any other one of indices: they do not compare.
+    comparable = (request.get("kind") in GIVEN_SETS) == (ours["kind"] in GIVEN_SETS)
+    return False if comparable and request != ours else None
