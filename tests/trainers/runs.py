@@ -24,7 +24,7 @@ def parts():
     return data.select(rows[:NUM_FORGET]), data.select(rest[:NUM_RETAIN])
 
 
-def make(tmp_path, name, model=None, forget=None, retain=None, optimizers=(None, None), **settings):
+def make(tmp_path, name, model=None, forget=None, retain=None, optimizers=(None, None), unseen=None, **settings):
     settings = {"per_device_train_batch_size": 8, "use_cpu": True, "disable_tqdm": True, **settings}
     if name == "jit":
         settings = {"noise_draws": 2, **settings}
@@ -35,6 +35,7 @@ def make(tmp_path, name, model=None, forget=None, retain=None, optimizers=(None,
         getattr(hf_unlearn.trainers, method.config)(output_dir=str(tmp_path), dataloader_pin_memory=False, **settings),
         train_dataset=default_forget if forget is None else forget,
         retain_dataset=None if method.retain_free else default_retain if retain is None else retain,
+        unseen_dataset=unseen,
         processing_class=make_processor(),
         optimizers=optimizers,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import dataclass, field
 
 from torch.nn.parallel import DistributedDataParallel
@@ -122,6 +123,7 @@ class UnlearningConfig(TrainingArguments):
             raise UnlearningError(f"step_rule is {self.step_rule!r}; expected 'relative' or 'optim'")
         if not self.head_scale > 0:
             raise UnlearningError(f"head_scale is {self.head_scale}; expected a factor above 0")
+        self.expect("stop_delta", 0 < self.stop_delta < math.inf, "a number above 0")
         if self.stop_window < 1:
             raise UnlearningError(f"stop_window is {self.stop_window}; expected at least 1 sample")
         if self.remove_unused_columns:

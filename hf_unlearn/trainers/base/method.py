@@ -71,6 +71,11 @@ class UnlearningMethod(_Base):
         """
         raise NotImplementedError
 
+    @classmethod
+    def figures(cls, args: UnlearningConfig) -> tuple[str, ...]:
+        """Names of what [`unlearning_loss`] follows with these settings: some stop rules look at one."""
+        return ()
+
     def forget_last_run(self) -> None:
         """Let go of what the method keeps of a run, as before the next one of the same trainer."""
 

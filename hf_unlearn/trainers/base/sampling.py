@@ -65,7 +65,7 @@ class LoopsOverSamples(_Base):
     model: PreTrainedModel
     retain_dataset: Any
 
-    def _refuse_what_is_missing(self, retain_dataset: Any, stop_rule: str) -> None:
+    def _refuse_what_is_missing(self, retain_dataset: Any) -> None:
         if self.retain_free:
             return
         if retain_dataset is None:
@@ -75,16 +75,6 @@ class LoopsOverSamples(_Base):
             )
         if len(retain_dataset) == 0:
             raise UnlearningError(f"the retain set is empty; method {self.method_name!r} expects at least one sample")
-        if self.trains_on == "both" and stop_rule == "round":
-            raise UnlearningError(
-                f"stop_rule is 'round', but method {self.method_name!r} has steps without forget samples; expected "
-                "another"
-            )
-        if self.trains_on == "retain" and stop_rule != "steps":
-            raise UnlearningError(
-                f"stop_rule is {stop_rule!r}, but method {self.method_name!r} sees no forget sample while it runs; "
-                "expected 'steps'"
-            )
 
     @property
     def num_forget_samples(self) -> int:

@@ -33,6 +33,7 @@ from hf_unlearn.trainers.base.publishing import Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
 from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
+from hf_unlearn.trainers.safety.idle_rules import refuse_idle_rule
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
 from hf_unlearn.trainers.safety.preflight import mend, refuse, refuse_problems, refuse_unverified_distribution
 from hf_unlearn.trainers.safety.probe import probe_double_backward
@@ -112,9 +113,11 @@ class UnlearningTrainer(
             raise UnlearningError(
                 f"method {self.method_name!r} needs all weights of a model; expected no adapter (PEFT)"
             )
-        if args.stop_rule == "unseen" and unseen_dataset is None:
-            raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected unseen_dataset")
-        self._refuse_what_is_missing(retain_dataset, args.stop_rule)
+        self._refuse_what_is_missing(retain_dataset)
+        if unseen_dataset is not None and len(unseen_dataset) == 0:
+            raise UnlearningError("the unseen set is empty; expected at least one sample")
+        forget, unseen = (0 if part is None else len(part) for part in (train_dataset, unseen_dataset))
+        refuse_idle_rule(args, self, forget, unseen)
         columns = (image_column_name, label_column_name)
         if train_dataset is not None and len(train_dataset) == 0:
             raise UnlearningError("the forget set is empty; expected at least one sample")
@@ -284,6 +287,8 @@ class UnlearningTrainer(
 
     def _renew_stop_rule(self) -> None:
         """Put in place the rule that the arguments name now."""
+        num_unseen = 0 if self.unseen_odds is None else len(self.unseen_odds)
+        refuse_idle_rule(self.args, self, self.num_forget_samples, num_unseen)
         if self._rule is not None:
             self.remove_callback(type(self._rule))
         level = None if self.unseen_odds is None else float(self.unseen_odds.sigmoid().mean())

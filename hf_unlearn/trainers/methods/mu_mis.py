@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -154,6 +154,14 @@ class MUMisTrainer(UnlearningTrainer):
             self._shift = calibrated_shift(own_logits(self.original_model, self.forget_sample()), self.unseen_odds)
         # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
         self._near_shift = math.inf if math.isinf(self._shift) else 0.0
+
+    @classmethod
+    def figures(cls, args: UnlearningConfig) -> tuple[str, ...]:
+        objective = cast(MUMisConfig, args).weights
+        if not objective.sensitivity:
+            return ()
+        target = ("target_sensitivity",)
+        return target if objective.term == "matched" else (*target, "irrelevant_sensitivity")
 
     def forget_last_run(self) -> None:
         self._irrelevant: IrrelevantClassSampler | None = None

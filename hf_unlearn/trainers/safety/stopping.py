@@ -257,6 +257,10 @@ class IrrelevantRecoveryStop(StopRule):
         return {"first": self.first, "lowest": self.lowest, "latest": self.latest}
 
 
+# Steps without a new low that make a plateau.
+PATIENCE = 10
+
+
 class PlateauStop(StopRule):
     """Stop once the mean confidence in the forget samples' own classes has stopped falling.
 
@@ -266,7 +270,7 @@ class PlateauStop(StopRule):
         window: samples that the confidence is averaged over.
     """
 
-    def __init__(self, patience: int = 10, margin: float = 0.02, window: int = 256):
+    def __init__(self, patience: int = PATIENCE, margin: float = 0.02, window: int = 256):
         self.patience = patience
         self.margin = margin
         self.window = window
