@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
 from hf_unlearn.progress import quiet_unless_terminal
@@ -40,6 +41,10 @@ def load_image_dataset(
             the Hub cannot be reached.
     """
     path = Path(name).expanduser()
+    if path.exists() and "::" in path.resolve().as_posix():
+        raise UnlearningError(
+            f"dataset {name!r} has '::' in its path, which `datasets` cannot read; expected another name"
+        )
     with quiet_unless_terminal():
         if path.is_dir():
             return _load_folder(name, path, config, cache_dir)
@@ -64,9 +69,42 @@ def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | Non
         folders = sorted(folder.name for folder in path.iterdir() if _is_configuration(folder))
         raise _unknown_config(name, config, folders)
     try:
-        return load_dataset(str(path), config, cache_dir=cache_dir)
+        return load_dataset(str(path), config, data_files=_spelled_out(name, path), cache_dir=cache_dir)
+    except UnlearningError:
+        raise
     except Exception as error:
         raise _explained(name, config, error, local=True) from error
+
+
+def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
+    """The data files of a folder whose path `datasets` would read as a pattern; None for any other, which it finds itself.
+
+    A folder `photos*` would bring the files of `photos2` along, one `photos [v1]` would bring none.
+
+    Raises:
+        UnlearningError: the folder declares its configurations itself, and `datasets` looks for these files by pattern.
+    """
+    from datasets.data_files import get_data_patterns
+
+    plain = path.resolve().as_posix()
+    escaped = glob.escape(plain)
+    if escaped == plain:
+        return None
+    if (path / "README.md").is_file() and "configs" in _card_data(path / "README.md"):
+        raise UnlearningError(
+            f"dataset {name!r} has characters of a pattern ([, * or ?) in its path, and configurations in its README.md, "
+            "which do not go together; expected a folder of another name"
+        )
+    return {
+        str(split): [f"{escaped}/{pattern}" for pattern in patterns]
+        for split, patterns in get_data_patterns(escaped).items()
+    }
+
+
+def _card_data(path: Path) -> dict[str, Any]:
+    from huggingface_hub import DatasetCard
+
+    return DatasetCard.load(path, ignore_metadata_errors=True).data.to_dict()
 
 
 def _load_saved(name: str, path: Path) -> DatasetDict:
@@ -87,7 +125,7 @@ def _load_file(name: str, path: Path, config: str | None, cache_dir: str | None)
     if config is not None:
         raise _unknown_config(name, config, [])
     try:
-        return load_dataset("parquet", data_files={"train": str(path)}, cache_dir=cache_dir)
+        return load_dataset("parquet", data_files={"train": glob.escape(str(path))}, cache_dir=cache_dir)
     except Exception as error:
         raise _explained(name, None, error, local=True) from error
 

@@ -73,6 +73,42 @@ def test_an_image_folder(animals, tmp_path, load, splits):
     assert loaded["train"].features["label"].names == ["cat", "dog"]
 
 
+ODD_NAMES = ["data [v1]", "[[x]]", "all*", "what?", "{a,b}", "h#1 %20", "größe 写真", "!no", "-dash", "a'b"]
+
+
+@pytest.mark.parametrize("odd", ODD_NAMES)
+def test_a_path_is_a_path_and_no_pattern(animals, tmp_path, load, odd):
+    picture = animals["train"][0]["image"]
+    # Beside each a folder that the path would match as a pattern: it must not be read.
+    for name in (odd, "alligator", "whatX", "data v", "x"):
+        for place in (f"train/a {name}", f"train/b {name}", f"test/a {name}"):
+            (tmp_path / "images" / name / place).mkdir(parents=True)
+            picture.save(tmp_path / "images" / name / place / "1 [a].png")
+        (tmp_path / "parquet" / name).mkdir(parents=True)
+        animals["train" if name == odd else "test"].to_parquet(tmp_path / "parquet" / name / "train.parquet")
+    images = load(tmp_path / "images" / odd)
+    assert {split: len(part) for split, part in images.items()} == {"train": 2, "test": 1}
+    assert images["train"].features["label"].names == [f"a {odd}", f"b {odd}"]
+    assert same_samples(load(tmp_path / "parquet" / odd)["train"], animals["train"])
+    assert same_samples(load(tmp_path / "parquet" / odd / "train.parquet")["train"], animals["train"])
+    animals.save_to_disk(tmp_path / "saved" / odd)
+    assert same_samples(load(tmp_path / "saved" / odd)["test"], animals["test"])
+
+
+def test_paths_that_datasets_cannot_read_are_refused(animals, tmp_path, load):
+    for name in ("a::b", "c [1]"):
+        (tmp_path / name).mkdir()
+        animals["test"].to_parquet(tmp_path / name / "train.parquet")
+    with pytest.raises(UnlearningError, match="has '::' in its path"):
+        load(tmp_path / "a::b")
+    (tmp_path / "c [1]" / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert len(load(tmp_path / "c [1]")["train"]) == 6
+    readme = "---\nconfigs:\n- config_name: full\n  data_files: train.parquet\n---\n"
+    (tmp_path / "c [1]" / "README.md").write_text(readme)
+    with pytest.raises(UnlearningError, match="configurations in its README.md, .* expected a folder of another name"):
+        load(tmp_path / "c [1]", "full")
+
+
 def test_a_sub_folder_is_a_configuration(animals, tmp_path, load):
     animals.save_to_disk(tmp_path / "data" / "full")
     animals["test"].save_to_disk(tmp_path / "data" / "forget10")
