@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from hf_unlearn.data.processing import shape_problem, to_pixels
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.request import find_image_column, find_label_column, label_names, match_labels
+from hf_unlearn.request.columns import as_image_column
 from hf_unlearn.request.images import DECODERS, UnreadableImage, read_image
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class PixelDataset(torch.utils.data.Dataset):
         split_name: str | None = None,
     ):
         # A saved dataset may come with a format, which makes of an image what is none, or hides its column.
-        self.dataset = dataset.with_format(None)
-        feature = dataset.features[image_column]
+        self.dataset = as_image_column(dataset, image_column)
+        feature = self.dataset.features[image_column]
         self._stored_mode = feature.mode if isinstance(feature, Image) else None
         # The other columns, another image perhaps, are not decoded, and this one not by `datasets`.
         images = self.dataset.select_columns([image_column])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from PIL import Image
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -15,6 +17,7 @@ from transformers import (
     BaseImageProcessor,
     PretrainedConfig,
     PreTrainedModel,
+    ViTImageProcessorPil,
 )
 from transformers.utils import logging
 
@@ -214,6 +217,9 @@ def load_image_processor(
 ) -> BaseImageProcessor:
     """`AutoImageProcessor.from_pretrained`; of an adapter that comes without one, its base's.
 
+    Settings that name no class (`image_processor_type`) are of the class that goes with the model's type, or, if that
+    one does not take them, of the plain one that resizes, rescales and normalizes (`ViTImageProcessor`).
+
     Args:
         trust_remote_code: run code that comes with the model.
 
@@ -224,14 +230,28 @@ def load_image_processor(
     common: dict[str, Any] = {"token": token, "trust_remote_code": trust_remote_code}
     loading = {"revision": revision or "main", "cache_dir": cache_dir, **common}
     try:
-        return AutoImageProcessor.from_pretrained(name, **loading)
-    except (OSError, ValueError, ImportError) as error:
+        return _that_takes_its_settings(AutoImageProcessor.from_pretrained(name, **loading), name, loading)
+    # A file that holds what it should not makes nearly anything of itself: TypeError, KeyError, AttributeError...
+    except Exception as error:
         adapter = find_adapter(name, **loading)
         if adapter is not None and adapter.base is not None:
             return load_image_processor(adapter.base, revision=adapter.base_revision, **common)
         raise UnlearningError(
             f"model {name!r} has no usable image processor (preprocessor_config.json): {one_line(error)}"
         ) from error
+
+
+def _that_takes_its_settings(processor: BaseImageProcessor, name: str, loading: dict[str, Any]) -> BaseImageProcessor:
+    settings, _ = BaseImageProcessor.get_image_processor_dict(name, **loading)
+    if any(settings.get(key) for key in ("image_processor_type", "feature_extractor_type", "auto_map")):
+        return processor
+    image = Image.new("RGB", (48, 32))
+    for candidate in (processor, ViTImageProcessorPil(**settings)):
+        # What it raises is no matter: where none takes an image, the first one meets the user's and is blamed there.
+        with contextlib.suppress(Exception):
+            candidate([image], return_tensors="pt")
+            return candidate
+    return processor
 
 
 def public_model_name(name: str) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 # Preferred when a dataset has several columns of class labels.
 _USUAL_LABEL_COLUMNS = ("label", "labels")
+# Rows that tell whether a column of strings names image files.
+_LOOKED_AT = 100
 
 
 def find_image_column(dataset: Dataset, name: str | None = None) -> str:
     """The name of the column of images.
 
-    A column with the `Image` feature, or, if named or if there is no other, one of structs {bytes, path},
-    which is how `datasets` stores images.
+    A column with the `Image` feature. If named, or if there is none of these, also what holds images in another form:
+    structs of bytes and path, which is how `datasets` stores images; bytes; paths of image files.
 
     Args:
         dataset: the split to look at.
@@ -26,21 +29,16 @@ def find_image_column(dataset: Dataset, name: str | None = None) -> str:
     Raises:
         UnlearningError: if the named column does not exist or has no images, or if not exactly one is found.
     """
-    from datasets import Image
-
-    features = dataset.features
-    images = [column for column, feature in features.items() if isinstance(feature, Image)]
-    structs = [column for column, feature in features.items() if _is_encoded_image(feature)]
+    forms = {column: _image_form(dataset, column) for column in dataset.features}
+    forms = {column: form for column, form in forms.items() if form is not None}
     if name is not None:
-        check_column(features, name, "image column")
-        if name not in images + structs:
-            raise UnlearningError(
-                f"image column {name!r} does not hold images; columns that do: {there_are(images + structs)}"
-            )
+        check_column(dataset.features, name, "image column")
+        if name not in forms:
+            raise UnlearningError(f"image column {name!r} does not hold images; columns that do: {there_are(forms)}")
         return name
-    found = images or structs
+    found = [column for column, form in forms.items() if form == min(forms.values())]
     if not found:
-        raise UnlearningError(f"this dataset has no column of images; there are: {there_are(features)}")
+        raise UnlearningError(f"this dataset has no column of images; there are: {there_are(dataset.features)}")
     if len(found) > 1:
         raise UnlearningError(f"this dataset has several columns of images, name one of: {there_are(found)}")
     return found[0]
@@ -106,6 +104,9 @@ def as_image_column(dataset: Dataset, column: str) -> Dataset:
     """The dataset with the column decoded to images on access, whichever way it is stored.
 
     The format or transform that it was given is undone: `save_to_disk` keeps a format, of which nobody thinks any more.
+
+    Raises:
+        UnlearningError: what the column holds cannot be made images.
     """
     from datasets import Image
 
@@ -113,8 +114,34 @@ def as_image_column(dataset: Dataset, column: str) -> Dataset:
     feature = dataset.features[column]
     if isinstance(feature, Image) and feature.decode:
         return dataset
-    return dataset.cast_column(column, Image())
+    try:
+        return dataset.cast_column(column, Image())
+    except (ValueError, TypeError, NotImplementedError) as error:
+        # Of arrow, whose errors are these.
+        raise UnlearningError(f"column {column!r} cannot be read as images: {one_line(error)}") from error
 
 
-def _is_encoded_image(feature: Any) -> bool:
-    return isinstance(feature, dict) and set(feature) == {"bytes", "path"}
+def _image_form(dataset: Dataset, column: str) -> int | None:
+    """In what form a column holds images, the likelier the lower, or None if it holds none."""
+    from datasets import Image, Value
+
+    feature = dataset.features[column]
+    if isinstance(feature, Image):
+        return 0
+    if isinstance(feature, dict):
+        return 1 if feature and set(feature) <= {"bytes", "path"} else None
+    if isinstance(feature, Value):
+        if "binary" in feature.dtype:
+            return 2
+        return 3 if "string" in feature.dtype and _names_image_files(dataset, column) else None
+    return None
+
+
+def _names_image_files(dataset: Dataset, column: str) -> bool:
+    import PIL.Image
+
+    some = dataset.select(range(min(len(dataset), _LOOKED_AT))).select_columns([column]).with_format("arrow")[:][column]
+    given = [text for text in some.to_pylist() if text]
+    kinds = PIL.Image.registered_extensions()
+    # PIL has formats that it only writes, such as PDF.
+    return bool(given) and all(kinds.get(os.path.splitext(text)[1].lower()) in PIL.Image.OPEN for text in given)

@@ -77,7 +77,7 @@ def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | Non
 
 
 def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
-    """The data files of a folder whose path `datasets` would read as a pattern; None for any other, which it finds itself.
+    """The data files of a folder whose path `datasets` would read as a pattern; None for others, whose it finds itself.
 
     A folder `photos*` would bring the files of `photos2` along, one `photos [v1]` would bring none.
 
@@ -92,8 +92,8 @@ def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
         return None
     if (path / "README.md").is_file() and "configs" in _card_data(path / "README.md"):
         raise UnlearningError(
-            f"dataset {name!r} has characters of a pattern ([, * or ?) in its path, and configurations in its README.md, "
-            "which do not go together; expected a folder of another name"
+            f"dataset {name!r} has characters of a pattern ([, * or ?) in its path, and configurations in its "
+            "README.md, which do not go together; expected a folder of another name"
         )
     return {
         str(split): [f"{escaped}/{pattern}" for pattern in patterns]
