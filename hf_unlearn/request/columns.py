@@ -29,8 +29,7 @@ def find_image_column(dataset: Dataset, name: str | None = None) -> str:
     Raises:
         UnlearningError: if the named column does not exist or has no images, or if not exactly one is found.
     """
-    forms = {column: _image_form(dataset, column) for column in dataset.features}
-    forms = {column: form for column, form in forms.items() if form is not None}
+    forms = {column: form for column in dataset.features if (form := _image_form(dataset, column)) is not None}
     if name is not None:
         check_column(dataset.features, name, "image column")
         if name not in forms:
