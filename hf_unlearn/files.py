@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 # The record of a run, as it is published.
 RECORD_NAME = "unlearning.json"
@@ -22,7 +23,8 @@ TRAIN_RESULTS_NAME = "train_results.json"
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[str]:
     """Where to write what is to be the file at `path`: it gets that name once it is whole, and is removed otherwise."""
-    part = f"{os.fspath(path)}.part"
+    # Whoever writes the same file at the same time, on this machine or another, has a part file of its own.
+    part = f"{os.fspath(path)}.{uuid4().hex}.part"
     try:
         yield part
         os.replace(part, path)

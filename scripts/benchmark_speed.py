@@ -7,7 +7,7 @@
 Everything is timed in turns in one run, so that what else the machine does falls on all alike. The models have random
 weights. Steps of this library are those of its trainer: `compute_loss` and the way back. "textbook" is two
 `torch.autograd.grad` with `create_graph`, and nothing else: the yardstick. All of them run in a process that keeps
-freed memory, as the trainer has it, so none pays for what the others are spared.
+freed memory, as the command has it, so none pays for what the others are spared.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, PrinterCallback
 
 from hf_unlearn import MUMisConfig, MUMisTrainer
+from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.models.from_scratch import new_image_classifier
 from hf_unlearn.publishing.record import hardware
-from hf_unlearn.trainers.base.memory import keep_freed_memory
 
 CSV = Path(__file__).parent / "results" / "benchmark_speed.csv"
 _VIT = {"image_size": 224, "patch_size": 16}

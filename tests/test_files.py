@@ -23,6 +23,17 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
     assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["record.json"]
 
 
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    path = tmp_path / "record.json"
+    with replacing(path) as first:
+        with open(first, "w") as file:
+            file.write("first")
+        with replacing(path) as second, open(second, "w") as file:
+            file.write("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first" and [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
 @pytest.mark.parametrize(
     ("said", "line"),
     [

@@ -17,6 +17,7 @@ from hf_unlearn.commands.arguments import (
 )
 from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
 from hf_unlearn.commands.loading import load_model, load_splits, load_unseen, pin
+from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
 from hf_unlearn.commands.request_flags import make_request
@@ -136,6 +137,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             if peek(name, argv or ()) is None:
                 setattr(args, name, value)
 
+    if args.device.type == "cpu":
+        keep_freed_memory()
     run = {"model": model_flags.model_name_or_path, "forget_request": splits.fingerprint.id, "method": method_name}
     check_resumed_run(checkpoint, run)
     with no_empty_folder(args.output_dir):

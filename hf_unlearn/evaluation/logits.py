@@ -8,10 +8,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import PreTrainedModel
 
@@ -110,33 +112,43 @@ class LogitStore:
     ) -> None:
         pixels = self.pixels(next(iter(group.values())), split)
         orders = {role: label_order(contestant.model, self.splits.label_names) for role, contestant in group.items()}
-        parts = {role: paths[role].with_suffix(f".part{os.environ.get('MASTER_PORT', os.getpid())}") for role in group}
-        if state.is_main_process:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
+        # One name in all processes of this run, and no other run's, wherever that is.
+        (run,) = broadcast_object_list([uuid4().hex])
+        parts = {role: paths[role].with_suffix(f".{run}.part") for role in group}
+        try:
+            if state.is_main_process:
+                self._make_parts(parts, {role: (len(pixels), len(order)) for role, order in orders.items()})
+            state.wait_for_everyone()
+            maps = {role: np.lib.format.open_memmap(parts[role], mode="r+") for role in group}
+            models = {role: contestant.model for role, contestant in group.items()}
+            for model in models.values():
+                model.to(torch.device(self.device))  # type: ignore[arg-type]
+                try_forward(model, pixels)
+            share = (state.process_index, state.num_processes)
+            title = f"Evaluating on the {split} set"
+            for start, batch in batches_of_logits(models, pixels, self.batch_size, self.device, title, share):
+                for role, logits in batch.items():
+                    maps[role][start : start + len(logits)] = logits[:, orders[role]]
+            for memory in maps.values():
+                memory.flush()
+            state.wait_for_everyone()
+            if state.is_main_process:
                 for role in group:
-                    shape = (len(pixels), len(orders[role]))
-                    np.lib.format.open_memmap(parts[role], mode="w+", dtype=np.float32, shape=shape).flush()
-            except OSError as error:
-                raise UnlearningError(f"cache_dir {str(self.folder)!r} cannot be written: {error.strerror}") from error
+                    os.replace(parts[role], paths[role])
+        except BaseException:
+            if state.is_main_process:
+                for part in parts.values():
+                    part.unlink(missing_ok=True)
+            raise
         state.wait_for_everyone()
-        maps = {role: np.lib.format.open_memmap(parts[role], mode="r+") for role in group}
-        models = {role: contestant.model for role, contestant in group.items()}
-        for model in models.values():
-            model.to(torch.device(self.device))  # type: ignore[arg-type]
-            try_forward(model, pixels)
-        share = (state.process_index, state.num_processes)
-        title = f"Evaluating on the {split} set"
-        for start, batch in batches_of_logits(models, pixels, self.batch_size, self.device, title, share):
-            for role, logits in batch.items():
-                maps[role][start : start + len(logits)] = logits[:, orders[role]]
-        for memory in maps.values():
-            memory.flush()
-        state.wait_for_everyone()
-        if state.is_main_process:
-            for role in group:
-                os.replace(parts[role], paths[role])
-        state.wait_for_everyone()
+
+    def _make_parts(self, parts: Mapping[str, Path], shapes: Mapping[str, tuple[int, int]]) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for role, shape in shapes.items():
+                np.lib.format.open_memmap(parts[role], mode="w+", dtype=np.float32, shape=shape).flush()
+        except OSError as error:
+            raise UnlearningError(f"cache_dir {str(self.folder)!r} cannot be written: {error.strerror}") from error
 
     def _key(self, contestant: Contestant, split: str) -> str:
         if id(contestant.model) not in self._digests:

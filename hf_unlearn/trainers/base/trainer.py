@@ -27,7 +27,6 @@ from hf_unlearn.objectives import RelativeSGD, double_backward
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
 from hf_unlearn.trainers.base.config import UnlearningConfig
-from hf_unlearn.trainers.base.memory import keep_freed_memory
 from hf_unlearn.trainers.base.method import UnlearningMethod
 from hf_unlearn.trainers.base.publishing import Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
@@ -234,8 +233,6 @@ class UnlearningTrainer(
             self.train_dataset.preload("Reading the forget set")
         if isinstance(self.retain_dataset, PixelDataset):
             self.retain_dataset.preload("Reading the retain set")
-        if self.args.device.type == "cpu":
-            keep_freed_memory()
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2)))
         self._start_anew()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from hf_unlearn.trainers.base.memory import keep_freed_memory
+from hf_unlearn.commands.main import main
+from hf_unlearn.commands.memory import keep_freed_memory
 from tests.trainers.methods.test_mu_mis import make_trainer
 
 FAULTS = """
 import resource, sys, torch
-from hf_unlearn.trainers.base.memory import keep_freed_memory
+from hf_unlearn.commands.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -49,10 +52,15 @@ def test_another_c_library_is_left_alone(monkeypatch):
     assert keep_freed_memory() is False
 
 
-def test_a_run_on_a_cpu_keeps_it(tmp_path, monkeypatch):
+def test_the_library_changes_nothing_and_the_command_does(saved_model, saved_dataset, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("hf_unlearn.trainers.base.trainer.keep_freed_memory", lambda: asked.append(True))
-    trainer = make_trainer(tmp_path, max_steps=1)
-    assert not asked, "making a trainer changes nothing"
-    trainer.train()
-    assert asked
+    mallopt = SimpleNamespace(mallopt=lambda *args: asked.append(args) or 1)
+    loaded = ctypes.CDLL
+    monkeypatch.setattr("ctypes.CDLL", lambda name, *args, **kwargs: loaded(name, *args, **kwargs) if name else mallopt)
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"):
+        monkeypatch.delenv(name, raising=False)
+    make_trainer(tmp_path, max_steps=1).train()
+    assert not asked, "a process belongs to who started it"
+    words = ["unlearn", "--model_name_or_path", saved_model("vit"), "--dataset_name", saved_dataset, "--use_cpu"]
+    assert main([*words, "--forget_classes", "red", "--max_steps", "1", "--output_dir", str(tmp_path / "out")]) == 0
+    assert len(asked) == 2

@@ -15,6 +15,8 @@ _SET_BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNAB
 def keep_freed_memory() -> bool:
     """Have the C library keep memory that tensors on a CPU free, for as long as the process lives.
 
+    For the owner of a process alone: the command `unlearn` calls it, the library never does.
+
     As it comes, glibc gives the memory of every large tensor back to the system and asks for it again, page by page: a
     tenth of a step of MU-Mis, whose graph is thrice as large as that of cross-entropy. What the process takes at most
     grows by a few percent. Nothing is done with another C library, or where one of the environment's variables for
