@@ -9,6 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer
 
+from hf_unlearn.errors import UnlearningError
+
 # A label that no loss counts, as everywhere in transformers.
 IGNORED = -100
 
@@ -31,10 +33,18 @@ class StepBatches(Sampler[list[int]]):
         batch_size: samples of a process and micro-batch.
         accumulation: micro-batches of a step.
         rank, num_processes: this process, of how many.
+        drop_last: leave out the last samples of a pass that do not fill a step.
     """
 
     def __init__(
-        self, order: Sampler[int], size: int, batch_size: int, accumulation: int, rank: int, num_processes: int
+        self,
+        order: Sampler[int],
+        size: int,
+        batch_size: int,
+        accumulation: int,
+        rank: int,
+        num_processes: int,
+        drop_last: bool = False,
     ):
         self.order = order
         self.size = size
@@ -42,14 +52,15 @@ class StepBatches(Sampler[list[int]]):
         self.accumulation = accumulation
         self.rank = rank
         self.num_processes = num_processes
+        self.drop_last = drop_last
 
     def __len__(self) -> int:
         whole, rest = divmod(len(cast(Sized, self.order)), self._wide * self.accumulation)
-        return whole * self.accumulation + -(-rest // self._wide)
+        return whole * self.accumulation + (0 if self.drop_last else -(-rest // self._wide))
 
     def __iter__(self) -> Iterator[list[int]]:
         order = list(self.order)
-        for start in range(0, len(order), self._wide):
+        for start in range(0, min(len(order), len(self) * self._wide), self._wide):
             batch = order[start : start + self._wide]
             mine = batch[self.rank * self.batch_size : (self.rank + 1) * self.batch_size]
             yield mine or [self.size + batch[0]]
@@ -94,11 +105,14 @@ class Padded(Dataset):
 
 
 class ExactBatches(_Base):
-    """Mixed into a `Trainer`: with several processes, batches that make the steps of one process."""
+    """Mixed into a `Trainer`: with several processes, batches that make the steps of one process.
+
+    `dataloader_drop_last` leaves out what does not fill a step, so that this is the same in any layout, too.
+    """
 
     def get_train_dataloader(self) -> DataLoader:
         prepared = super().get_train_dataloader()
-        if self.accelerator.num_processes == 1:
+        if self.accelerator.num_processes == 1 and not self.args.dataloader_drop_last:
             return prepared
         # Accelerate has made the order of one process of it, with its seed; only the sharding is replaced.
         shards = cast(Any, prepared).batch_sampler
@@ -111,7 +125,14 @@ class ExactBatches(_Base):
             self.args.gradient_accumulation_steps,
             self.accelerator.process_index,
             self.accelerator.num_processes,
+            self.args.dataloader_drop_last,
         )
+        if not len(batches):
+            size = self._train_batch_size * self.args.gradient_accumulation_steps * self.accelerator.num_processes
+            raise UnlearningError(
+                f"dataloader_drop_last is True, and {len(cast(Sized, order))} samples do not fill a step of {size}; "
+                "expected a smaller batch, or False"
+            )
         workers: dict[str, Any] = {}
         if prepared.num_workers:
             workers = {

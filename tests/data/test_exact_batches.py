@@ -26,11 +26,11 @@ class Order:
         self.epoch = epoch
 
 
-def steps_of(size, batch_size, accumulation, num_processes, epoch=0):
+def steps_of(size, batch_size, accumulation, num_processes, epoch=0, drop_last=False):
     """The samples of each optimizer step, over all processes."""
     all_batches = []
     for rank in range(num_processes):
-        batches = StepBatches(Order(size), size, batch_size, accumulation, rank, num_processes)
+        batches = StepBatches(Order(size), size, batch_size, accumulation, rank, num_processes, drop_last)
         batches.batch_sampler.set_epoch(epoch)
         mine = list(batches)
         assert len(mine) == len(batches) and all(mine), "no process may be without a batch"
@@ -49,11 +49,14 @@ def steps_of(size, batch_size, accumulation, num_processes, epoch=0):
     accumulation=st.integers(1, 4),
     num_processes=st.integers(1, 4),
     epoch=st.integers(0, 3),
+    drop_last=st.booleans(),
 )
-def test_any_layout_makes_the_steps_of_one_process(size, batch_size, accumulation, num_processes, epoch):
-    steps = steps_of(size, batch_size, accumulation, num_processes, epoch)
-    assert steps == steps_of(size, batch_size * accumulation * num_processes, 1, 1, epoch)
-    assert sum(steps, Counter()) == Counter(range(size))
+def test_any_layout_makes_the_steps_of_one_process(size, batch_size, accumulation, num_processes, epoch, drop_last):
+    steps = steps_of(size, batch_size, accumulation, num_processes, epoch, drop_last)
+    step_size = batch_size * accumulation * num_processes
+    assert steps == steps_of(size, step_size, 1, 1, epoch, drop_last)
+    seen = sum(steps, Counter())
+    assert seen <= Counter(range(size)) and seen.total() == (size // step_size * step_size if drop_last else size)
 
 
 def test_what_is_filled_in_does_not_count():

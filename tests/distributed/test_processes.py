@@ -33,9 +33,9 @@ def launch(processes: int, *arguments: str, worker: Path = WORKER) -> dict:
     return json.loads(Path(out).read_text())
 
 
-def same_run(tmp_path, model_type, objective, layouts, samples):
+def same_run(tmp_path, model_type, objective, layouts, samples, *further):
     """Runs in layouts (processes, batch, accumulation) with equal products end alike."""
-    settings = ("--model", model_type, "--objective", objective, "--samples", str(samples), "--steps", "7")
+    settings = ("--model", model_type, "--objective", objective, "--samples", str(samples), "--steps", "7", *further)
     runs = []
     for number, (processes, batch, accumulation) in enumerate(layouts):
         layout = ("--batch", str(batch), "--accumulation", str(accumulation))
@@ -61,6 +61,11 @@ def same_run(tmp_path, model_type, objective, layouts, samples):
 def test_two_processes_make_the_run_of_one(tmp_path, model_type, objective, layout):
     # Twenty-one samples in steps of eight: the last step of a pass has five, three in one process, two in the other.
     same_run(tmp_path, model_type, objective, [(1, 8, 1), layout], samples=21)
+
+
+@pytest.mark.distributed
+def test_what_does_not_fill_a_step_is_left_out_by_two_processes_as_by_one(tmp_path):
+    same_run(tmp_path, "resnet", "matched", [(1, 8, 1), (2, 4, 1)], 21, "--drop_last")
 
 
 @pytest.mark.slow

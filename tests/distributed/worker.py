@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--accumulation", type=int, default=1)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--drop_last", action="store_true")
     parser.add_argument("--out")
     flags = parser.parse_args()
     model = make_model(flags.model)
@@ -37,6 +38,7 @@ def main() -> None:
             gradient_accumulation_steps=flags.accumulation,
             max_steps=flags.steps,
             num_rounds=1,
+            dataloader_drop_last=flags.drop_last,
             use_cpu=True,
             disable_tqdm=True,
             dataloader_pin_memory=False,

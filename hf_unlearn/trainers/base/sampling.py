@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, cast
 
@@ -107,8 +106,11 @@ class LoopsOverSamples(_Base):
     def num_steps(self) -> int:
         """Steps of the run, or −1 if its passes say it."""
         order = self.sample_order() if self.args.max_steps == -1 else None
+        if order is None:
+            return self.args.max_steps
         # The Trainer takes the order of the whole run for a single pass.
-        return self.args.max_steps if order is None else math.ceil(len(cast(Sized, order)) / self.step_size)
+        whole, rest = divmod(len(cast(Sized, order)), self.step_size)
+        return whole + bool(rest and not self.args.dataloader_drop_last)
 
     @property
     def pass_number(self) -> int:

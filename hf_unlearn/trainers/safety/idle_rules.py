@@ -57,7 +57,8 @@ def refuse_idle_rule(
 
 def _refuse_too_short_a_run(args: UnlearningConfig, num_forget: int) -> None:
     step_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    a_pass = math.ceil(num_forget / step_size)
+    a_pass = num_forget / step_size
+    a_pass = math.floor(a_pass) if args.dataloader_drop_last else math.ceil(a_pass)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * a_pass)
     window, watched = min(args.stop_window, num_forget), _WATCHES.get(args.stop_rule, 0)
     needed = math.ceil(window / step_size) + watched

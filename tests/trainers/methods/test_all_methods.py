@@ -37,6 +37,26 @@ def test_batches_and_accumulation_change_nothing(tmp_path, untrained, name):
     assert not torch.allclose(weights(whole), before, rtol=1e-4, atol=1e-6), "it moved at all"
 
 
+@pytest.mark.parametrize("name", ["delete", "neggrad_plus", "scrub", "salun"])
+def test_what_does_not_fill_a_step_can_be_left_out(tmp_path, untrained, name):
+    settings = {"optim": "sgd", "learning_rate": 0.05, "num_train_epochs": 2, "dataloader_drop_last": True}
+    steps = {"delete": 2 * 1, "neggrad_plus": 4 * NUM_RETAIN // 8, "scrub": 2 * 2 + 2 * 3, "salun": 2 * 3}[name]
+    runs = []
+    for batch, accumulation in ((8, 1), (4, 2)):
+        layout = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+        trainer = make(tmp_path, name, **layout, **settings)
+        trainer.train()
+        assert trainer.state.global_step == steps
+        runs.append(weights(trainer))
+    torch.testing.assert_close(*runs, rtol=1e-4, atol=1e-6)
+
+
+def test_leaving_out_everything_is_refused(tmp_path):
+    trainer = make(tmp_path, "delete", per_device_train_batch_size=16, dataloader_drop_last=True)
+    with pytest.raises(UnlearningError, match="10 samples do not fill a step of 16"):
+        trainer.train()
+
+
 @pytest.mark.parametrize("name", GRADIENT)
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(tmp_path, untrained, name):
     settings = {"max_steps": 6, "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 3}
