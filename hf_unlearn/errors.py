@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import logging
 import re
 import textwrap
 from collections.abc import Iterable
@@ -29,12 +31,21 @@ def there_are(names: Iterable[object], limit: int = 12) -> str:
 
 
 def did_you_mean(name: object, names: Iterable[object]) -> str:
-    """The end of a message about an unknown name: the nearest names, or those there are."""
+    """The end of a message about an unknown name: the nearest names, or those there are.
+
+    A name that lists several, as "tench, Tinca tinca" does, is near to each of them.
+    """
     known = [str(there) for there in names]
-    by_folded = {there.casefold(): there for there in known}
+    by_folded: dict[str, str] = {}
+    for there in known:
+        by_folded[there.casefold()] = there
+    for there in known:
+        for part in there.split(","):
+            by_folded.setdefault(part.strip().casefold(), there)
     near = difflib.get_close_matches(str(name).casefold(), list(by_folded), n=3, cutoff=0.6)
     if near:
-        return f"did you mean {' or '.join(repr(by_folded[folded]) for folded in near)}?"
+        found = dict.fromkeys(by_folded[folded] for folded in near)
+        return f"did you mean {' or '.join(map(repr, found))}?"
     return f"there are: {there_are(known)}"
 
 
@@ -47,3 +58,9 @@ def one_line(error: BaseException, limit: int = 300) -> str:
 
 class PublishingError(UnlearningError):
     """The Hub did not take a model, or not whole. What lies on the disk is whole, and can be pushed again."""
+
+
+@functools.lru_cache(maxsize=1024)
+def warn_once(message: str) -> None:
+    """Say on the log of the library what is no error but should be known; the same line once a process."""
+    logging.getLogger("hf_unlearn").warning(message)

@@ -37,6 +37,10 @@ class DataArguments:
     test_split: str | None = flag("Split for testing (default: test, else validation).")
     image_column_name: str | None = flag("Column of images (default: the one of type Image).")
     label_column_name: str | None = flag("Column of labels (default: the one of type ClassLabel).")
+    label_mapping: str | None = flag(
+        "Where the names of labels differ from the model's: a JSON file of dataset label -> model label (or its id); "
+        "or 'order' (as many, in the same order); or 'id' (the same ids)."
+    )
 
 
 @dataclass

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # The value of --forget_label that asks the model.
 PREDICTED = "predicted"
 # What says nothing of the whole training set, and goes with samples alone, too.
-_OF_BOTH = ("test_split", "image_column_name", "label_column_name")
+_OF_BOTH = ("test_split", "image_column_name", "label_column_name", "label_mapping")
 
 
 def check_forget_set(
@@ -88,13 +88,19 @@ def load_forget_set(
         # What is for testing is not to be forgotten.
         samples.pop(data.test_split)
     label: Any = forget.forget_label
+    mapping: Any = data.label_mapping
     if label == PREDICTED:
         from hf_unlearn.evaluation.answers import predict_labels
 
         images = one_split(samples, name, (), "forget")[1]
         label = predict_labels(images, *original(), image_column_name=data.image_column_name)
     elif label is not None and label.isdecimal():
-        label = _label_of_id(label, original()[0])
+        names = _labels_of(original()[0])
+        if label not in names.values():
+            class_id, label = int(label), _label_of_id(label, names)
+            # Of several labels of one name it is this one.
+            if mapping is None and [*names.values()].count(label) > 1:
+                mapping = {label: class_id}
     return forget_splits(
         samples,
         forget.forget_kind,
@@ -106,13 +112,15 @@ def load_forget_set(
         dataset_name=forget.forget_dataset,
         dataset_config_name=forget.forget_dataset_config_name,
         dataset_revision=forget.forget_dataset_revision,
+        label_mapping=mapping,
     )
 
 
-def _label_of_id(digits: str, model: PreTrainedModel) -> str:
-    names = {int(class_id): str(name) for class_id, name in (model.config.id2label or {}).items()}
-    if digits in names.values():
-        return digits
+def _labels_of(model: PreTrainedModel) -> dict[int, str]:
+    return {int(class_id): str(name) for class_id, name in (model.config.id2label or {}).items()}
+
+
+def _label_of_id(digits: str, names: dict[int, str]) -> str:
     if int(digits) not in names:
         raise UnlearningError(f"forget_label {digits!r} is not a label of the model: its ids are 0 to {len(names) - 1}")
     return names[int(digits)]

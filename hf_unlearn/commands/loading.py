@@ -9,6 +9,7 @@ from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits
 from hf_unlearn.request.forget_set import one_split
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, LabelledParts, find_splits, label_parts, with_test_set
+from hf_unlearn.request.labels import encode_labels
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -45,10 +46,10 @@ def load_unseen(data: DataArguments, forget: ForgetSetArguments, name: str, spli
         raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
     if name in (splits.train_split, splits.test_split, splits.request.split):
         raise UnlearningError(f"unseen_split {name!r} is the train, test or forget split; expected another one")
-    part = label_parts({f"the split {name!r}": dataset[name]}, splits.image_column, splits.label_column)
-    if forget.forget_dataset is None and part.label_names != splits.label_names:
-        raise UnlearningError(f"the labels of unseen_split {name!r} are not those of the train split")
-    return part.parts[0]
+    what = f"the split {name!r}"
+    part = label_parts({what: dataset[name]}, splits.image_column, splits.label_column).parts[0]
+    # Samples alone name their own classes only.
+    return part if forget.forget_dataset else encode_labels(part, splits.label_column, splits.label_names, what)
 
 
 def load_splits(data: DataArguments, request: ForgetRequest, test: TestSetArguments | None = None) -> UnlearningSplits:
@@ -77,6 +78,7 @@ def load_splits(data: DataArguments, request: ForgetRequest, test: TestSetArgume
         image_column_name=data.image_column_name,
         label_column_name=data.label_column_name,
         load_config=load,
+        label_mapping=data.label_mapping,
     )
 
 

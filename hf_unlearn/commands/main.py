@@ -43,10 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     """Call `function(argv)`; print an [`UnlearningError`] as one line. Returns the exit status as [`main`] does."""
     from hf_unlearn.commands.parsing import is_first_process
+    from hf_unlearn.commands.terminal import warnings_shown
     from hf_unlearn.errors import DivergenceError, PublishingError, UnlearningError
 
     try:
-        function(argv)
+        with warnings_shown(command):
+            function(argv)
     except UnlearningError as error:
         if is_first_process():
             print(f"hf-unlearn {command}: error: {' '.join(str(error).split())}", file=sys.stderr)

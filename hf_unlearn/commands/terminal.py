@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
+
+
+@contextlib.contextmanager
+def warnings_shown(command: str) -> Iterator[None]:
+    """Inside, what the library's log warns of is a line on the error output, from the first process only."""
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if os.environ.get("RANK", "0") == "0":
+                print(f"hf-unlearn {command}: warning: {' '.join(record.getMessage().split())}", file=sys.stderr)
+
+    log, lines = logging.getLogger("hf_unlearn"), Lines(logging.WARNING)
+    log.addHandler(lines)
+    try:
+        yield
+    finally:
+        log.removeHandler(lines)
 
 
 def settle(args: TrainingArguments) -> None:

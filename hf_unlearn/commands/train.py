@@ -17,6 +17,7 @@ from hf_unlearn.commands.resuming import find_checkpoint
 from hf_unlearn.commands.terminal import quieten, seconds_as_text, settle
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.request.kept import keep_forget_set
+from hf_unlearn.request.label_mapping import as_label_mapping
 from hf_unlearn.trainers.registry import settings_of
 
 if TYPE_CHECKING:
@@ -71,18 +72,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
     left_out, names, splits = "", None, None
+    columns: tuple[Any, ...]
     if has_request(request_flags):
         splits = load_splits(data, make_request(request_flags))
         assert splits.retain is not None
         train_set, test_set, names = splits.retain, splits.test, splits.retain_indices.tolist()
         columns = (splits.image_column, splits.label_column, splits.label_names)
+        label_mapping, label_values = splits.label_mapping, splits.label_values
         left_out = f", without {splits.request.describe()} ({len(splits.forget)} samples)"
     else:
         whole = load_whole(data)
         train_set, *rest = whole.parts
         test_set = rest[0] if rest else None
         columns = (whole.image_column, whole.label_column, whole.label_names)
-    model, image_processor = _start(start, columns[-1], args.seed)
+        label_mapping, label_values = as_label_mapping(data.label_mapping), whole.label_values
+    from hf_unlearn.models.labels import labels_of_new_head
+
+    model, image_processor = _start(start, labels_of_new_head(columns[-1], label_mapping, label_values), args.seed)
+    columns = (*columns, label_mapping, label_values)
 
     from hf_unlearn.data.pixels import PixelDataset, try_forward
     from hf_unlearn.evaluation.metrics.accuracies import accuracy
@@ -120,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
-    """The model to train, with a head for the classes `names`, and its image processor."""
+    """The model to train, with a head for the classes `names` in this order, and its image processor."""
     from hf_unlearn.models.adapters import find_adapter
     from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
     from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor

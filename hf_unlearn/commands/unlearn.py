@@ -111,12 +111,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if os.path.realpath(str(model.name_or_path)) == os.path.realpath(args.output_dir):
         raise UnlearningError(f"output_dir {args.output_dir!r} is the adapter's base; expected another folder")
 
-    from hf_unlearn.data.pixels import as_pixels, pixels_of, try_forward
+    from hf_unlearn.data.pixels import as_pixels, pixels_like, pixels_of, try_forward
 
     unseen = None
     if method_flags.unseen_split is not None:
         samples = load_unseen(data, forget_flags, method_flags.unseen_split, splits)
-        unseen = as_pixels(samples, model, image_processor, splits.image_column, splits.label_column)
+        if splits.retain is None:
+            columns = (splits.image_column, splits.label_column)
+            unseen = as_pixels(samples, model, image_processor, *columns, label_mapping=splits.label_mapping)
+        else:
+            unseen = pixels_like(splits, samples, model, image_processor)
         unseen.preload("Reading the unseen samples")
     forget = pixels_of(splits, "forget", model, image_processor)
     # Every image is decoded here, so a corrupt one is found before anything is written.

@@ -17,9 +17,12 @@ from tqdm.auto import tqdm
 
 from hf_unlearn.data.processing import shape_problem, to_pixels
 from hf_unlearn.errors import UnlearningError, one_line
-from hf_unlearn.request import find_image_column, find_label_column, label_names, match_labels
+from hf_unlearn.request import label_array, label_names, match_labels
 from hf_unlearn.request.columns import as_image_column
 from hf_unlearn.request.images import DECODERS, UnreadableImage, read_image
+from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
+from hf_unlearn.request.labelled import label_parts
+from hf_unlearn.request.matching import mapped_part
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -40,7 +43,7 @@ class PixelDataset(torch.utils.data.Dataset):
             applied.
         image_processor: what turns a list of PIL images into `pixel_values`.
         image_column, label_column: names of the columns.
-        class_ids: for each label id of the dataset, the class id of the model
+        class_ids: for each label id of the dataset, the class id of the model, −1 if no sample has it
             (see [`hf_unlearn.request.match_labels`]).
         num_channels: 1 for a greyscale model, else 3.
         cache_gib: once [`preload`] is called the preprocessed pixels are kept: in memory if they take no more than
@@ -73,6 +76,10 @@ class PixelDataset(torch.utils.data.Dataset):
         self.image_column = image_column
         self.cache_gib = cache_gib
         self.labels = torch.tensor([class_ids[label] for label in self.dataset[label_column][:]], dtype=torch.long)
+        if len(self.labels) and int(self.labels.min()) < 0:
+            row = int(self.labels.argmin())
+            name = dataset.features[label_column].int2str(int(self.dataset[row][label_column]))
+            raise UnlearningError(f"the model lacks the label {name!r}")
         self._num_channels = num_channels
         self._index_names = index_names
         self._split_name = split_name or f"column {image_column!r}"
@@ -89,19 +96,27 @@ class PixelDataset(torch.utils.data.Dataset):
         image_column: str,
         label_column: str,
         label_names: Sequence[str],
+        label_mapping: LabelMapping | None = None,
+        label_values: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> PixelDataset:
-        """As the model with this configuration eats it: its channels, its class ids (matched by name).
+        """As the model with this configuration eats it: its channels, its class ids.
 
         Args:
             label_names: names of the dataset's labels, by label id.
+            label_mapping, label_values: see [`hf_unlearn.request.match_labels`].
 
         Raises:
             UnlearningError: a label that the model does not have.
         """
-        class_ids = match_labels(label_names, cast("dict[str, int]", config.label2id))
-        num_channels = getattr(config, "num_channels", 3)
-        return cls(dataset, image_processor, image_column, label_column, class_ids, num_channels, **kwargs)
+        class_ids = match_labels(
+            label_names,
+            _id2label(config),
+            label_mapping,
+            values=label_values,
+            used=label_array(dataset, label_column).tolist(),
+        )
+        return cls(dataset, image_processor, image_column, label_column, class_ids, _num_channels(config), **kwargs)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -222,16 +237,49 @@ def pixels_of(
     split_name, indices = splits.origin(part)
     if rows is not None:
         dataset, indices = dataset.select(rows), indices[list(rows)]
-    columns = (splits.image_column, splits.label_column, splits.label_names)
-    config = cast("PretrainedConfig", getattr(model, "config", model))
     kwargs = {"index_names": indices.tolist(), "split_name": split_name, **kwargs}
-    return PixelDataset.for_model(dataset, config, image_processor, *columns, **kwargs)
+    return pixels_like(splits, dataset, model, image_processor, **kwargs)
+
+
+def pixels_like(
+    splits: UnlearningSplits,
+    dataset: Dataset,
+    model: PreTrainedModel | PretrainedConfig,
+    image_processor: Callable[..., Any],
+    **kwargs: Any,
+) -> PixelDataset:
+    """A dataset with a request's columns and labels, as a model eats it; arguments as for [`pixels_of`]."""
+    config = cast("PretrainedConfig", getattr(model, "config", model))
+    return PixelDataset(
+        dataset,
+        image_processor,
+        splits.image_column,
+        splits.label_column,
+        splits.class_ids(_id2label(config)),
+        _num_channels(config),
+        **kwargs,
+    )
+
+
+def _id2label(config: PretrainedConfig) -> dict[int, str]:
+    return cast("dict[int, str]", config.id2label or {})
+
+
+def _num_channels(config: PretrainedConfig) -> int:
+    return int(getattr(config, "num_channels", 3))
 
 
 def as_pixels(
-    dataset: Any, model: PreTrainedModel, processing_class: Any, image_column: str | None, label_column: str | None
+    dataset: Any,
+    model: PreTrainedModel,
+    processing_class: Any,
+    image_column: str | None,
+    label_column: str | None,
+    label_mapping: LabelMapping | None = None,
 ) -> Any:
     """A `datasets` dataset as `model` eats it, its columns found or named; anything else as it is.
+
+    Of several columns of class labels it is the one whose labels the model has. Labels may be names or numbers, too.
 
     Raises:
         UnlearningError: no such column, a label that the model does not have, or no image processor.
@@ -240,9 +288,28 @@ def as_pixels(
         return dataset
     if processing_class is None:
         raise UnlearningError("processing_class is None; expected the model's image processor")
-    image = find_image_column(dataset, image_column)
-    label = find_label_column(dataset, label_column)
-    return PixelDataset.for_model(dataset, model.config, processing_class, image, label, label_names(dataset, label))
+    id2label = _id2label(model.config)
+    label_mapping = as_label_mapping(label_mapping)
+
+    def knows(column: str) -> bool:
+        names = label_names(dataset, column)
+        try:
+            match_labels(names, id2label, mapped_part(label_mapping, names))
+        except UnlearningError:
+            return False
+        return True
+
+    labelled = label_parts({"the dataset": dataset}, image_column, label_column, fits=knows)
+    return PixelDataset.for_model(
+        labelled.parts[0],
+        model.config,
+        processing_class,
+        labelled.image_column,
+        labelled.label_column,
+        labelled.label_names,
+        mapped_part(label_mapping, labelled.label_names, labelled.label_values),
+        labelled.label_values,
+    )
 
 
 def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.attacks.probing import Probed, probe
 from hf_unlearn.evaluation.limits import check_settings
-from hf_unlearn.evaluation.logits import LogitStore, label_order
+from hf_unlearn.evaluation.logits import LogitStore, further_labels
 from hf_unlearn.evaluation.metrics.accuracies import (
     SALUN_GAP_FIGURES,
     average_gap,
@@ -248,12 +249,13 @@ def _check_references(store: LogitStore, everyone: Mapping[str, Contestant]) -> 
     """References must have the labels and the image size of the model they are the target of."""
     first, *others = everyone
     model = everyone[first].model
-    names = set(model.config.label2id or {})
+    names = Counter(further_labels(model, store.splits))
     shape = _image_shape(store, everyone[first])
     for role in others:
         contestant = everyone[role]
-        label_order(contestant.model, store.splits.label_names)
-        different = sorted(names ^ set(contestant.model.config.label2id or {}))
+        # The dataset's labels are matched to those of each by themselves; what else they answer must be the same.
+        further = Counter(further_labels(contestant.model, store.splits))
+        different = sorted(((names - further) + (further - names)).elements())
         if different:
             raise UnlearningError(
                 f"the {role} model {contestant.name!r} has other labels than the {first} one: {different[0]!r} is in "

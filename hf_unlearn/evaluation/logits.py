@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 import numpy as np
@@ -22,7 +22,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.metrics.samples import pieces
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
 from hf_unlearn.models.weights import weights_digest
-from hf_unlearn.request import UnlearningSplits, match_labels
+from hf_unlearn.request import UnlearningSplits
 
 
 class LogitStore:
@@ -50,11 +50,12 @@ class LogitStore:
 
     def labels(self, split: str) -> np.ndarray:
         """Columns of the true classes, `(samples,)` int64, of the `forget`, `retain` or `test` split."""
-        return {
+        labels = {
             "forget": self.splits.forget_labels,
             "retain": self.splits.retain_labels,
             "test": self.splits.test_labels,
         }[split]()
+        return np.searchsorted(label_columns(self.splits), labels)
 
     def logits(self, contestants: Mapping[str, Contestant], split: str) -> dict[str, np.ndarray]:
         """For each role the logits on a split, `(samples, num_labels)` float32, as a memory map.
@@ -86,16 +87,15 @@ class LogitStore:
 
     def answer_names(self, contestant: Contestant) -> list[str]:
         """What the columns stand for: the dataset's labels, then the model's further ones."""
-        names: dict[Any, Any] = dict(contestant.model.config.id2label or {})
-        order = label_order(contestant.model, self.splits.label_names)
-        return [*self.splits.label_names, *(str(names[each]) for each in order[len(self.splits.label_names) :])]
+        own = [self.splits.label_names[label] for label in label_columns(self.splits)]
+        return [*own, *further_labels(contestant.model, self.splits)]
 
     def logits_here(self, contestant: Contestant, split: str) -> np.ndarray:
         """The logits of one more model, in this process alone and not kept: `(samples, num_labels)` float32."""
         predicted = predict_logits(
             {"m": contestant.model}, self.pixels(contestant, split), self.batch_size, self.device
         )
-        return predicted["m"][:, label_order(contestant.model, self.splits.label_names)]
+        return predicted["m"][:, label_order(contestant.model, self.splits)]
 
     def pixels(self, contestant: Contestant, split: str) -> PixelDataset:
         """A split as this model eats it."""
@@ -111,7 +111,7 @@ class LogitStore:
         self, group: Mapping[str, Contestant], paths: Mapping[str, Path], split: str, state: PartialState
     ) -> None:
         pixels = self.pixels(next(iter(group.values())), split)
-        orders = {role: label_order(contestant.model, self.splits.label_names) for role, contestant in group.items()}
+        orders = {role: label_order(contestant.model, self.splits) for role, contestant in group.items()}
         # One name in all processes of this run, and no other run's, wherever that is.
         (run,) = broadcast_object_list([uuid4().hex])
         parts = {role: paths[role].with_suffix(f".{run}.part") for role in group}
@@ -167,16 +167,30 @@ class LogitStore:
         return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
-def label_order(model: PreTrainedModel, label_names: list[str]) -> list[int]:
-    """The model's class ids in the common order: the dataset's labels, then the model's other labels by name.
+def label_columns(splits: UnlearningSplits) -> list[int]:
+    """The dataset's label ids that have a column each, in order: those that any sample has."""
+    return list(range(len(splits.label_names)) if splits.used_labels is None else splits.used_labels)
+
+
+def label_order(model: PreTrainedModel, splits: UnlearningSplits) -> list[int]:
+    """All of the model's class ids in the common order: that of [`label_columns`], then its other labels by name.
 
     Raises:
         UnlearningError: the model lacks a label of the dataset.
     """
-    of_name = cast("dict[str, int]", model.config.label2id or {})
-    first = [int(class_id) for class_id in match_labels(label_names, of_name)]
-    others = sorted((name, int(class_id)) for name, class_id in of_name.items() if int(class_id) not in set(first))
+    id2label = cast("dict[int, str]", model.config.id2label or {})
+    class_ids = splits.class_ids(id2label)
+    first = [class_ids[label] for label in label_columns(splits)]
+    others = sorted(
+        (str(name), int(class_id)) for class_id, name in id2label.items() if int(class_id) not in set(first)
+    )
     return [*first, *(class_id for _, class_id in others)]
+
+
+def further_labels(model: PreTrainedModel, splits: UnlearningSplits) -> list[str]:
+    """The names of the model's labels that no sample of the dataset has, in the common order."""
+    id2label = cast("dict[int, str]", model.config.id2label or {})
+    return [str(id2label[class_id]) for class_id in label_order(model, splits)[len(label_columns(splits)) :]]
 
 
 def _alike(contestants: Mapping[str, Contestant]) -> dict[str, list[str]]:
@@ -191,4 +205,4 @@ def _seen(contestant: Contestant) -> str:
     """What decides the pixels and labels a model is given: image processing, channels, class ids."""
     config = contestant.model.config
     processing = sorted(contestant.image_processor.to_dict().items(), key=str)
-    return repr((processing, getattr(config, "num_channels", 3), sorted((config.label2id or {}).items())))
+    return repr((processing, getattr(config, "num_channels", 3), sorted((config.id2label or {}).items())))

@@ -30,6 +30,7 @@ from hf_unlearn.models.adapters import (
     read_adapter_config,
     read_adapter_weights,
 )
+from hf_unlearn.models.labels import check_label_maps, settle_label_maps
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.progress import quiet_unless_terminal
 
@@ -122,7 +123,8 @@ def _load_whole(
                 output_loading_info=True,
                 use_safetensors=None if allow_pickle else True,
                 **loading,
-                **kwargs,
+                # Sizes that differ are looked at below, too.
+                **{**kwargs, "ignore_mismatched_sizes": True},
             )
     except (OSError, ValueError, RuntimeError, TypeError, ImportError, SafetensorError) as error:
         if not allow_pickle and "safetensors" in str(error) and "model.safetensors" in str(error):
@@ -133,7 +135,24 @@ def _load_whole(
         raise UnlearningError(f"model {name!r} could not be loaded: {one_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
-    return model, sorted({*info["missing_keys"], *(mismatch[0] for mismatch in info["mismatched_keys"])})
+    mismatched = sorted(info["mismatched_keys"])
+    if mismatched and not kwargs.get("ignore_mismatched_sizes"):
+        raise UnlearningError(f"model {name!r}: {_size_fault(mismatched, int(config.num_labels or 0))}")
+    return model, sorted({*info["missing_keys"], *(mismatch[0] for mismatch in mismatched)})
+
+
+def _size_fault(mismatched: list[tuple[str, torch.Size, torch.Size]], num_labels: int) -> str:
+    for weight, theirs, ours in mismatched:
+        if ours[:1] == (num_labels,) and ours[1:] == theirs[1:]:
+            return (
+                f"its config.json names {num_labels} labels (id2label), but the classifier of its checkpoint has "
+                f"{theirs[0]} outputs ({weight!r}); expected as many"
+            )
+    weight, theirs, ours = mismatched[0]
+    return (
+        f"its checkpoint has {weight!r} in the size {tuple(theirs)}, but the model that its config.json describes "
+        f"has it in {tuple(ours)}"
+    )
 
 
 def _load_adapted(
@@ -186,12 +205,17 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
     """The configuration of an image classifier.
 
     Raises:
-        UnlearningError: no such model, or one that is not for image classification.
+        UnlearningError: no such model, or one that is not for image classification, or whose labels cannot be read.
     """
     if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "config.json")):
         raise UnlearningError(f"model {name!r} is a folder without a config.json; expected one from save_pretrained")
+    raw: dict[str, Any] = {}
     try:
+        raw, _ = PretrainedConfig.get_config_dict(name, **loading)
+        check_label_maps(raw, name)
         config = AutoConfig.from_pretrained(name, **loading)
+    except UnlearningError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
         if name.startswith((os.sep, ".", "~")) or name.count("/") > 1:
             raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
@@ -204,6 +228,7 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
             f"model {name!r} is a {config.model_type}, not an image classifier; expected one that "
             "AutoModelForImageClassification loads"
         )
+    settle_label_maps(config, raw, name)
     return config
 
 

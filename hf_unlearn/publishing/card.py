@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -190,4 +191,11 @@ def _eval_results(record: Mapping[str, Any]) -> list[EvalResult]:
 
 def _environment() -> jinja2.Environment:
     loader = jinja2.PackageLoader("hf_unlearn", "publishing")
-    return jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    made = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    made.filters["as_markdown"] = as_markdown
+    return made
+
+
+def as_markdown(text: str) -> str:
+    """Text that Markdown shows as it is: class names come from a dataset, and may hold anything."""
+    return re.sub(r"([\\`*|\[\]<&])", r"\\\1", text)

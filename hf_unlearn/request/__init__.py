@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from hf_unlearn.request.forget_request import KINDS, ForgetRequest, parse_where
     from hf_unlearn.request.forget_set import forget_splits
     from hf_unlearn.request.images import verify_images
-    from hf_unlearn.request.labels import label_array, label_names, match_labels
+    from hf_unlearn.request.labels import label_array, label_names
     from hf_unlearn.request.loading import load_image_dataset
+    from hf_unlearn.request.matching import match_labels
     from hf_unlearn.request.splits import UnlearningSplits, make_splits
 
 _MODULES = {
@@ -24,8 +25,9 @@ _MODULES = {
     "forget_request": ["KINDS", "ForgetRequest", "parse_where"],
     "forget_set": ["forget_splits"],
     "images": ["verify_images"],
-    "labels": ["label_array", "label_names", "match_labels"],
+    "labels": ["label_array", "label_names"],
     "loading": ["load_image_dataset"],
+    "matching": ["match_labels"],
     "splits": ["UnlearningSplits", "make_splits"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _USUAL_LABEL_COLUMNS = ("label", "labels")
 # Rows that tell whether a column of strings names image files.
 _LOOKED_AT = 100
+CLASS_TYPES = "class labels, strings or integers"
+_CLASS_DTYPES = ("int", "uint", "string", "large_string", "bool", "float")
 
 
 def find_image_column(dataset: Dataset, name: str | None = None) -> str:
@@ -43,16 +46,22 @@ def find_image_column(dataset: Dataset, name: str | None = None) -> str:
     return found[0]
 
 
-def find_label_column(dataset: Dataset, name: str | None = None, exclude: str | None = None) -> str:
+def find_label_column(
+    dataset: Dataset,
+    name: str | None = None,
+    exclude: str | None = None,
+    fits: Callable[[str], bool] | None = None,
+) -> str:
     """The name of the column of class labels.
 
-    A column with the `ClassLabel` feature: the only one, or the one called `label` or `labels`. A column of
-    strings or integers is taken only when named.
+    A column with the `ClassLabel` feature: the only one, or the one called `label` or `labels`, or the only one that
+    fits. A column of strings or numbers is taken when named, or when it is called so and there is no `ClassLabel`.
 
     Args:
         dataset: the split to look at.
         name: a column that overrides the search.
         exclude: a column that is not to be found, such as that of the sub-classes.
+        fits: asked of a column where there are several.
 
     Raises:
         UnlearningError: if the named column does not exist or has no classes, or if no single one is found.
@@ -64,7 +73,7 @@ def find_label_column(dataset: Dataset, name: str | None = None, exclude: str | 
         check_column(features, name, "label column")
         if not is_class_column(features, name):
             raise UnlearningError(
-                f"label column {name!r} does not hold class labels, strings or integers; columns that do: "
+                f"label column {name!r} does not hold {CLASS_TYPES}; columns that do: "
                 f"{there_are(column for column in features if is_class_column(features, column))}"
             )
         return name
@@ -72,6 +81,9 @@ def find_label_column(dataset: Dataset, name: str | None = None, exclude: str | 
     usual = [column for column in _USUAL_LABEL_COLUMNS if column in found]
     if len(found) == 1 or usual:
         return (usual or found)[0]
+    fitting = [column for column in found if fits is not None and fits(column)]
+    if len(fitting) == 1:
+        return fitting[0]
     if found:
         raise UnlearningError(f"this dataset has several columns of class labels, name one of: {there_are(found)}")
     candidates = [column for column in features if is_class_column(features, column) and column != exclude]
@@ -90,13 +102,13 @@ def check_column(features: Features, name: str, what: str) -> None:
 
 
 def is_class_column(features: Features, name: str) -> bool:
-    """Whether the column can be read as classes: class labels, strings or integers."""
+    """Whether the column can be read as classes: class labels, strings or numbers (whole ones, or booleans)."""
     from datasets import ClassLabel, Value
 
     feature = features[name]
     if isinstance(feature, ClassLabel):
         return True
-    return isinstance(feature, Value) and feature.dtype.startswith(("int", "uint", "string", "large_string"))
+    return isinstance(feature, Value) and feature.dtype.startswith(_CLASS_DTYPES)
 
 
 def as_image_column(dataset: Dataset, column: str) -> Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,11 @@ from hf_unlearn.request.columns import as_image_column, find_image_column, find_
 from hf_unlearn.request.fingerprint import Fingerprint, is_hub_name
 from hf_unlearn.request.forget_request import SAMPLES_OF, ForgetRequest
 from hf_unlearn.request.images import samples_sha256
+from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS
-from hf_unlearn.request.labels import class_codes
+from hf_unlearn.request.labels import class_codes, label_values
 from hf_unlearn.request.loading import quiet_unless_terminal
+from hf_unlearn.request.matching import folded, mapped_part
 from hf_unlearn.request.splits import UnlearningSplits
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def forget_splits(
     dataset_name: str | None = None,
     dataset_config_name: str | None = None,
     dataset_revision: str | None = None,
+    label_mapping: LabelMapping | os.PathLike | None = None,
 ) -> UnlearningSplits:
     """The splits of a request that brings only the samples to forget: `retain` is None.
 
@@ -60,6 +63,8 @@ def forget_splits(
         label_column_name: by default the column with the `ClassLabel` feature.
         dataset_name, dataset_config_name, dataset_revision: where the samples are on the Hub, for the record. The name
             of a folder is not kept: it may say who is in it.
+        label_mapping: which labels of a model these are, where names do not say it; as for [`make_splits`], but it may
+            name labels that no sample has.
 
     Raises:
         UnlearningError: no sample, no image column, no labels and no `forget_label` or both, or `forget_kind` left
@@ -72,6 +77,8 @@ def forget_splits(
     image_column = find_image_column(forget, image_column_name)
     label_column, codes, own_names = _labels(forget, forget_label, label_column_name)
     names, ids = own_names, np.arange(len(own_names))
+    values = [None if forget_label is not None else label_values(forget, label_column, own_names)]
+    spelled_as = [own_names]
     tested: Dataset | None = None
     test_labels = np.zeros(0, dtype=np.int64)
     if test is not None:
@@ -81,10 +88,13 @@ def forget_splits(
         test_labels, test_names = class_codes(tested, test_label, "the test set")
         if not len(tested):
             raise UnlearningError("the test set is empty; expected at least one sample")
+        values.append(label_values(tested, test_label, test_names))
+        spelled_as.append(test_names)
         names, ids = _together(test_names, own_names)
         renamed = {test_image: image_column, test_label: label_column}
         tested = tested.select_columns(list(renamed)).rename_columns(renamed)
         tested = _with_labels(as_image_column(tested, image_column), label_column, test_labels, names)
+    integers = _integers(names, spelled_as, values)
     present = np.unique(codes)
     request = ForgetRequest(
         samples=forget_kind, classes=tuple(own_names[code] for code in present) if forget_kind == "class" else ()
@@ -122,6 +132,9 @@ def forget_splits(
         ),
         train_split=name,
         test_split=test_split if tested is not None else None,
+        label_values=integers,
+        used_labels=tuple(np.union1d(ids[present], test_labels).tolist()),
+        label_mapping=mapped_part(as_label_mapping(label_mapping), names, integers),
         labels_from="dataset" if forget_label is None else "name" if isinstance(forget_label, str) else "list",
     )
 
@@ -221,7 +234,7 @@ def _refuse_contradiction(forget: Dataset, column: str, label: str) -> None:
             f"forget_label is {label!r}, but the samples have labels of their own, of {len(present)} classes: "
             f"{there_are(present)}; expected no forget_label, or the samples of one class"
         )
-    if _fold(present[0]) != _fold(label) and _fold(label) in map(_fold, names):
+    if folded(present[0]) != folded(label) and folded(label) in map(folded, names):
         raise UnlearningError(
             f"forget_label is {label!r}, but the samples are labelled {present[0]!r} in column {column!r}; expected "
             "one of the two"
@@ -231,12 +244,12 @@ def _refuse_contradiction(forget: Dataset, column: str, label: str) -> None:
 def _together(names: list[str], others: Sequence[str]) -> tuple[list[str], np.ndarray]:
     """`names` and those of `others` that are not among them; and the place of each of `others` in that list."""
     together = list(names)
-    folded: dict[str, list[str]] = {}
+    by_folded: dict[str, list[str]] = {}
     for name in names:
-        folded.setdefault(_fold(name), []).append(name)
+        by_folded.setdefault(folded(name), []).append(name)
     places = []
     for other in others:
-        near = folded.get(_fold(other), [])
+        near = by_folded.get(folded(other), [])
         same = other if other in names else near[0] if len(near) == 1 else None
         if same is None:
             together.append(other)
@@ -244,8 +257,16 @@ def _together(names: list[str], others: Sequence[str]) -> tuple[list[str], np.nd
     return together, np.array(places, dtype=np.int64)
 
 
-def _fold(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", name.casefold().strip(" _-")))
+def _integers(
+    names: Sequence[str], spelled: Sequence[Sequence[str]], values: Sequence[Sequence[int] | None]
+) -> tuple[int, ...] | None:
+    """What each of the labels stands for, if they come from columns of integers alone."""
+    known: dict[str, int] = {}
+    for own_names, own_values in zip(spelled, values, strict=True):
+        if own_values is None:
+            return None
+        known.update(zip(own_names, own_values, strict=True))
+    return tuple(known[name] for name in names)
 
 
 def _with_labels(dataset: Dataset, column: str, codes: np.ndarray, names: list[str]) -> Dataset:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
-from hf_unlearn.request.labels import encode_labels, label_names
+from hf_unlearn.request.labels import encode_labels, label_names, label_values
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -26,12 +26,15 @@ class LabelledParts:
         image_column: the name of the image column, in all of them.
         label_column: the name of the label column, in all of them.
         label_names: the names of the labels, by label id.
+        label_values: where the label column held integers (or booleans, or whole floats), the one that each label id
+            stands for; else None.
     """
 
     parts: list[Dataset]
     image_column: str
     label_column: str
     label_names: list[str]
+    label_values: tuple[int, ...] | None = None
 
 
 def label_parts(
@@ -39,6 +42,7 @@ def label_parts(
     image_column_name: str | None = None,
     label_column_name: str | None = None,
     exclude: str | None = None,
+    fits: Callable[[str], bool] | None = None,
 ) -> LabelledParts:
     """Find the image and the label column in the first part, and make all parts alike in them.
 
@@ -47,6 +51,7 @@ def label_parts(
         image_column_name: by default the column with the `Image` feature.
         label_column_name: by default the column with the `ClassLabel` feature.
         exclude: a column that is not the label column.
+        fits: asked of a column where several hold class labels.
 
     Raises:
         UnlearningError: an empty first part, or a column that one of the parts lacks.
@@ -55,7 +60,7 @@ def label_parts(
     if not len(first):
         raise UnlearningError(f"{what} is empty")
     image_column = find_image_column(first, image_column_name)
-    label_column = find_label_column(first, label_column_name, exclude=exclude)
+    label_column = find_label_column(first, label_column_name, exclude=exclude, fits=fits)
     for what, part in parts.items():
         _check_columns(part, (image_column, label_column), what)
     names = label_names(first, label_column, *(part for _, part in others))
@@ -64,7 +69,7 @@ def label_parts(
             encode_labels(as_image_column(part, image_column), label_column, names, what)
             for what, part in parts.items()
         ]
-    return LabelledParts(alike, image_column, label_column, names)
+    return LabelledParts(alike, image_column, label_column, names, label_values(first, label_column, names))
 
 
 def find_splits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ import numpy as np
 from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.request.columns import check_column
 from hf_unlearn.request.indices import check_range, read_indices
-from hf_unlearn.request.labels import class_codes, column_array, label_array, label_names, resolve_classes
+from hf_unlearn.request.labels import class_codes, column_array, label_array, label_names, label_values
+from hf_unlearn.request.matching import in_normal_form, resolve_classes
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -18,13 +20,16 @@ if TYPE_CHECKING:
     from hf_unlearn.request.forget_request import ForgetRequest
 
 
-def select_rows(request: ForgetRequest, train: Dataset, label_column: str) -> tuple[np.ndarray, ForgetRequest]:
+def select_rows(
+    request: ForgetRequest, train: Dataset, label_column: str, values: Sequence[int] | None = None
+) -> tuple[np.ndarray, ForgetRequest]:
     """The rows of the train split to forget.
 
     Args:
         request: any kind but `dataset_config` and `split`, whose forget set is not a selection.
         train: the train split, with its labels encoded.
         label_column: the name of its label column.
+        values: of a label column of integers, what each label id stands for there.
 
     Returns:
         Sorted int64 indices, and the request resolved: classes by name, a file of indices as the indices.
@@ -35,18 +40,19 @@ def select_rows(request: ForgetRequest, train: Dataset, label_column: str) -> tu
     """
     if request.kind == "class":
         names = label_names(train, label_column)
-        ids = resolve_classes(request.classes, names)
+        ids = resolve_classes(request.classes, names, values=values)
         rows = _rows_of_classes(label_array(train, label_column), ids, names, "class")
         return rows, replace(request, classes=tuple(names[position] for position in ids))
     if request.kind == "subclass":
         assert request.subclass_column is not None
         check_column(train.features, request.subclass_column, "sub-class column")
         codes, names = class_codes(train, request.subclass_column, "the train split")
-        ids = resolve_classes(request.subclasses, names, "forget sub-class")
+        finer = label_values(train, request.subclass_column, names)
+        ids = resolve_classes(request.subclasses, names, "forget sub-class", finer)
         rows = _rows_of_classes(codes, ids, names, "sub-class")
         return rows, replace(request, subclasses=tuple(names[position] for position in ids))
     if request.kind == "where":
-        return _rows_where(request, train), request
+        return _rows_where(request, train, {label_column: values}), request
     if request.kind == "indices":
         assert request.indices is not None
         given = request.indices
@@ -107,17 +113,19 @@ def _rows_of_classes(codes: np.ndarray, ids: list[int], names: list[str], what: 
     return np.flatnonzero(np.isin(codes, ids)).astype(np.int64)
 
 
-def _rows_where(request: ForgetRequest, train: Dataset) -> np.ndarray:
+def _rows_where(request: ForgetRequest, train: Dataset, values: Mapping[str, Sequence[int] | None]) -> np.ndarray:
     mask = np.ones(len(train), dtype=bool)
     for column, wanted in request.where.items():
-        mask &= _has_value(train, column, wanted)
+        mask &= _has_value(train, column, wanted, values.get(column))
     if not mask.any():
         columns = " and ".join(repr(column) for column in request.where)
         raise UnlearningError(f"the forget set is empty: no row has the values given of {columns} together")
     return np.flatnonzero(mask).astype(np.int64)
 
 
-def _has_value(train: Dataset, column: str, wanted: tuple[str, ...]) -> np.ndarray:
+def _has_value(
+    train: Dataset, column: str, wanted: tuple[str, ...], integers: Sequence[int] | None = None
+) -> np.ndarray:
     from datasets import ClassLabel, Value
 
     check_column(train.features, column, "column")
@@ -126,9 +134,11 @@ def _has_value(train: Dataset, column: str, wanted: tuple[str, ...]) -> np.ndarr
         raise UnlearningError(f"column {column!r} does not hold plain values to compare with")
     values = column_array(train, column).to_pylist()
     if isinstance(feature, ClassLabel):
-        wanted = tuple(str(position) for position in resolve_classes(wanted, feature.names, f"{column!r} value"))
+        ids = resolve_classes(wanted, feature.names, f"{column!r} value", integers)
+        wanted = tuple(str(position) for position in ids)
     # A row without a value has none to match, not the text "None".
-    texts = [None if value is None else str(value) for value in values]
+    texts = [None if value is None else in_normal_form(str(value)) for value in values]
+    wanted = tuple(in_normal_form(value) for value in wanted)
     present = {text for text in texts if text is not None}
     for value in wanted:
         # Each value by itself: a mistyped one in a person's request must not pass because the others match.

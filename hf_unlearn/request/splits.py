@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,8 +18,10 @@ from hf_unlearn.request.fingerprint import (
     public_dataset_name,
 )
 from hf_unlearn.request.images import sample_digests, samples_sha256, verify_images
-from hf_unlearn.request.labelled import find_splits, label_parts
+from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
+from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
 from hf_unlearn.request.labels import label_array
+from hf_unlearn.request.matching import check_mapped_labels, match_labels
 from hf_unlearn.request.selection import rows_of_subclasses, select_rows
 
 if TYPE_CHECKING:
@@ -42,9 +45,8 @@ class UnlearningSplits:
             are a partition of the train split.
         retain_indices: the other rows of the train split; sorted int64, empty without a retain set.
         test_forgotten: boolean, shape (test rows,): True where a test sample belongs to what was forgotten,
-            that is to a forgotten class or sub-class; all False for other requests. Empty without a test
-            split.
-        forgotten_class_ids: sorted label ids that have no sample left in `retain`, though they had some.
+            that is to a class that is gone or to a forgotten sub-class. Empty without a test split.
+        forgotten_class_ids: sorted label ids of the forget set that have no sample left in `retain`.
         image_column: the name of the image column.
         label_column: the name of the label column.
         label_names: the names of the labels, by dataset label id.
@@ -54,6 +56,11 @@ class UnlearningSplits:
         test_split: the name of the test split, or None.
         labels_from: of samples alone, where their labels come from: "dataset" (their own), "name" (one that was given
             for all of them) or "list" (one that was given for each).
+        label_values: where the label column held integers, booleans or whole floats, the integer that each label id
+            stands for; else None.
+        used_labels: the sorted label ids that any sample has, of train, test and forget set; None for all. Other
+            labels need none in a model.
+        label_mapping: which labels of a model the dataset's are, where names do not say it; see [`match_labels`].
 
     When the request names a configuration or split as the forget set, `forget` is that set as it is, and may
     hold samples that the train split does not. `forget_indices` are then the rows of the train split that are
@@ -76,6 +83,22 @@ class UnlearningSplits:
     train_split: str
     test_split: str | None
     labels_from: str = "dataset"
+    label_values: tuple[int, ...] | None = None
+    used_labels: tuple[int, ...] | None = None
+    label_mapping: LabelMapping | None = None
+
+    def class_ids(self, id2label: Mapping[int, str]) -> list[int]:
+        """A model's class id of every label of the dataset, by label id; −1 for labels that neither needs.
+
+        Args:
+            id2label: the model's `config.id2label`.
+
+        Raises:
+            UnlearningError: as [`match_labels`].
+        """
+        return match_labels(
+            self.label_names, id2label, self.label_mapping, values=self.label_values, used=self.used_labels
+        )
 
     @property
     def removes_whole_classes(self) -> bool:
@@ -151,6 +174,7 @@ def make_splits(
     image_column_name: str | None = None,
     label_column_name: str | None = None,
     load_config: Callable[[str], DatasetDict] | None = None,
+    label_mapping: LabelMapping | os.PathLike | None = None,
 ) -> UnlearningSplits:
     """Resolve a request on a dataset.
 
@@ -165,11 +189,15 @@ def make_splits(
         image_column_name: by default the column with the `Image` feature.
         label_column_name: by default the column with the `ClassLabel` feature.
         load_config: loads another configuration of the same dataset; needed for a `dataset_config` request.
+        label_mapping: which labels of a model the dataset's are, where names do not say it: dataset label (name or id)
+            -> model label (name or id), or the path of a JSON file of that, or "order" (as many, in the same order), or
+            "id" (the same ids). What it does not name is matched by name.
 
     Raises:
         UnlearningError: if a split, column, class, value or index does not exist; if the forget set would be
-            empty or everything.
+            empty or everything; if the label mapping names a label that the dataset lacks, or one twice.
     """
+    label_mapping = as_label_mapping(label_mapping)
     if not isinstance(dataset, Mapping):
         raise UnlearningError(
             f"make_splits takes a DatasetDict of all splits, not a {type(dataset).__name__}: wrap it as "
@@ -183,13 +211,22 @@ def make_splits(
         parts[f"the test split {test_split!r}"] = dataset[test_split]
     if request.kind in ("dataset_config", "split"):
         parts[request.describe()] = _given_forget_set(dataset, request, train_split, load_config)
-    labelled = label_parts(parts, image_column_name, label_column_name, exclude=request.subclass_column)
+    labelled = label_parts(
+        parts,
+        image_column_name,
+        label_column_name,
+        exclude=request.subclass_column,
+        # Of two columns of classes, a request by the values of the one leaves the other.
+        fits=lambda column: bool(request.where) and column not in request.where,
+    )
     image_column, label_column = labelled.image_column, labelled.label_column
+    if isinstance(label_mapping, Mapping):
+        check_mapped_labels(label_mapping, labelled.label_names, labelled.label_values)
     train, *others = labelled.parts
     test = others.pop(0) if test_split is not None else None
 
     if not others:
-        forget_indices, request = select_rows(request, train, label_column)
+        forget_indices, request = select_rows(request, train, label_column, labelled.label_values)
         forget = train.select(forget_indices)
     else:
         (forget,) = others
@@ -203,8 +240,8 @@ def make_splits(
             "the train split"
         )
 
-    labels = label_array(train, label_column)
-    forgotten = np.setdiff1d(labels[forget_indices], labels[retain_indices])
+    # Which classes are gone depends on the samples alone, not on how the request named them.
+    forgotten = np.setdiff1d(label_array(forget, label_column), label_array(train, label_column)[retain_indices])
     return UnlearningSplits(
         forget=forget,
         retain=train.select(retain_indices),
@@ -230,7 +267,15 @@ def make_splits(
         ),
         train_split=train_split,
         test_split=test_split,
+        label_values=labelled.label_values,
+        used_labels=_used_labels(labelled),
+        label_mapping=label_mapping,
     )
+
+
+def _used_labels(labelled: LabelledParts) -> tuple[int, ...]:
+    labels = [label_array(part, labelled.label_column) for part in labelled.parts]
+    return tuple(np.unique(np.concatenate(labels)).tolist())
 
 
 def _given_forget_set(
@@ -269,8 +314,7 @@ def _test_forgotten(
 ) -> np.ndarray:
     if test is None:
         return np.zeros(0, dtype=bool)
-    if request.kind == "class":
-        return np.isin(label_array(test, label_column), forgotten)
+    gone = np.isin(label_array(test, label_column), forgotten)
     if request.subclass_column is not None and request.subclass_column in test.features:
-        return rows_of_subclasses(test, request.subclass_column, request.subclasses)
-    return np.zeros(len(test), dtype=bool)
+        gone |= rows_of_subclasses(test, request.subclass_column, request.subclasses)
+    return gone

@@ -120,7 +120,36 @@ def test_forgetting_a_person(animals):
 def test_a_class_emptied_by_other_means_is_told(animals):
     splits = make_splits(animals, ForgetRequest(indices=tuple(range(2, 18, 3))))
     assert splits.forgotten_class_ids == (2,)
-    assert not splits.test_forgotten.any()
+    assert splits.test_forgotten.tolist() == (splits.test_labels() == 2).tolist()
+
+
+def test_every_spelling_of_a_class_forgets_the_same(animals):
+    """Which test samples belong to what is forgotten follows from the classes that are gone."""
+    rows = [row for row, label in enumerate(animals["train"]["label"]) if label == 1]
+    given = DatasetDict({**animals, "gone": animals["train"].select(rows)})
+    spellings = {
+        "name": {"classes": "dog"},
+        "id": {"classes": 1},
+        "where": {"where": {"label": "dog"}},
+        "fine": {"where": {"fine": ("poodle", "beagle")}},
+        "subclass": {"subclasses": ("poodle", "beagle"), "subclass_column": "fine"},
+        "indices": {"indices": np.array(rows)},
+        "split": {"split": "gone"},
+        "config": {"dataset_config": "gone"},
+    }
+    for spelling, fields in spellings.items():
+        made = make_splits(given, ForgetRequest(**fields), load_config=lambda name: DatasetDict(train=given["gone"]))
+        assert made.forget_indices.tolist() == rows, spelling
+        assert made.forgotten_class_ids == (1,) and made.forget_kind == "class", spelling
+        assert made.test_forgotten.tolist() == (made.test_labels() == 1).tolist(), spelling
+
+
+def test_a_class_that_only_a_given_forget_set_has_is_gone(animals):
+    dogs, others = (animals["train"].filter(lambda row, dog=dog: (row["label"] == 1) == dog) for dog in (True, False))
+    dataset = DatasetDict({"train": others, "gone": dogs, "test": animals["test"]})
+    splits = make_splits(dataset, ForgetRequest(split="gone"))
+    assert splits.forgotten_class_ids == (1,) and splits.removes_whole_classes and not len(splits.forget_indices)
+    assert splits.test_forgotten.tolist() == (splits.test_labels() == 1).tolist()
 
 
 def test_a_split_as_the_forget_set_takes_its_copies_from_the_train_split(split):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_unlearn.evaluation.attacks.rmia import roc_curve
+from hf_unlearn.evaluation.logits import label_columns
 from hf_unlearn.evaluation.metrics.accuracies import confusion
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.request import UnlearningSplits
@@ -29,9 +30,10 @@ def make_curves(
     shown = {name: role for name, role in shown.items() if not name.startswith("reference")}
     taken = next(iter(samples.values()))
     split = next((name for name in ("test", "retain") if name in taken), None)
-    curves: dict[str, Any] = {"split": split, "labels": splits.label_names}
-    if split is not None and len(splits.label_names) <= MOST_LABELS:
-        matrices = {name: _confusion(samples[role][split], len(splits.label_names)) for name, role in shown.items()}
+    names = [splits.label_names[label] for label in label_columns(splits)]
+    curves: dict[str, Any] = {"split": split, "labels": names}
+    if split is not None and len(names) <= MOST_LABELS:
+        matrices = {name: _confusion(samples[role][split], len(names)) for name, role in shown.items()}
         curves["confusion"] = {name: matrix.tolist() for name, matrix in matrices.items()}
         curves["per_class_accuracy"] = {name: _diagonal(matrix) for name, matrix in matrices.items()}
     curves["confidence"] = _confidences(samples, shown, splits)

@@ -1,0 +1,137 @@
+"""Labels that do not match by name, by the commands: mapped, counted otherwise, or hard to write."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+import yaml
+from datasets import ClassLabel, DatasetDict, Value
+
+from hf_unlearn.commands.main import main
+from hf_unlearn.errors import warn_once
+from tests.tiny import make_dataset, make_model, make_processor
+
+NAMES = ["tench, Tinca tinca", 'a "great" | white', "crane's <b>`bill`</b>", "crane"]
+QUICK = ["--use_cpu", "--max_steps", "2", "--stop_rule", "steps"]
+
+
+@pytest.fixture(autouse=True)
+def said_anew():
+    warn_once.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    make_model(label_names=NAMES[::-1]).save_pretrained(folder)
+    make_processor().save_pretrained(folder)
+    return str(folder)
+
+
+def save(folder, feature, of_label=lambda label: label):
+    def labelled(part):
+        labels = [of_label(label) for label in part["label"]]
+        return part.remove_columns("label").add_column("label", labels, feature=feature)
+
+    parts = {"train": labelled(make_dataset(24)), "test": labelled(make_dataset(8, seed=1))}
+    DatasetDict(parts).save_to_disk(str(folder))
+    return str(folder)
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def warned(capsys) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if ": warning: " in line]
+
+
+def test_names_that_are_hard_to_write_go_all_the_way(model, tmp_path, capsys):
+    data = save(tmp_path / "data", ClassLabel(names=NAMES))
+    flags = {"model_name_or_path": model, "dataset_name": data, "output_dir": str(tmp_path / "out")}
+    settings = {**flags, "forget_classes": NAMES[:3], "use_cpu": True, "max_steps": 2, "stop_rule": "steps"}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(settings))
+    assert run("unlearn", "--config", tmp_path / "run.yaml") == 0
+    record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
+    assert record["request"]["classes"] == sorted(NAMES[:3])
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "'tench, Tinca tinca'" in card and r"\<b>\`bill\`\</b>" in card
+    assert shlex.join(sorted(NAMES[:3])) in card
+    # One name in a YAML file is one class, commas or not.
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**settings, "forget_classes": NAMES[0]}))
+    assert run("unlearn", "--config", tmp_path / "run.yaml", "--output_dir", tmp_path / "one") == 0
+    record = json.loads((tmp_path / "one" / "unlearning.json").read_text())
+    assert record["request"]["classes"] == NAMES[:1]
+    assert run("evaluate", "--model", tmp_path / "one", "--dataset_name", data, "--forget_classes", NAMES[0]) == 0
+    assert not warned(capsys)
+
+
+def test_a_mapping_serves_every_command(model, tmp_path, capsys):
+    wnids = ["n01", "n02", "n03", "n04"]
+    data = save(tmp_path / "data", ClassLabel(names=wnids))
+    mapping = tmp_path / "labels.json"
+    mapping.write_text(json.dumps({**dict(zip(wnids, NAMES, strict=True)), "n04": 0}))
+    common = ["--dataset_name", data, "--label_mapping", mapping, "--forget_classes", "n02", "--use_cpu"]
+    assert run("unlearn", "--model_name_or_path", model, *common, *QUICK, "--output_dir", tmp_path / "out") == 0
+    train = ["--model_type", "resnet", "--image_size", 16, "--num_train_epochs", 1]
+    train += ["--config_overrides", '{"embedding_size": 8, "hidden_sizes": [8], "depths": [1]}']
+    # What is trained knows the labels by the names that they go to.
+    mapping.write_text(json.dumps(dict(zip(wnids, NAMES, strict=True))))
+    assert run("train", *train, *common, "--output_dir", tmp_path / "reference") == 0
+    config = json.loads((tmp_path / "reference" / "config.json").read_text())
+    assert list(config["id2label"].values()) == NAMES
+    words = ["--model", tmp_path / "out", "--reference_model", tmp_path / "reference", "--level", "fast"]
+    assert run("evaluate", *words, *common) == 0
+    assert not warned(capsys)
+    assert run("evaluate", *words, *common[:2], *common[4:], "--output_dir", tmp_path / "none") == 2
+    assert "the model lacks the labels 'n01'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("feature", "of_label", "flags", "forget", "said"),
+    [
+        (Value("int64"), lambda label: label, [], "2", "taken by their ids"),
+        (Value("int32"), lambda label: label + 1, [], "2", "taken in their order, as there are 4 on both sides"),
+        (Value("float64"), lambda label: 10 * label, ["--label_mapping", "order"], "20", ""),
+        (Value("int64"), lambda label: label % 2, ["--label_mapping", "id"], "1", ""),
+        (Value("bool"), lambda label: label > 1, [], "True", "taken by their ids"),
+        (Value("string"), lambda label: NAMES[label].upper(), [], NAMES[3].upper(), ""),
+    ],
+)
+def test_columns_of_other_types(model, tmp_path, capsys, feature, of_label, flags, forget, said):
+    data = save(tmp_path / "data", feature, of_label)
+    words = ["--model_name_or_path", model, "--dataset_name", data, "--forget_classes", forget, *flags, *QUICK]
+    assert run("unlearn", *words, "--output_dir", tmp_path / "out") == 0
+    lines = warned(capsys)
+    assert len(lines) == bool(said) and all(said in line for line in lines)
+    record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
+    assert record["request"]["classes"] == [forget]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ('{"red": "tensh"}', "label_mapping: 'tensh' is not a label of the model; did you mean 'tench, Tinca tinca'"),
+        ('{"red": 0, "blue": 0}', "both go to the model's label"),
+        ('{"rad": 0}', "'rad' is not a label of this dataset; did you mean 'red'"),
+        ('{"red": 0}', "the model lacks the labels 'green', 'blue', 'grey'"),
+        ('["red"]', "holds a list"),
+        ("{", "is not JSON"),
+    ],
+)
+def test_bad_mappings_are_refused(model, saved_dataset, tmp_path, capsys, mapping, message):
+    (tmp_path / "labels.json").write_text(mapping)
+    words = [
+        "--model_name_or_path",
+        model,
+        "--dataset_name",
+        saved_dataset,
+        "--label_mapping",
+        tmp_path / "labels.json",
+    ]
+    assert run("unlearn", *words, "--forget_classes", "red", *QUICK, "--output_dir", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("hf-unlearn unlearn: error: ") and message in line
+    assert not (tmp_path / "out").exists()
