@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from hf_unlearn.errors import UnlearningError
+
 # The record of a run, as it is published.
 RECORD_NAME = "unlearning.json"
 # What a run is, for whoever resumes it; it stays here.
@@ -52,3 +54,17 @@ def write_json(values: Mapping[str, Any], path: str | os.PathLike) -> None:
         ValueError: a number is not finite, which JSON cannot say.
     """
     write_text(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def expand_user(path: str | os.PathLike) -> str:
+    """A path with `~` as the home folder that it stands for: a shell leaves it as it is in `--flag=~/x`.
+
+    Raises:
+        UnlearningError: there is no such user.
+    """
+    given = os.fspath(path)
+    expanded = os.path.expanduser(given)
+    if expanded.startswith("~"):
+        user = expanded.partition("/")[0]
+        raise UnlearningError(f"{given!r} is below the home folder of {user[1:]!r}, and there is no such user here")
+    return expanded

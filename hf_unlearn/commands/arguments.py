@@ -5,6 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+# Flags whose value is, or can be, a path: `~` in it is expanded.
+PATHS = {
+    *("output_dir", "cache_dir", "folder", "resume_from_checkpoint", "forget_indices", "label_mapping"),
+    *("model_name_or_path", "original_model", "reference_model"),
+    *("dataset_name", "forget_dataset", "test_dataset"),
+}
+
 
 def flag(description: str, default: Any = None, **metadata: Any) -> Any:
     """A dataclass field with its line of help."""

@@ -1,20 +1,19 @@
-"""Flags, a YAML file, or both, into dataclasses; and help that does not wait for transformers to be imported."""
+"""Flags, a YAML file, or both, into dataclasses."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import argparse
 import os
 import sys
-import textwrap
-import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import yaml
-
-from hf_unlearn.errors import UnlearningError, did_you_mean, one_line
+from hf_unlearn.commands.arguments import PATHS
+from hf_unlearn.commands.help import help_text
+from hf_unlearn.commands.words import Written, written
+from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
+from hf_unlearn.files import expand_user
 
 
 def parse(
@@ -26,6 +25,9 @@ def parse(
     argv: Sequence[str],
 ) -> tuple[Any, ...]:
     """Parse a command's flags.
+
+    A flag on the command line comes before the same one in the `--config` file. The values of a list flag that stands
+    several times add up; any other flag must not be given two values. `~` in a path is expanded.
 
     Args:
         command: its name, for messages.
@@ -39,142 +41,140 @@ def parse(
         An instance of each dataclass, in order.
 
     Raises:
-        UnlearningError: an unknown flag, a value of the wrong type, a missing flag, or a bad `--config` file.
+        UnlearningError: an unknown flag, a value of the wrong type, two values for one, a missing flag, or a bad
+            `--config` file.
         SystemExit: with status 0, after `--help`.
     """
     if any(word in ("-h", "--help") for word in argv):
         groups = [*light] if described is None else [*light, described]
-        print(_help(command, description, groups, has_trainer_flags=heavy is not None))
+        print(help_text(command, description, groups, has_trainer_flags=heavy is not None))
         raise SystemExit(0)
+    given = written(argv)
 
     from transformers import HfArgumentParser
 
-    class Parser(HfArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise UnlearningError(message.replace("argument ", "", 1))
-
     classes: Any = [*light] if heavy is None else [*light, heavy()]
-    parser = Parser(classes, add_help=False, allow_abbrev=False)
-    known = sorted({option for action in parser._actions for option in action.option_strings})
-    # HfArgumentParser takes --a_b and --a-b; one of them is enough in a message.
-    named = [option for option in known if "-" not in option.lstrip("-")]
-    words = [*_config_words(argv, known), *_without_config(argv)]
+    parser = HfArgumentParser(classes, add_help=False, allow_abbrev=False)
+    flags = _Flags(command, classes, parser._actions)
+    values = flags.values(given)
     try:
-        *instances, unknown = parser.parse_args_into_dataclasses(words, return_remaining_strings=True)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UnlearningError):
-            raise
+        # Settings refuse values by many kinds of error, and those of other libraries need not be among them.
+        return parser.parse_dict(values)
+    except UnlearningError:
+        raise
+    except Exception as error:
         raise UnlearningError(one_line(error)) from error
-    if unknown:
-        raise UnlearningError(f"{unknown[0]!r} is not a flag of {command}; {did_you_mean(unknown[0], named)}")
-    return tuple(instances)
 
 
-def _config_words(argv: Sequence[str], known: Sequence[str] | None) -> list[str]:
-    """The settings of the `--config` file as flags, to be put before those of the command line."""
-    path = None
-    for position, word in enumerate(argv):
-        if word == "--config":
-            if position + 1 == len(argv):
-                raise UnlearningError("--config is the last word; expected a YAML file after it")
-            path = argv[position + 1]
-        elif word.startswith("--config="):
-            path = word.partition("=")[2]
-    if path is None:
-        return []
-    try:
-        with open(path, encoding="utf-8") as file:
-            settings = yaml.safe_load(file) or {}
-    except OSError as error:
-        raise UnlearningError(f"--config {path!r} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UnlearningError(f"--config {path!r} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(settings, dict):
-        raise UnlearningError(f"--config {path!r} holds a {type(settings).__name__}; expected settings by name")
-    words: list[str] = []
-    for name, value in settings.items():
-        option = f"--{name}"
-        if known is not None and option not in known:
-            names = [option.lstrip("-") for option in known if "-" not in option.lstrip("-")]
+class _Flags:
+    """The flags of a command, and what their values are."""
+
+    def __init__(self, command: str, classes: Sequence[type], actions: Sequence[argparse.Action]):
+        self.command = command
+        self.actions = {option.replace("-", "_"): action for action in actions for option in action.option_strings}
+        self.required = [action.dest for action in actions if action.required]
+        hints = {name: hint for each in classes for name, hint in typing.get_type_hints(each).items()}
+        # HfArgumentParser knows one type a flag; some settings of the Trainer take a word or a list of words.
+        self.lists = {name for name, hint in hints.items() if _takes_list(hint)}
+
+    def values(self, given: Sequence[Written]) -> dict[str, Any]:
+        """The values of the fields that were given, by name."""
+        texts: dict[str, list[Written]] = {}
+        before = None
+        for each in given:
+            action = self._action(each, before)
+            before = each
+            earlier = texts.setdefault(action.dest, [])
+            if earlier and earlier[0].from_file and not each.from_file:
+                # The command line overrides the file.
+                earlier.clear()
+            earlier.append(each)
+        missing = [f"--{name}" for name in self.required if name not in texts]
+        if missing:
+            raise UnlearningError(f"expected {' and '.join(missing)}; {self.command} does not go without")
+        return {name: self._value(name, each) for name, each in texts.items()}
+
+    def _action(self, each: Written, before: Written | None) -> argparse.Action:
+        """The action that a flag stands for; refuses words that stand for none. `before`: the flag before it."""
+        action = self.actions.get(each.flag.replace("-", "_")) if each.flag else None
+        if action is not None:
+            return action
+        # One spelling of a flag is enough in a message.
+        known = sorted({f"--{action.dest}" for action in self.actions.values()})
+        if each.from_file:
+            names = [flag.removeprefix("--") for flag in known]
             raise UnlearningError(
-                f"--config {path!r} sets {str(name)!r}, which is no flag; {did_you_mean(name, names)}"
+                f"the --config file sets {each.flag.removeprefix('--')!r}, which is no flag of {self.command}; "
+                f"{did_you_mean(each.name, names)}"
             )
-        if value is None:
-            continue
-        if isinstance(value, list):
-            words += [option, *map(str, value)]
-        else:
-            words.append(f"{option}={json.dumps(value) if isinstance(value, dict) else value}")
-    return words
+        word = each.flag or each.values[0]
+        near = did_you_mean(word, known)
+        hint = ""
+        if each.flag and before is not None and (before.name in self.lists or self._is_unfinished(before)):
+            end = "" if near.endswith("?") else "."
+            hint = f"{end} A value that begins with two dashes is written {before.flag}={word}"
+        raise UnlearningError(f"{word!r} is not a flag of {self.command}; {near}{hint}")
+
+    def _is_unfinished(self, each: Written) -> bool:
+        return not each.values and self.actions[each.flag.replace("-", "_")].nargs is None
+
+    def _value(self, name: str, given: Sequence[Written]) -> Any:
+        found = [self._values_of(each) for each in given]
+        if name in self.lists:
+            every = [value for values in found for value in values]
+            return every if len(every) > 1 or self.actions[f"__{name}"].nargs == "+" else every[0]
+        for each, values in zip(given, found, strict=True):
+            if len(values) > 1:
+                raise UnlearningError(f"--{name} is given {there_are(each.values)}; expected one value")
+        single = [values[0] for values in found]
+        if any(value != single[0] for value in single):
+            said = [", ".join(each.values) or each.flag for each in given]
+            raise UnlearningError(f"--{name} is given several times, with {there_are(said)}; expected one value")
+        return single[0]
+
+    def _values_of(self, each: Written) -> list[Any]:
+        """The values of one flag, as what they are of."""
+        action = self.actions[each.flag.replace("-", "_")]
+        name = action.dest
+        if action.nargs == 0:
+            if each.values:
+                raise UnlearningError(f"{each.flag} takes no value, but is given {each.values[0]!r}")
+            return [action.const]
+        if not each.values:
+            if action.nargs != "?":
+                raise UnlearningError(f"{each.flag} has no value; expected {'some' if name in self.lists else 'one'}")
+            return [action.const]
+        found = []
+        for text in each.values:
+            if f"-{text}".replace("-", "_") in self.actions and text.startswith("-"):
+                raise UnlearningError(
+                    f"{text!r} is not a flag of {self.command}; did you mean '-{text}'? "
+                    f"A value of this name is written {each.flag}={text}"
+                )
+            found.append(_converted(action, text))
+        return found
 
 
-def _without_config(argv: Sequence[str]) -> list[str]:
-    kept: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--config":
-            next(words, None)
-        elif not word.startswith("--config="):
-            kept.append(word)
-    return kept
+def _takes_list(hint: Any) -> bool:
+    return any(typing.get_origin(each) is list for each in (hint, *typing.get_args(hint)))
 
 
-def _help(command: str, description: str, groups: Iterable[type], has_trainer_flags: bool) -> str:
-    lines = [
-        f"usage: hf-unlearn {command} [--config FILE.yaml] [flags]",
-        "",
-        *textwrap.wrap(description, 100),
-        "",
-    ]
-    lines += ["  --config FILE", "        Settings by name; flags on the command line override them."]
-    for group in groups:
-        lines += ["", f"{(group.__doc__ or group.__name__).strip().splitlines()[0].rstrip('.')}:"]
-        hints = typing.get_type_hints(group)
-        for field in dataclasses.fields(group):
-            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-            shown = "required" if required else f"default: {field.default}"
-            note = "" if field.default is None else f" ({shown})"
-            lines.append(f"  --{field.name} {_metavar(field, hints[field.name])}".rstrip())
-            lines += textwrap.wrap(
-                f"{field.metadata.get('help', '')}{note}",
-                100,
-                initial_indent=" " * 8,
-                subsequent_indent=" " * 8,
-            )
-    if has_trainer_flags:
-        lines += ["", "Trainer:", "  --output_dir DIR", "        Where the model is saved (required)."]
-        lines += [
-            *textwrap.wrap(
-                "Every other field of transformers.TrainingArguments is a flag, too: --seed, --use_cpu, --bf16, "
-                "--save_strategy, --resume_from_checkpoint, --report_to and so on.",
-                100,
-                initial_indent="  ",
-                subsequent_indent="  ",
-            )
-        ]
-    return "\n".join(lines)
-
-
-def _metavar(field: dataclasses.Field, hint: Any) -> str:
-    if "choices" in field.metadata:
-        return "{" + ",".join(map(str, field.metadata["choices"])) + "}"
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        (hint,) = (option for option in typing.get_args(hint) if option is not type(None))
-    if typing.get_origin(hint) is list:
-        return "VALUE [VALUE ...]"
-    return {bool: "", int: "N", float: "X"}.get(hint, "VALUE")
-
-
-def peek(name: str, argv: Sequence[str]) -> str | None:
-    """The value given for `--name`, on the command line or else in the `--config` file, before anything is parsed."""
-    options = {f"--{name}", f"--{name.replace('_', '-')}"}
-    found = None
-    words = [*_config_words(argv, None), *argv]
-    for position, word in enumerate(words):
-        option, equals, value = word.partition("=")
-        if option in options:
-            found = value if equals else "".join(words[position + 1 : position + 2])
-    return found
+def _converted(action: argparse.Action, text: str) -> Any:
+    """A text as the value of a flag."""
+    name = action.dest
+    kind: Any = action.type or str
+    named = str(getattr(kind, "__name__", kind)).replace("string_to_bool", "boolean")
+    if named == "boolean":
+        # Words of YAML that transformers does not know.
+        text = {"on": "true", "off": "false"}.get(text.lower(), text)
+    try:
+        value = kind(text)
+    except Exception as error:
+        # Some settings of the Trainer are of types that are not made from a text.
+        raise UnlearningError(f"--{name}: invalid {named} value: {text!r}") from error
+    if action.choices is not None and value not in action.choices:
+        raise UnlearningError(f"--{name} {text!r} is not known; {did_you_mean(text, action.choices)}")
+    return expand_user(value) if name in PATHS and isinstance(value, str) else value
 
 
 def is_first_process() -> bool:

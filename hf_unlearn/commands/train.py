@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from hf_unlearn.commands.arguments import DataArguments, OutputArguments, RequestArguments, flag
 from hf_unlearn.commands.loading import load_splits, load_whole
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
-from hf_unlearn.commands.parsing import parse, peek, say
+from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.commands.request_flags import has_request, make_request
 from hf_unlearn.commands.resuming import find_checkpoint
 from hf_unlearn.commands.terminal import quieten, seconds_as_text, settle
+from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.request.kept import keep_forget_set
 from hf_unlearn.request.label_mapping import as_label_mapping

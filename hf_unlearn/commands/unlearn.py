@@ -19,10 +19,11 @@ from hf_unlearn.commands.forget_set import check_forget_set, described, labels_l
 from hf_unlearn.commands.loading import load_model, load_splits, load_unseen, pin
 from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
-from hf_unlearn.commands.parsing import is_first_process, parse, peek, say
+from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.commands.request_flags import make_request
 from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint
 from hf_unlearn.commands.terminal import loading_line, quieten, seconds_as_text, settle
+from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.files import RUN_NAME
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of

@@ -277,7 +277,7 @@ def test_settings_that_refuse_themselves_are_told_in_one_line(said, monkeypatch)
     def refuse_all(*args, **kwargs):
         raise ValueError(said)
 
-    monkeypatch.setattr("transformers.HfArgumentParser.parse_args_into_dataclasses", refuse_all)
+    monkeypatch.setattr("transformers.HfArgumentParser.parse_dict", refuse_all)
     with pytest.raises(UnlearningError) as caught:
         parsing.parse("unlearn", "", (), None, (), [])
     assert str(caught.value) == ("that is not so at all" if said.strip() else "ValueError")
