@@ -43,7 +43,8 @@ def write_text(text: str, path: str | os.PathLike) -> None:
         OSError: it cannot be written.
     """
     with replacing(path) as part:
-        Path(part).write_text(text, encoding="utf-8")
+        # Names of folders may hold what no encoding has.
+        Path(part).write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(values: Mapping[str, Any], path: str | os.PathLike) -> None:

@@ -14,8 +14,6 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
     before = path.read_bytes()
     with pytest.raises(ValueError):
         write_json({"a": float("nan")}, path)
-    with pytest.raises(UnicodeEncodeError):
-        write_text("\ud800", path)
     with pytest.raises(KeyboardInterrupt), replacing(path) as part:
         with open(part, "w") as file:
             file.write("half")
@@ -32,6 +30,11 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
             file.write("second")
         assert path.read_text() == "second"
     assert path.read_text() == "first" and [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path):
+    write_text("folder \udcff", tmp_path / "card.md")
+    assert (tmp_path / "card.md").read_text(encoding="utf-8") == "folder ?"
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ from hf_unlearn.commands.arguments import (
 )
 from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
 from hf_unlearn.commands.loading import load_splits, pin
-from hf_unlearn.commands.output_folder import check_output_dir
+from hf_unlearn.commands.output_folder import check_folder, check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.commands.request_flags import make_request
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import LEVELS, check_settings
-from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME
+from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, expand_user
 
 if TYPE_CHECKING:
     from hf_unlearn.evaluation.report.results import Comparison
@@ -90,12 +90,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv or (),
     )
     references = flags.reference_model or []
-    check_settings(flags.level, len(references), flags.per_device_eval_batch_size, flags.max_retain_samples)
+    check_settings(flags.level, references, flags.per_device_eval_batch_size, flags.max_retain_samples, flags.seed)
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
     name = model_flags.model_name_or_path
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
     check_output_dir(folder, overwrite=True)
+    cache_dir = flags.cache_dir or default_cache_dir()
+    if is_first_process():
+        check_folder(cache_dir, "cache_dir")
     path = os.path.join(folder, RESULTS_NAME)
     pin(model_flags, data, forget_flags)
     original: Any = flags.original_model
@@ -141,14 +144,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         **loading,
         batch_size=flags.per_device_eval_batch_size,
         device="cpu" if flags.use_cpu else None,
-        cache_dir=flags.cache_dir or default_cache_dir(),
+        cache_dir=cache_dir,
         max_retain_samples=flags.max_retain_samples,
         seed=flags.seed,
         other_request=flags.other_request,
     )
     if not is_first_process():
         return
-    results.save(folder)
+    with no_empty_folder(folder):
+        results.save(folder)
     say(
         f"Forget request: {described(splits, data, forget_flags)}",
         *labels_lines(splits),
@@ -185,7 +189,7 @@ def default_cache_dir() -> str:
     """Where logits are kept unless the user says otherwise."""
     from huggingface_hub.constants import HF_HOME
 
-    return os.environ.get("HF_UNLEARN_CACHE") or os.path.join(HF_HOME, "hf_unlearn")
+    return expand_user(os.environ.get("HF_UNLEARN_CACHE") or os.path.join(HF_HOME, "hf_unlearn"))
 
 
 def _fingerprint_in(path: str) -> str | None:

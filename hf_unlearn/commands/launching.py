@@ -42,6 +42,13 @@ def launch(command: str, argv: Sequence[str], num_processes: int) -> int:
     try:
         return _wait(processes)
     finally:
+        # What ends them tidies up first, if it can.
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        ends = time.monotonic() + GRACE
+        while any(process.poll() is None for process in processes) and time.monotonic() < ends:
+            time.sleep(0.05)
         for process in processes:
             if process.poll() is None:
                 process.kill()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from hf_unlearn.commands.parsing import is_first_process
+from hf_unlearn.commands.terminal import warnings_shown
+from hf_unlearn.errors import DivergenceError, PublishingError, UnlearningError, did_you_mean, one_line
 
 COMMANDS = {
     "unlearn": "make a model forget samples of its training set",
@@ -18,7 +26,15 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The `hf-unlearn` command. Its exit status: 0; 1 if unlearning diverged or the Hub failed; 2 for bad input."""
+    """The `hf-unlearn` command.
+
+    Its exit status: 0; 1 if unlearning diverged or the Hub failed; 2 for bad input; 128 and the signal's number where
+    one ended it.
+    """
+    # What a terminal or a log file cannot show is no reason to fail once the work is done.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
@@ -30,37 +46,78 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     command, *rest = words
     if command not in COMMANDS:
-        from hf_unlearn.errors import did_you_mean
-
         print(
             f"hf-unlearn: error: {command!r} is not a command; {did_you_mean(command, COMMANDS)}",
             file=sys.stderr,
         )
         return 2
-    return run(command, importlib.import_module(f"hf_unlearn.commands.{command}").main, rest)
+    # An interruption may come while the libraries are still loaded.
+    return run(command, lambda argv: importlib.import_module(f"hf_unlearn.commands.{command}").main(argv), rest)
 
 
 def run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
-    """Call `function(argv)`; print an [`UnlearningError`] as one line. Returns the exit status as [`main`] does."""
-    from hf_unlearn.commands.parsing import is_first_process
-    from hf_unlearn.commands.terminal import warnings_shown
-    from hf_unlearn.errors import DivergenceError, PublishingError, UnlearningError
+    """Call `function(argv)`; print what the user can mend as one line. Returns the exit status as [`main`] does."""
+    try:
+        with _ended_by_signals():
+            return _run(command, function, argv)
+    except KeyboardInterrupt:
+        said, number = "interrupted", int(signal.SIGINT)
+    except Ended as end:
+        said, number = f"ended by {signal.Signals(end.number).name}", end.number
+    if is_first_process():
+        print(f"hf-unlearn {command}: {said}", file=sys.stderr)
+    return 128 + number
 
+
+def _run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:
     try:
         with warnings_shown(command):
             function(argv)
+        return 0
     except UnlearningError as error:
-        if is_first_process():
-            print(f"hf-unlearn {command}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, (DivergenceError, PublishingError)) else 2
-    except KeyboardInterrupt:
-        print(f"hf-unlearn {command}: interrupted", file=sys.stderr)
-        return 130
+        said, status = str(error), 1 if isinstance(error, (DivergenceError, PublishingError)) else 2
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone; Python would complain once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    return 0
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        # A full disk, a folder that has gone: nothing that a traceback would explain.
+        said, status = one_line(error), 2
+    except (MemoryError, RuntimeError) as error:
+        # torch's own is no MemoryError.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+            raise
+        said, status = f"out of memory; try smaller batches ({one_line(error)})", 2
+    if is_first_process():
+        print(f"hf-unlearn {command}: error: {' '.join(said.split())}", file=sys.stderr)
+    return status
+
+
+class Ended(BaseException):
+    """A signal asked the process to end: what was begun is tidied up on the way out."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """While this is open, the signals that end a process raise [`Ended`], unless they are ignored (`nohup`)."""
+
+    def end(number: int, frame: object) -> None:
+        raise Ended(number)
+
+    known = [number for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None)) if number is not None]
+    here = threading.current_thread() is threading.main_thread()
+    taken = [number for number in known if here and signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _usage() -> str:

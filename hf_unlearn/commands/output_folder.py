@@ -4,46 +4,86 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hf_unlearn.commands.parsing import is_first_process
 from hf_unlearn.errors import UnlearningError
 
 
-def check_output_dir(output_dir: str | None, overwrite: bool, checkpoint: str | None = None) -> str:
+def check_output_dir(
+    output_dir: str | None,
+    overwrite: bool,
+    checkpoint: str | None = None,
+    sources: Mapping[str, str | None] | None = None,
+) -> str:
     """The output folder, if it may be written to.
 
     Args:
         checkpoint: the run goes on from there; the folder that holds it is not empty, of course.
+        sources: what the run is made from, models and data, by what it is; the output folder is none of them.
 
     Raises:
-        UnlearningError: none was named, it is or lies below a file, or it is not empty and may not be overwritten.
+        UnlearningError: none was named, it cannot be made or written to, it is or lies below a file, it is not empty
+            and may not be overwritten, or it is one of `sources`.
     """
     if not output_dir:
         raise UnlearningError("--output_dir is missing; expected the folder to write to")
-    path = Path(output_dir).absolute()
-    existing = next(folder for folder in (path, *path.parents) if folder.exists())
-    if not existing.is_dir():
-        raise UnlearningError(f"output_dir {output_dir!r} is, or lies in, a file; expected a folder")
-    if not os.access(existing, os.W_OK):
-        raise UnlearningError(f"output_dir {output_dir!r} cannot be written to")
-    goes_on = checkpoint is not None and path in Path(checkpoint).absolute().parents
-    if path.is_dir() and os.listdir(path) and not (overwrite or goes_on):
-        raise UnlearningError(
-            f"output_dir {output_dir!r} is not empty; expected a new folder, or --overwrite_output_dir"
-        )
+    for what, source in (sources or {}).items():
+        if source and os.path.exists(source) and os.path.realpath(source) == os.path.realpath(output_dir):
+            raise UnlearningError(f"output_dir {output_dir!r} is {what} itself; expected another folder")
+    # Of several processes the others might see what the first one tries.
+    if is_first_process():
+        check_folder(output_dir, "output_dir")
+        goes_on = checkpoint is not None and Path(output_dir).resolve() in Path(checkpoint).resolve().parents
+        if os.path.isdir(output_dir) and os.listdir(output_dir) and not (overwrite or goes_on):
+            raise UnlearningError(
+                f"output_dir {output_dir!r} is not empty; expected a new folder, or --overwrite_output_dir"
+            )
     return output_dir
+
+
+def check_folder(folder: str, flag: str) -> None:
+    """Try whether a folder can be written to, and be made where there is none; nothing is left of the trial.
+
+    Raises:
+        UnlearningError: it cannot; the message names the `flag` that the folder was given by.
+    """
+    made = missing_folders(folder)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UnlearningError(f"{flag} {folder!r} is, or lies in, a file; expected a folder") from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UnlearningError(f"{flag} {folder!r} cannot be written to: {why}") from error
+    finally:
+        remove_empty(made)
 
 
 @contextlib.contextmanager
 def no_empty_folder(output_dir: str) -> Iterator[None]:
-    """If what is done here fails and leaves an empty folder that was not there before, remove it."""
-    before = os.path.isdir(output_dir)
+    """If what is done here fails and leaves empty folders that were not there before, remove them."""
+    before = missing_folders(output_dir)
     try:
         yield
-    except (UnlearningError, KeyboardInterrupt):
-        if not before:
-            # Another process may have been first; a checkpoint in it is kept.
-            with contextlib.suppress(OSError):
-                os.rmdir(output_dir)
+    except BaseException:
+        remove_empty(before)
         raise
+
+
+def missing_folders(folder: str) -> list[Path]:
+    """A folder and those above it that are not there, the innermost first."""
+    path = Path(folder).absolute()
+    return [each for each in (path, *path.parents) if not os.path.lexists(each)]
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove those of the folders that are empty, in this order."""
+    for each in folders:
+        # Another process may have been first, and what is not empty stays.
+        with contextlib.suppress(OSError, ValueError):
+            os.rmdir(each)

@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_unlearn.commands.arguments import PATHS
 from hf_unlearn.commands.help import help_text
+from hf_unlearn.commands.terminal import plain_signs
 from hf_unlearn.commands.words import Written, written
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
 from hf_unlearn.files import expand_user
@@ -185,4 +186,5 @@ def is_first_process() -> bool:
 def say(*lines: str) -> None:
     """Print for a person, from the first process only."""
     if is_first_process():
-        print(*lines, sep="\n", file=sys.stdout, flush=True)
+        encoding = getattr(sys.stdout, "encoding", None)
+        print(*(plain_signs(line, encoding) for line in lines), sep="\n", flush=True)

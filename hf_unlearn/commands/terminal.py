@@ -12,6 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
 
+# Signs that an encoding older than Unicode lacks, in part or all, and what stands for them.
+_PLAIN = str.maketrans(
+    {"↑": "^", "↓": "v", "→": ">", "–": "-", "−": "-", "±": "+-", "×": "x", "…": "...", "‖": "|", "²": "2"}
+)
+
+
+def plain_signs(text: str, encoding: str | None) -> str:
+    """A text as it can be read in `encoding`: where that has no arrows, its signs are those of a typewriter."""
+    try:
+        "↑↓→".encode(encoding or "ascii")
+        return text
+    except (UnicodeEncodeError, LookupError):
+        return text.translate(_PLAIN)
+
 
 @contextlib.contextmanager
 def warnings_shown(command: str) -> Iterator[None]:

@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if start.model_name_or_path is not None and peek("learning_rate", argv) is None:
         args.learning_rate = float(FINE_TUNING_RATE)
     checkpoint = find_checkpoint(args)
-    check_output_dir(peek("output_dir", argv), output.overwrite_output_dir, checkpoint)
+    sources = {"the model": start.model_name_or_path, "the dataset": data.dataset_name}
+    check_output_dir(peek("output_dir", argv) and args.output_dir, output.overwrite_output_dir, checkpoint, sources)
     if args.push_to_hub:
         raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
@@ -109,16 +110,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         quieten(trainer)
         started = time.monotonic()
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    if not all(parameter.isfinite().all() for parameter in model.parameters()):
-        raise DivergenceError(
-            "training ran away: weights are not finite, nothing was saved; try a smaller learning_rate"
-        )
-    seconds = time.monotonic() - started
-    trainer.save_model()
-    trainer.save_metrics("train", outcome.metrics, combined=False)
-    if trainer.is_world_process_zero():
-        # By it an evaluation knows which request the model is a reference for.
-        keep_forget_set(splits, args.output_dir)
+        if not all(parameter.isfinite().all() for parameter in model.parameters()):
+            raise DivergenceError(
+                "training ran away: weights are not finite, nothing was saved; try a smaller learning_rate"
+            )
+        seconds = time.monotonic() - started
+        trainer.save_model()
+        trainer.save_metrics("train", outcome.metrics, combined=False)
+        if trainer.is_world_process_zero():
+            # By it an evaluation knows which request the model is a reference for.
+            keep_forget_set(splits, args.output_dir)
     lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
     if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")

@@ -91,11 +91,17 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"expected one of {', '.join(name for name, each in METHODS.items() if each.retain_free)}"
         )
     checkpoint = find_checkpoint(args)
-    check_output_dir(peek("output_dir", argv or ()), output.overwrite_output_dir, checkpoint)
+    sources = {
+        "the model": model_flags.model_name_or_path,
+        "the dataset": data.dataset_name,
+        "the forget set": forget_flags.forget_dataset,
+        "the test set": test_flags.test_dataset,
+    }
+    check_output_dir(
+        peek("output_dir", argv or ()) and args.output_dir, output.overwrite_output_dir, checkpoint, sources
+    )
     settle(args)
 
-    if os.path.realpath(model_flags.model_name_or_path) == os.path.realpath(args.output_dir):
-        raise UnlearningError(f"output_dir {args.output_dir!r} is the model itself; expected another folder")
     of_model, of_data = pin(model_flags, data, forget_flags)
     if args.push_to_hub and is_first_process():
         # Before any long work. Once the classes are known by name, the trainer looks again.
@@ -109,8 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         splits = load_splits(data, request, test_flags)
         model, image_processor = load_model(model_flags)
-    if os.path.realpath(str(model.name_or_path)) == os.path.realpath(args.output_dir):
-        raise UnlearningError(f"output_dir {args.output_dir!r} is the adapter's base; expected another folder")
+    check_output_dir(args.output_dir, True, None, {"the adapter's base": str(model.name_or_path)})
 
     from hf_unlearn.data.pixels import as_pixels, pixels_like, pixels_of, try_forward
 
@@ -166,13 +171,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.save_strategy != "no" and trainer.is_world_process_zero():
             write_record(run, args.output_dir, RUN_NAME)
         trainer.train(resume_from_checkpoint=checkpoint)
-    trainer.save_model(_internal_call=True)
-    if not trainer.is_world_process_zero():
-        return
-    record = trainer.record()
-    write_record(record, args.output_dir)
-    keep_forget_set(splits, args.output_dir)
-    write_card(args.output_dir, trainer.hub_model_id)
+        trainer.save_model(_internal_call=True)
+        if not trainer.is_world_process_zero():
+            return
+        record = trainer.record()
+        write_record(record, args.output_dir)
+        keep_forget_set(splits, args.output_dir)
+        write_card(args.output_dir, trainer.hub_model_id)
     premise = getattr(trainer, "premise", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(

@@ -104,7 +104,7 @@ def compare(
         raise UnlearningError("compare takes a model; contestants by role go to hf_unlearn.evaluation.compare_models")
     one = isinstance(references, (str, os.PathLike, Contestant)) or not isinstance(references, Sequence)
     targets: list[Any] = [references] if one else list(cast("Sequence[AnyModel]", references))
-    check_settings(level, len(targets), batch_size, max_retain_samples)
+    check_settings(level, targets, batch_size, max_retain_samples, seed)
     record = record_of(model, revision, token)
     same = check_request(model, "unlearned", record, splits, other_request)
     for reference in targets:

@@ -77,7 +77,7 @@ def compare_models(
         UnlearningError: a role or level that is none, more than four references, references with other labels or
             another image size than the model's, splits that overlap, logits that are not finite.
     """
-    check_settings(level, len(references), batch_size, max_retain_samples)
+    check_settings(level, references, batch_size, max_retain_samples, seed)
     _check(contestants, splits)
     num_retain = 0 if splits.retain is None else len(splits.retain)
     if max_retain_samples:
