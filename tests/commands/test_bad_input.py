@@ -281,3 +281,14 @@ def test_settings_that_refuse_themselves_are_told_in_one_line(said, monkeypatch)
     with pytest.raises(UnlearningError) as caught:
         parsing.parse("unlearn", "", (), None, (), [])
     assert str(caught.value) == ("that is not so at all" if said.strip() else "ValueError")
+
+
+def test_evaluate_refuses_a_reference_given_twice(refuse, tmp_path, saved_model):
+    (tmp_path / "link").symlink_to(saved_model())
+    for again in (saved_model() + "/", tmp_path / "link"):
+        assert "once more" in refuse("evaluate", reference_model=[saved_model(), again])
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_evaluate_refuses_a_seed_that_none_takes(refuse, seed):
+    assert f"seed is {seed}" in refuse("evaluate", seed=seed)
