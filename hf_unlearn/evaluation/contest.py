@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.attacks.probing import Probed, probe
+from hf_unlearn.evaluation.cache import shared_folder
 from hf_unlearn.evaluation.limits import check_settings
 from hf_unlearn.evaluation.logits import LogitStore, further_labels
 from hf_unlearn.evaluation.metrics.accuracies import (
@@ -83,8 +83,8 @@ def compare_models(
     if max_retain_samples:
         splits = splits.with_retain_sample(max_retain_samples, seed)
     everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}
-    with tempfile.TemporaryDirectory() as scratch:
-        store = LogitStore(cache_dir or scratch, splits, batch_size, device)
+    with shared_folder(cache_dir) as folder:
+        store = LogitStore(folder, splits, batch_size, device)
         _check_references(store, everyone)
         parts = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
         names = [name for name, part in parts.items() if part is not None]

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
-from uuid import uuid4
+from typing import Any, cast
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from transformers import PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, pixels_of, try_forward
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.metrics.samples import pieces
+from hf_unlearn.evaluation.cache import LogitFile, file_name, from_first, images_key, model_key
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
-from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.request import UnlearningSplits
 
 
 class LogitStore:
     """Logits by model and split, each computed once: a second question about the same pair reads a file.
 
-    A file is named by a digest of the model's weights, of how its images are processed, and of the samples. Columns are
-    in the order of the dataset's labels, then the model's further labels by name, so models with other label orders
-    compare. With several processes each computes every so-manieth batch and writes its rows; the result is the same.
+    A file is named by a digest of all that the logits depend on (see [`model_key`]); a damaged one is computed again.
+    Columns are in the order of the dataset's labels, then the model's further labels by name, so models with other
+    label orders compare. With several processes each computes every so-manieth batch and writes its rows; the result is
+    the same.
 
     Args:
         folder: of the files; any of them may be deleted at any time.
@@ -46,7 +42,7 @@ class LogitStore:
         self.splits = splits
         self.batch_size = batch_size
         self.device = device
-        self._digests: dict[int, str] = {}
+        self._model_keys: dict[tuple[int, int], list[Any]] = {}
 
     def labels(self, split: str) -> np.ndarray:
         """Columns of the true classes, `(samples,)` int64, of the `forget`, `retain` or `test` split."""
@@ -66,23 +62,15 @@ class LogitStore:
             UnlearningError: a model does not take the images, does not know their labels, or gives logits that are
                 not finite; the folder cannot be written.
         """
-        paths = {role: self.folder / f"{self._key(contestant, split)}.npy" for role, contestant in contestants.items()}
+        files = self._files(contestants, split)
         # The same weights under two roles are one model.
-        first = {path: role for role, path in reversed(paths.items())}
-        missing = {role: contestants[role] for path, role in first.items() if not path.is_file()}
-        # Nobody looks for files while another process moves one into place.
-        state = PartialState()
-        state.wait_for_everyone()
-        for group in _alike(missing).values():
-            self._compute({role: missing[role] for role in group}, paths, split, state)
-        found = {}
-        for role, path in paths.items():
-            found[role] = np.load(path, mmap_mode="r")
-            if not all(np.isfinite(found[role][rows]).all() for rows in pieces(len(found[role]))):
-                state.wait_for_everyone()
-                if state.is_main_process:
-                    path.unlink(missing_ok=True)
-                raise UnlearningError(f"the {role} model gives logits that are not finite on the {split} set")
+        first = {file.path: role for role, file in reversed(files.items())}
+        missing = from_first(lambda: [role for role in first.values() if not files[role].is_whole()])
+        for group in _alike({role: contestants[role] for role in missing}).values():
+            self._compute({role: contestants[role] for role in group}, files, split)
+        found = {role: file.read() for role, file in files.items()}
+        # Nobody takes the folder away before all have opened its files.
+        PartialState().wait_for_everyone()
         return found
 
     def answer_names(self, contestant: Contestant) -> list[str]:
@@ -107,64 +95,51 @@ class LogitStore:
             raise KeyError(f"there is no {split} set")
         return found
 
-    def _compute(
-        self, group: Mapping[str, Contestant], paths: Mapping[str, Path], split: str, state: PartialState
-    ) -> None:
+    def _files(self, contestants: Mapping[str, Contestant], split: str) -> dict[str, LogitFile]:
+        """For each role the file of its logits, which may not be there yet."""
+        dataset = self._dataset(split)
+        orders = {role: label_order(each.model, self.splits) for role, each in contestants.items()}
+
+        def name(role: str) -> str:
+            contestant = contestants[role]
+            both = (id(contestant.model), id(contestant.image_processor))
+            if both not in self._model_keys:
+                self._model_keys[both] = model_key(contestant)
+            model = self._model_keys[both]
+            images = images_key(dataset, self.splits.image_column)
+            return file_name(model, images, orders[role], device=self.device, batch_size=self.batch_size)
+
+        names = from_first(lambda: {role: name(role) for role in contestants})
+        return {
+            role: LogitFile(self.folder / f"{names[role]}.npy", (len(dataset), len(order)))
+            for role, order in orders.items()
+        }
+
+    def _compute(self, group: Mapping[str, Contestant], files: Mapping[str, LogitFile], split: str) -> None:
         pixels = self.pixels(next(iter(group.values())), split)
         orders = {role: label_order(contestant.model, self.splits) for role, contestant in group.items()}
-        # One name in all processes of this run, and no other run's, wherever that is.
-        (run,) = broadcast_object_list([uuid4().hex])
-        parts = {role: paths[role].with_suffix(f".{run}.part") for role in group}
+        models = {role: contestant.model for role, contestant in group.items()}
+        for model in models.values():
+            model.to(torch.device(self.device))  # type: ignore[arg-type]
+            try_forward(model, pixels)
+        state = PartialState()
+        share = (state.process_index, state.num_processes)
+        title = f"Evaluating on the {split} set"
         try:
-            if state.is_main_process:
-                self._make_parts(parts, {role: (len(pixels), len(order)) for role, order in orders.items()})
-            state.wait_for_everyone()
-            maps = {role: np.lib.format.open_memmap(parts[role], mode="r+") for role in group}
-            models = {role: contestant.model for role, contestant in group.items()}
-            for model in models.values():
-                model.to(torch.device(self.device))  # type: ignore[arg-type]
-                try_forward(model, pixels)
-            share = (state.process_index, state.num_processes)
-            title = f"Evaluating on the {split} set"
+            for role in group:
+                files[role].begin()
             for start, batch in batches_of_logits(models, pixels, self.batch_size, self.device, title, share):
                 for role, logits in batch.items():
-                    maps[role][start : start + len(logits)] = logits[:, orders[role]]
-            for memory in maps.values():
-                memory.flush()
+                    files[role].write(start, logits[:, orders[role]])
             state.wait_for_everyone()
+            problems = from_first(lambda: {role: files[role].finish() for role in group})
+        finally:
             if state.is_main_process:
                 for role in group:
-                    os.replace(parts[role], paths[role])
-        except BaseException:
-            if state.is_main_process:
-                for part in parts.values():
-                    part.unlink(missing_ok=True)
-            raise
-        state.wait_for_everyone()
-
-    def _make_parts(self, parts: Mapping[str, Path], shapes: Mapping[str, tuple[int, int]]) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for role, shape in shapes.items():
-                np.lib.format.open_memmap(parts[role], mode="w+", dtype=np.float32, shape=shape).flush()
-        except OSError as error:
-            raise UnlearningError(f"cache_dir {str(self.folder)!r} cannot be written: {error.strerror}") from error
-
-    def _key(self, contestant: Contestant, split: str) -> str:
-        if id(contestant.model) not in self._digests:
-            self._digests[id(contestant.model)] = weights_digest(contestant.model)
-        dataset = self._dataset(split)
-        named = [
-            self._digests[id(contestant.model)],
-            _seen(contestant),
-            self.splits.label_names,
-            self.splits.fingerprint.id,
-            split,
-            # Changes with the pixels, which the request's own fingerprint does not read.
-            dataset._fingerprint,
-            self.batch_size,
-        ]
-        return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+                    files[role].discard()
+        for role, problem in problems.items():
+            if problem is not None:
+                raise UnlearningError(f"the {role} model's logits on the {split} set {problem}")
 
 
 def label_columns(splits: UnlearningSplits) -> list[int]:

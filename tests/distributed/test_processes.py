@@ -102,3 +102,14 @@ def test_two_processes_evaluate_as_one_does(tmp_path, saved_dataset, saved_model
         assert counted == {"num_processes": processes}
         results.append(json.loads((folder / "results.json").read_text()))
     assert results[0] == results[1]
+
+
+@pytest.mark.distributed
+def test_two_processes_compare_as_one_does_without_a_cache(tmp_path, saved_dataset, saved_model, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    worker = WORKER.with_name("compare_worker.py")
+    words = [saved_model("vit"), saved_model(), saved_dataset]
+    runs = [launch(number, *words, "--out", str(tmp_path / f"{number}.json"), worker=worker) for number in (1, 2)]
+    assert [run["num_processes"] for run in runs] == [1, 2]
+    assert runs[0]["report"] == runs[1]["report"] and runs[0]["report"]["counts"]["retain"] == 36
+    assert [run["left"] for run in runs] == [[], []]

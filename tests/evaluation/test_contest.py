@@ -180,7 +180,7 @@ def test_splits_that_overlap_are_refused_with_their_number(splits):
 def test_logits_that_are_not_finite_are_refused_and_not_kept(splits, tmp_path):
     broken = make_model()
     broken.classifier[1].bias.data[0] = float("nan")
-    with pytest.raises(UnlearningError, match="unlearned model gives logits that are not finite on the forget set"):
+    with pytest.raises(UnlearningError, match="unlearned model's logits on the forget set are not finite"):
         compare_models(contestants(unlearned=broken), splits, cache_dir=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
