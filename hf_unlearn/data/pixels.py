@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -275,7 +276,7 @@ def as_pixels(
     processing_class: Any,
     image_column: str | None,
     label_column: str | None,
-    label_mapping: LabelMapping | None = None,
+    label_mapping: LabelMapping | os.PathLike | None = None,
 ) -> Any:
     """A `datasets` dataset as `model` eats it, its columns found or named; anything else as it is.
 
@@ -289,12 +290,13 @@ def as_pixels(
     if processing_class is None:
         raise UnlearningError("processing_class is None; expected the model's image processor")
     id2label = _id2label(model.config)
-    label_mapping = as_label_mapping(label_mapping)
+    mapping = as_label_mapping(label_mapping)
 
     def knows(column: str) -> bool:
         names = label_names(dataset, column)
         try:
-            match_labels(names, id2label, mapped_part(label_mapping, names))
+            used = label_array(dataset, column).tolist()
+            match_labels(names, id2label, mapped_part(mapping, names), used=used)
         except UnlearningError:
             return False
         return True
@@ -307,7 +309,7 @@ def as_pixels(
         labelled.image_column,
         labelled.label_column,
         labelled.label_names,
-        mapped_part(label_mapping, labelled.label_names, labelled.label_values),
+        mapped_part(mapping, labelled.label_names, labelled.label_values),
         labelled.label_values,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,8 @@ class ForgetRequest:
     samples: str | None = None
 
     def __post_init__(self) -> None:
+        for name in ("subclass_column", "fraction", "count", "stratify", "seed", "dataset_config", "split", "samples"):
+            self._set(name, _plain(getattr(self, name)))
         self._set("classes", _as_class_tuple(self.classes, "forget class"))
         self._set("subclasses", _as_class_tuple(self.subclasses, "forget sub-class"))
         if isinstance(self.indices, os.PathLike):
@@ -237,12 +240,12 @@ def parse_where(conditions: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _as_class_tuple(classes: object, what: str) -> tuple[str | int, ...]:
+    classes = _plain(classes)
     if classes is None:
         return ()
-    if isinstance(classes, (str, int)) or not isinstance(classes, Iterable):
+    if isinstance(classes, (str, bytes, int)) or not isinstance(classes, Iterable):
         classes = (classes,)
-    # A numpy integer is as good an id as an int, but json cannot write it.
-    listed: list[Any] = [value.item() if hasattr(value, "item") else value for value in classes]
+    listed: list[Any] = [_plain(value) for value in classes]
     for value in listed:
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             raise UnlearningError(f"{what} {value!r} is neither a name nor an integer id")
@@ -254,12 +257,25 @@ def _as_where(where: object) -> dict[str, tuple[str, ...]]:
         raise UnlearningError(f"where must map columns to values, not be {where!r}; see parse_where")
     result: dict[str, tuple[str, ...]] = {}
     for column, values in where.items():
+        values = _plain(values)
         if isinstance(values, str) or not isinstance(values, Iterable):
             values = (values,)
         result[str(column)] = tuple(dict.fromkeys(str(value) for value in values))
         if not result[str(column)]:
             raise UnlearningError(f"where has no value for column {column!r}")
     return result
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy scalar or array, or a tensor, as Python's own: as good a value, but JSON cannot write it."""
+    if not hasattr(value, "tolist"):
+        return value
+    plain = value.tolist()
+    if isinstance(plain, float):
+        # The shortest decimal is what was meant: 0.1, not the float32 next to it.
+        with contextlib.suppress(ValueError):
+            return float(str(value))
+    return plain
 
 
 def _is_int(value: object) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request.forget_request import KINDS, ForgetRequest, parse_where
@@ -75,6 +77,31 @@ def test_sequences_are_taken_in_any_form():
     assert ForgetRequest(indices=np.array([3, 1])).indices == (3, 1)  # type: ignore[arg-type]
     assert ForgetRequest(indices=Path("a.txt")).indices == "a.txt"  # type: ignore[arg-type]
     assert ForgetRequest(classes=[np.int64(2)]).classes == (2,)  # type: ignore[arg-type, list-item]
+    assert ForgetRequest(classes=np.array("rocket")).classes == ("rocket",)  # type: ignore[arg-type]
+    assert ForgetRequest(classes=np.array(["a", "b"])).describe() == "the classes 'a' and 'b'"  # type: ignore[arg-type]
+    assert ForgetRequest(where={"id": np.array([4, 2])}).where == {"id": ("4", "2")}  # type: ignore[dict-item]
+
+
+INTEGERS = st.sampled_from(["int8", "uint8", "int32", "uint32", "int64"])
+FLOATS = st.sampled_from(["float16", "float32", "float64"])
+
+
+@given(st.integers(1, 127), st.integers(0, 127), st.booleans(), INTEGERS, INTEGERS)
+def test_numpy_integers_are_integers(count, seed, stratify, of_count, of_seed):
+    plain = ForgetRequest(count=count, seed=seed, stratify=stratify)
+    made = ForgetRequest(
+        count=np.dtype(of_count).type(count), seed=np.dtype(of_seed).type(seed), stratify=np.bool_(stratify)
+    )
+    assert made == plain and json.dumps(made.public_dict()) == json.dumps(plain.public_dict())
+    assert made.describe() == plain.describe()
+    drawn = ForgetRequest(indices=np.array([count, seed + 200], dtype="int64"))  # type: ignore[arg-type]
+    assert json.loads(json.dumps(drawn.to_dict()))["indices"] == [count, seed + 200]
+
+
+@given(st.integers(1, 99), FLOATS)
+def test_a_float_of_less_precision_is_the_decimal_that_was_meant(percent, dtype):
+    made = ForgetRequest(fraction=np.dtype(dtype).type(percent / 100))
+    assert made == ForgetRequest(fraction=percent / 100) and type(made.fraction) is float
 
 
 @pytest.mark.parametrize(
@@ -86,6 +113,10 @@ def test_sequences_are_taken_in_any_form():
         ({"fraction": 0.5, "indices": (1,), "split": "x"}, "not fraction and indices and split"),
         ({"classes": (True,)}, "forget class True is neither a name nor an integer id"),
         ({"classes": 1.0}, "forget class 1.0 is neither"),
+        ({"classes": b"a"}, "forget class b'a' is neither"),
+        ({"classes": [["a"]]}, "is neither a name nor"),
+        ({"count": np.float32(2.5)}, "forget count 2.5 is not an integer"),
+        ({"fraction": np.int64(1)}, "forget fraction 1 is not strictly between"),
         ({"subclasses": ("tabby",)}, "needs subclass_column"),
         ({"classes": "a", "subclass_column": "fine"}, "'fine' was given without a sub-class"),
         ({"classes": "a", "stratify": True}, "stratify goes with a random fraction or count, not with class"),

@@ -1,0 +1,23 @@
+"""Whether a model knows the samples that it is to forget by the labels that they have here."""
+
+from __future__ import annotations
+
+# Percent. Above it a model of many classes answers by more than chance.
+LEAST_ACCURACY = 5.0
+
+
+def label_mismatch(accuracy: float, num_labels: int) -> str | None:
+    """What to say of a model that answers the forget samples hardly better than by chance; None of others.
+
+    Either its labels are not those that the names say, or there is nothing to forget.
+
+    Args:
+        accuracy: of the original model on the forget set, before unlearning, percent.
+        num_labels: how many labels the model has.
+    """
+    if accuracy > max(LEAST_ACCURACY, 1.2 * 100 / num_labels):
+        return None
+    return (
+        f"before unlearning the model gives {accuracy:.1f} % of the forget samples their label, about as many as by "
+        "chance: its labels and the dataset's are probably mismatched (see label_mapping), or it never knew them"
+    )
