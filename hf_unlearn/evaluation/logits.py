@@ -153,19 +153,23 @@ def label_order(model: PreTrainedModel, splits: UnlearningSplits) -> list[int]:
     Raises:
         UnlearningError: the model lacks a label of the dataset.
     """
-    id2label = cast("dict[int, str]", model.config.id2label or {})
-    class_ids = splits.class_ids(id2label)
+    class_ids = splits.class_ids(cast("dict[int, str]", model.config.id2label or {}))
     first = [class_ids[label] for label in label_columns(splits)]
-    others = sorted(
-        (str(name), int(class_id)) for class_id, name in id2label.items() if int(class_id) not in set(first)
-    )
-    return [*first, *(class_id for _, class_id in others)]
+    names = _output_names(model)
+    others = sorted(set(range(len(names))) - set(first), key=lambda class_id: (names[class_id], class_id))
+    return [*first, *others]
 
 
 def further_labels(model: PreTrainedModel, splits: UnlearningSplits) -> list[str]:
     """The names of the model's labels that no sample of the dataset has, in the common order."""
+    names = _output_names(model)
+    return [names[class_id] for class_id in label_order(model, splits)[len(label_columns(splits)) :]]
+
+
+def _output_names(model: PreTrainedModel) -> list[str]:
+    """The name of each of the model's outputs, its number where the configuration has none."""
     id2label = cast("dict[int, str]", model.config.id2label or {})
-    return [str(id2label[class_id]) for class_id in label_order(model, splits)[len(label_columns(splits)) :]]
+    return [str(id2label.get(class_id, class_id)) for class_id in range(len(id2label))]
 
 
 def _alike(contestants: Mapping[str, Contestant]) -> dict[str, list[str]]:

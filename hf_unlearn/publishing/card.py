@@ -140,10 +140,16 @@ def reproduction(record: Mapping[str, Any]) -> str:
         words += [f"--{place}_config_name", dataset["dataset_config_name"]]
     if dataset.get("from_hub"):
         words += [f"--{place}_revision", dataset["revision"]]
+    if dataset.get("label_column", "label") not in ("label", "labels"):
+        words += ["--label_column_name", dataset["label_column"]]
+    if mapping := dataset.get("label_mapping"):
+        words += ["--label_mapping", "LABEL_MAPPING.json" if mapping == "given" else mapping]
     if kind in _FLAGS:
         flag, name = _FLAGS[kind]
         values = request[name] if isinstance(request[name], list) else [request[name]]
-        words += [f"--{flag}", *map(str, values)]
+        words += [f"--{flag}={value}" for value in values if str(value).startswith("-")]
+        plain = [str(value) for value in values if not str(value).startswith("-")]
+        words += [f"--{flag}", *plain] if plain else []
     elif kind == "samples":
         words += ["--forget_kind", request["samples"]]
         # Of samples that others stay beside, the label may say whose they are.

@@ -100,6 +100,9 @@ def _public_dataset(splits: UnlearningSplits, commit: str | None) -> dict[str, A
         "name": fingerprint.pop("dataset_name"),
         "revision": revision,
         "from_hub": commit is not None,
+        "label_column": splits.label_column,
+        # What the dataset calls its labels may be names of people: that a mapping was given is enough.
+        "label_mapping": "given" if isinstance(splits.label_mapping, Mapping) else splits.label_mapping,
         **fingerprint,
     }
 

@@ -75,6 +75,9 @@ def test_a_mapping_serves_every_command(model, tmp_path, capsys):
     mapping.write_text(json.dumps({**dict(zip(wnids, NAMES, strict=True)), "n04": 0}))
     common = ["--dataset_name", data, "--label_mapping", mapping, "--forget_classes", "n02", "--use_cpu"]
     assert run("unlearn", "--model_name_or_path", model, *common, *QUICK, "--output_dir", tmp_path / "out") == 0
+    record = (tmp_path / "out" / "unlearning.json").read_text()
+    # What the dataset calls its other labels is nobody's business.
+    assert json.loads(record)["dataset"]["label_mapping"] == "given" and "n01" not in record
     train = ["--model_type", "resnet", "--image_size", 16, "--num_train_epochs", 1]
     train += ["--config_overrides", '{"embedding_size": 8, "hidden_sizes": [8], "depths": [1]}']
     # What is trained knows the labels by the names that they go to.
@@ -108,6 +111,21 @@ def test_columns_of_other_types(model, tmp_path, capsys, feature, of_label, flag
     assert len(lines) == bool(said) and all(said in line for line in lines)
     record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
     assert record["request"]["classes"] == [forget]
+
+
+def test_ids_that_count_from_1_are_taken_in_order_when_asked(tmp_path, saved_dataset, capsys):
+    made = make_model()
+    made.config.id2label = {class_id + 1: name for class_id, name in made.config.id2label.items()}
+    made.config.label2id = {name: class_id for class_id, name in made.config.id2label.items()}
+    made.save_pretrained(tmp_path / "model")
+    make_processor().save_pretrained(tmp_path / "model")
+    words = ["--dataset_name", saved_dataset, "--forget_classes", "grey", "--use_cpu"]
+    assert run("unlearn", "--model_name_or_path", tmp_path / "model", *words, "--output_dir", tmp_path / "no") == 2
+    assert "ids 1 to 4, but its outputs are 0 to 3" in capsys.readouterr().err
+    words += ["--label_mapping", "order"]
+    for command, model in (("unlearn", tmp_path / "model"), ("evaluate", tmp_path / "out")):
+        flags = QUICK[1:] if command == "unlearn" else ["--level", "fast"]
+        assert run(command, "--model_name_or_path", model, *words, *flags, "--output_dir", tmp_path / "out") == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 from huggingface_hub import ModelCard
@@ -101,6 +102,27 @@ def test_a_subset_is_met_unless_shown_otherwise(unlearned):
 def test_the_command_that_does_it_again(unlearned, request_, flags):
     record = {**read_record(str(unlearned)), "request": request_}
     assert flags in reproduction(record) and "--seed 42" in reproduction(record)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "flags"),
+    [
+        ({"label_mapping": "order"}, "--label_mapping order"),
+        ({"label_mapping": "given"}, "--label_mapping LABEL_MAPPING.json"),
+        ({"label_column": "fine"}, "--label_column_name fine"),
+    ],
+)
+def test_the_command_reads_the_labels_again(unlearned, dataset, flags):
+    record = read_record(str(unlearned))
+    assert "--label_" not in reproduction(record)
+    assert flags in reproduction({**record, "dataset": {**record["dataset"], **dataset}})
+
+
+def test_a_class_that_looks_like_a_flag_is_none(unlearned):
+    request = {"kind": "class", "classes": ["--use_cpu", "-1", "it's"]}
+    words = shlex.split(reproduction({**read_record(str(unlearned)), "request": request}))
+    assert words.count("--use_cpu") == 0 and "--forget_classes=--use_cpu" in words and "--forget_classes=-1" in words
+    assert words[words.index("--forget_classes") + 1] == "it's"
 
 
 def test_a_name_with_markup_does_not_break_the_header(unlearned):
