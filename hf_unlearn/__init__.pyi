@@ -13,6 +13,7 @@ from .request import UnlearningSplits as UnlearningSplits
 from .request import forget_splits as forget_splits
 from .request import load_image_dataset as load_image_dataset
 from .request import make_splits as make_splits
+from .request import stream_splits as stream_splits
 from .trainers.base.config import UnlearningConfig as UnlearningConfig
 from .trainers.base.trainer import UnlearningTrainer as UnlearningTrainer
 from .trainers.methods.bad_teacher import BadTeacherConfig as BadTeacherConfig
@@ -93,4 +94,5 @@ __all__ = [
     "make_splits",
     "predict_labels",
     "push_folder",
+    "stream_splits",
 ]

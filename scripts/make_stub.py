@@ -19,7 +19,14 @@ HOMES = {
     "models.pretrained": ("load_image_classifier", "load_image_processor"),
     "publishing.push": ("push_folder",),
     "evaluation.answers": ("predict_labels",),
-    "request": ("ForgetRequest", "UnlearningSplits", "forget_splits", "load_image_dataset", "make_splits"),
+    "request": (
+        "ForgetRequest",
+        "UnlearningSplits",
+        "forget_splits",
+        "load_image_dataset",
+        "make_splits",
+        "stream_splits",
+    ),
     "trainers.base.config": ("UnlearningConfig",),
     "trainers.base.trainer": ("UnlearningTrainer",),
 }

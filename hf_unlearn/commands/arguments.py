@@ -57,6 +57,10 @@ class UnlearningDataArguments(DataArguments):
     dataset_name: str | None = flag(  # type: ignore[assignment]
         "The training set: a name on the Hub, a folder from save_to_disk, an image folder, or parquet files."
     )
+    streaming: bool = flag(
+        "Of a dataset on the Hub, fetch the samples to forget and no others, and no test set but one that is named.",
+        False,
+    )
 
 
 @dataclass

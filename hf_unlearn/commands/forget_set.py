@@ -78,7 +78,7 @@ def load_forget_set(
     Raises:
         UnlearningError: no such dataset, split, column or label.
     """
-    samples = load_samples(forget)
+    samples: Any = load_samples(forget, None if test.test_dataset is not None else data.test_split)
     if test.test_dataset is not None or data.test_split is None:
         tested = load_test_set(test, data.test_split)
     else:
@@ -86,7 +86,7 @@ def load_forget_set(
     name = forget.forget_split_name
     if name is None and tested is not None and test.test_dataset is None:
         # What is for testing is not to be forgotten.
-        samples.pop(data.test_split)
+        samples = {key: part for key, part in samples.items() if key != data.test_split}
     label: Any = forget.forget_label
     mapping: Any = data.label_mapping
     if label == PREDICTED:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, ForgetSetArguments, ModelArguments, TestSetArguments
+from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError, did_you_mean
-from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits
+from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, stream_splits
+from hf_unlearn.request.fingerprint import is_hub_name
 from hf_unlearn.request.forget_set import one_split
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, LabelledParts, find_splits, label_parts, with_test_set
 from hf_unlearn.request.labels import encode_labels
+from hf_unlearn.request.streaming import load_one_split
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
     from transformers import BaseImageProcessor, PreTrainedModel
 
     from hf_unlearn.models.revisions import Resolved
@@ -38,10 +41,10 @@ def load_unseen(data: DataArguments, forget: ForgetSetArguments, name: str, spli
     Raises:
         UnlearningError: no such split, or one that is in use, or one with other labels.
     """
-    if forget.forget_dataset is None:
-        dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
-    else:
-        dataset = load_samples(forget)
+    place: Any = (data.dataset_name, data.dataset_config_name, data.dataset_revision)
+    if forget.forget_dataset is not None:
+        place = (forget.forget_dataset, forget.forget_dataset_config_name, forget.forget_dataset_revision)
+    dataset = _some_splits([name], *place)
     if name not in dataset:
         raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
     if name in (splits.train_split, splits.test_split, splits.request.split):
@@ -62,6 +65,20 @@ def load_splits(data: DataArguments, request: ForgetRequest, test: TestSetArgume
     def load(config: str | None) -> Any:
         return load_image_dataset(data.dataset_name, config=config, revision=data.dataset_revision)
 
+    if getattr(data, "streaming", False):
+        return stream_splits(
+            data.dataset_name,
+            request,
+            dataset_config_name=data.dataset_config_name,
+            dataset_revision=data.dataset_revision,
+            train_split=data.train_split,
+            test_split=data.test_split,
+            image_column_name=data.image_column_name,
+            label_column_name=data.label_column_name,
+            label_mapping=data.label_mapping,
+            test=None if test is None else load_test_set(test, data.test_split),
+            report=lambda line: say(f"  {line}"),
+        )
     dataset, test_split = load(data.dataset_config_name), data.test_split
     if test is not None and test.test_dataset is not None:
         train_split, _ = find_splits(dataset, data.train_split, None)
@@ -91,18 +108,27 @@ def load_test_set(test: TestSetArguments, split: str | None) -> Any:
     if test.test_dataset is None:
         return None
     place = (test.test_dataset, test.test_dataset_config_name, test.test_dataset_revision)
-    return one_split(load_image_dataset(*place), split, USUAL_TEST_SPLITS, "test")[1]
+    return one_split(_some_splits([split], *place), split, USUAL_TEST_SPLITS, "test")[1]
 
 
-def load_samples(forget: ForgetSetArguments) -> DatasetDict:
-    """What the samples to forget come from, with all its splits.
+def load_samples(forget: ForgetSetArguments, test_split: str | None) -> Mapping[str, Any]:
+    """What the samples to forget come from: all its splits, or the one that was named, and one for testing.
 
     Raises:
-        UnlearningError: no such dataset.
+        UnlearningError: no such dataset or split.
     """
     assert forget.forget_dataset is not None
     place = (forget.forget_dataset, forget.forget_dataset_config_name, forget.forget_dataset_revision)
-    return load_image_dataset(*place)
+    return _some_splits([forget.forget_split_name, *([test_split] if test_split is not None else [])], *place)
+
+
+def _some_splits(
+    splits: Sequence[str | None], name: str, config: str | None, revision: str | None
+) -> Mapping[str, Any]:
+    """The splits that were named, of a dataset on the Hub; of others, and where one was not named, all."""
+    if is_hub_name(name) and all(splits):
+        return {str(split): load_one_split(name, str(split), config, revision) for split in splits}
+    return load_image_dataset(name, config=config, revision=revision)
 
 
 def pin(

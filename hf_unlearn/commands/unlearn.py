@@ -85,9 +85,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
-    if alone and not method.retain_free:
+    if (alone or data.streaming) and not method.retain_free:
+        flag_given = "--forget_dataset" if alone else "--streaming"
         raise UnlearningError(
-            f"method {method_name!r} needs the samples that stay, and --forget_dataset brings only those to forget; "
+            f"method {method_name!r} needs the samples that stay, and {flag_given} brings only those to forget; "
             f"expected one of {', '.join(name for name, each in METHODS.items() if each.retain_free)}"
         )
     checkpoint = find_checkpoint(args)

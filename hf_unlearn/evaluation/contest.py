@@ -79,7 +79,7 @@ def compare_models(
     """
     check_settings(level, references, batch_size, max_retain_samples, seed)
     _check(contestants, splits)
-    num_retain = 0 if splits.retain is None else len(splits.retain)
+    num_retain = len(splits.retain_indices)
     if max_retain_samples:
         splits = splits.with_retain_sample(max_retain_samples, seed)
     everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}

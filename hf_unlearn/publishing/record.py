@@ -66,7 +66,8 @@ def unlearning_record(
         "dataset": None if splits is None else _public_dataset(splits, dataset_commit),
         "whole_classes": None if splits is None else splits.removes_whole_classes,
         "num_forget": num_forget,
-        "num_retain": None if splits is None or splits.retain is None else len(splits.retain),
+        # They may be known without being at hand.
+        "num_retain": None if splits is None else len(splits.retain_indices) or None,
         **run,
         "settings": dict(settings),
         "weights_sha256": dict(weights_sha256),

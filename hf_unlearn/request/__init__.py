@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hf_unlearn.request.loading import load_image_dataset
     from hf_unlearn.request.matching import match_labels
     from hf_unlearn.request.splits import UnlearningSplits, make_splits
+    from hf_unlearn.request.streaming import stream_splits
 
 _MODULES = {
     "columns": ["find_image_column", "find_label_column"],
@@ -29,6 +30,7 @@ _MODULES = {
     "loading": ["load_image_dataset"],
     "matching": ["match_labels"],
     "splits": ["UnlearningSplits", "make_splits"],
+    "streaming": ["stream_splits"],
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -47,6 +49,7 @@ __all__ = [
     "make_splits",
     "match_labels",
     "parse_where",
+    "stream_splits",
     "verify_images",
 ]
 

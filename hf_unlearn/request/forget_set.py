@@ -15,8 +15,7 @@ from hf_unlearn.request.forget_request import SAMPLES_OF, ForgetRequest
 from hf_unlearn.request.images import samples_sha256
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS
-from hf_unlearn.request.labels import class_codes, label_values
-from hf_unlearn.request.loading import quiet_unless_terminal
+from hf_unlearn.request.labels import class_codes, label_values, with_labels
 from hf_unlearn.request.matching import folded, mapped_part
 from hf_unlearn.request.splits import UnlearningSplits
 
@@ -93,14 +92,14 @@ def forget_splits(
         names, ids = _together(test_names, own_names)
         renamed = {test_image: image_column, test_label: label_column}
         tested = tested.select_columns(list(renamed)).rename_columns(renamed)
-        tested = _with_labels(as_image_column(tested, image_column), label_column, test_labels, names)
+        tested = with_labels(as_image_column(tested, image_column), label_column, test_labels, names)
     integers = _integers(names, spelled_as, values)
     present = np.unique(codes)
     request = ForgetRequest(
         samples=forget_kind, classes=tuple(own_names[code] for code in present) if forget_kind == "class" else ()
     )
     forgotten = np.unique(ids[present]) if forget_kind == "class" else np.zeros(0, dtype=np.int64)
-    forget = as_image_column(_with_labels(forget, label_column, ids[codes], names), image_column)
+    forget = as_image_column(with_labels(forget, label_column, ids[codes], names), image_column)
     # By the names that the samples came with, so that it does not depend on the test set.
     spelled = dict(zip(ids.tolist(), own_names, strict=True))
     digest = samples_sha256(
@@ -267,15 +266,3 @@ def _integers(
             return None
         known.update(zip(own_names, own_values, strict=True))
     return tuple(known[name] for name in names)
-
-
-def _with_labels(dataset: Dataset, column: str, codes: np.ndarray, names: list[str]) -> Dataset:
-    """The dataset with `column` as `ClassLabel(names)`, in the place of one of that name if there is any."""
-    from datasets import ClassLabel
-
-    new = f"__encoded_{column}__"
-    with quiet_unless_terminal():
-        encoded = dataset.add_column(new, codes, feature=ClassLabel(names=names))
-    if column in dataset.column_names:
-        encoded = encoded.remove_columns(column)
-    return encoded.rename_column(new, column)

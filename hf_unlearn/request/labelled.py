@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.progress import quiet_unless_terminal
@@ -73,7 +73,7 @@ def label_parts(
 
 
 def find_splits(
-    dataset: DatasetDict, train_split: str | None, test_split: str | None, taken: str | None = None
+    dataset: Mapping[str, Any], train_split: str | None, test_split: str | None, taken: str | None = None
 ) -> tuple[str, str | None]:
     """The names of the train and the test split.
 
@@ -106,7 +106,7 @@ def find_splits(
 
 
 def with_test_set(
-    dataset: DatasetDict,
+    dataset: Mapping[str, Dataset],
     train_split: str,
     test: Dataset,
     image_column_name: str | None = None,
@@ -132,7 +132,7 @@ def with_test_set(
     return DatasetDict({**dataset, name: test.select_columns(list(columns)).rename_columns(columns)}), name
 
 
-def _check_split(dataset: DatasetDict, name: str, what: str) -> None:
+def _check_split(dataset: Mapping[str, Any], name: str, what: str) -> None:
     if name not in dataset:
         raise UnlearningError(f"{what} {name!r} does not exist; {did_you_mean(name, dataset)}")
 

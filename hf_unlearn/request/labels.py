@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import CLASS_TYPES, is_class_column
 from hf_unlearn.request.matching import in_normal_form
 
@@ -153,8 +154,22 @@ def encode_labels(dataset: Dataset, column: str, names: list[str], what: str = "
             f"label {unknown[0]!r} of {what} is not a label of the train split; {did_you_mean(unknown[0], names)}"
         )
     lookup = np.array([ids[name] for name in own_names], dtype=np.int64)
+    return with_labels(dataset, column, lookup[codes], names)
+
+
+def with_labels(dataset: Dataset, column: str, codes: np.ndarray, names: list[str]) -> Dataset:
+    """The dataset with `column` as `ClassLabel(names)`, in the place of one of that name if there is any.
+
+    Args:
+        codes: the label id of every row, int64 of shape (rows,).
+    """
+    from datasets import ClassLabel
+
     # A cast would write the whole table again, images included; a column beside the others does not.
     # It comes before the old one goes, since a dataset without columns has no rows either.
     new = f"__encoded_{column}__"
-    encoded = dataset.add_column(new, lookup[codes], feature=ClassLabel(names=names))
-    return encoded.remove_columns(column).rename_column(new, column)
+    with quiet_unless_terminal():
+        encoded = dataset.add_column(new, codes, feature=ClassLabel(names=names))
+    if column in dataset.column_names:
+        encoded = encoded.remove_columns(column)
+    return encoded.rename_column(new, column)

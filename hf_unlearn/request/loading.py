@@ -73,7 +73,7 @@ def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | Non
     except UnlearningError:
         raise
     except Exception as error:
-        raise _explained(name, config, error, local=True) from error
+        raise explained(name, config, error, local=True) from error
 
 
 def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
@@ -113,7 +113,7 @@ def _load_saved(name: str, path: Path) -> DatasetDict:
     try:
         loaded = load_from_disk(str(path))
     except Exception as error:
-        raise _explained(name, None, error, local=True) from error
+        raise explained(name, None, error, local=True) from error
     return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
 
 
@@ -127,7 +127,7 @@ def _load_file(name: str, path: Path, config: str | None, cache_dir: str | None)
     try:
         return load_dataset("parquet", data_files={"train": glob.escape(str(path))}, cache_dir=cache_dir)
     except Exception as error:
-        raise _explained(name, None, error, local=True) from error
+        raise explained(name, None, error, local=True) from error
 
 
 def _load_hub(
@@ -138,10 +138,10 @@ def _load_hub(
     try:
         return load_dataset(name, config, revision=revision, token=token, cache_dir=cache_dir)
     except Exception as error:
-        raise _explained(name, config, error, revision=revision, token=token) from error
+        raise explained(name, config, error, revision=revision, token=token) from error
 
 
-def _explained(
+def explained(
     name: str,
     config: str | None,
     error: Exception,
@@ -150,7 +150,13 @@ def _explained(
     revision: str | None = None,
     token: str | None = None,
 ) -> UnlearningError:
-    """What went wrong, in one line. `datasets` tells most of these apart by their message alone."""
+    """The error to raise when a dataset cannot be loaded: what went wrong, in one line.
+
+    Args:
+        name, config, revision, token: of the dataset.
+        error: what another library raised. `datasets` tells most of its faults apart by their message alone.
+        local: it was looked for on this machine.
+    """
     from datasets import get_dataset_config_names
     from datasets.exceptions import DatasetNotFoundError
 

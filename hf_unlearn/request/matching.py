@@ -102,6 +102,7 @@ def match_labels(
     *,
     values: Sequence[int] | None = None,
     used: Iterable[int] | None = None,
+    complete: bool = True,
 ) -> list[int]:
     """The model's class id of every label of the dataset.
 
@@ -123,6 +124,7 @@ def match_labels(
             for the same order, or "id" for the same ids.
         values: of a column of integers, what each label id stands for there.
         used: the label ids that samples have; by default all. Others need no match.
+        complete: these are the labels of all the data that the model was trained on. Of fewer no order tells anything.
 
     Returns:
         A list as long as `names`: position = dataset label id, value = model class id; -1 for a label that no sample
@@ -156,7 +158,9 @@ def match_labels(
     matched, ambiguous = _by_name([label for label in range(len(names)) if label not in given], names, left)
     unmatched = [label for label in needed if label not in given and label not in matched]
     if unmatched and not given:
-        found = _without_names(names, needed, outputs, values, matched)
+        # Places are those of the model's where there are as many of both, or where nothing is left out.
+        places = complete or values is not None or len(names) == len(outputs)
+        found = _without_names(names, needed, outputs, values, matched) if places else None
         if found is not None:
             return _listed(found, names)
     for label in unmatched:

@@ -39,11 +39,12 @@ class UnlearningSplits:
 
     Attributes:
         forget: the samples to forget.
-        retain: the rest of the train split; None for a request of samples alone, which brings nothing else.
+        retain: the rest of the train split; None for a request of samples alone, which brings nothing else, and where
+            no more than the forget set was fetched.
         test: the test split, or None if there is none.
         forget_indices: rows of the train split that are forgotten; sorted int64. With `retain_indices` they
             are a partition of the train split.
-        retain_indices: the other rows of the train split; sorted int64, empty without a retain set.
+        retain_indices: the other rows of the train split; sorted int64. Empty for samples alone.
         test_forgotten: boolean, shape (test rows,): True where a test sample belongs to what was forgotten,
             that is to a class that is gone or to a forgotten sub-class. Empty without a test split.
         forgotten_class_ids: sorted label ids of the forget set that have no sample left in `retain`.
@@ -97,7 +98,12 @@ class UnlearningSplits:
             UnlearningError: as [`match_labels`].
         """
         return match_labels(
-            self.label_names, id2label, self.label_mapping, values=self.label_values, used=self.used_labels
+            self.label_names,
+            id2label,
+            self.label_mapping,
+            values=self.label_values,
+            used=self.used_labels,
+            complete=self.request.kind != "samples",
         )
 
     @property

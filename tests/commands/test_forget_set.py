@@ -157,6 +157,35 @@ def test_a_dataset_of_the_hub_is_named_with_its_commit(connected_hub, model_fold
     assert "--forget_label" not in card and not {"sha256", "id", "dataset_fingerprint"} & record["dataset"].keys()
 
 
+def test_the_samples_of_a_large_dataset_are_fetched_alone(connected_hub, model_folder, tmp_path, capsys):
+    data = DatasetDict({"train": make_dataset(24), "test": make_dataset(8, seed=1)})
+    commit = add_dataset(connected_hub, "org/colours", data, home=tmp_path / "home")
+    words = ["--dataset_name", "org/colours", "--forget_classes", "red", "--streaming"]
+    unlearn = ["unlearn", "--model_name_or_path", model_folder, *words, "--max_steps", "1"]
+    assert run(*unlearn, "--output_dir", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert "fetching 6 images of org/colours" in printed and "6 samples; no others were looked at" in printed
+    record = records(tmp_path / "out")
+    assert (record["request"]["kind"], record["num_forget"], record["num_retain"]) == ("class", 6, 18)
+    assert record["dataset"]["revision"] == commit and set(record["checks"]) == {"samples", "forget_accuracy"}
+    # It is the request that an evaluation on all of the dataset is of, with or without its other samples.
+    evaluate = ["evaluate", "--model", tmp_path / "out", "--level", "fast", *words]
+    for flags, counts in (
+        (["--test_split", "test"], {"forget": 6, "test": 8}),
+        ([], {"forget": 6}),
+        (None, {"forget": 6, "retain": 18, "test": 8}),
+    ):
+        assert run(*(evaluate[:-1] if flags is None else [*evaluate, *flags])) == 0
+        assert records(tmp_path / "out")["evaluation"]["counts"] == counts
+    capsys.readouterr()
+    assert run(*unlearn, "--method", "scrub", "--output_dir", tmp_path / "other") == 2
+    assert "--streaming brings only those to forget" in capsys.readouterr().err
+    photos = photographs(tmp_path / "photos", count=2)
+    alone = ["unlearn", "--model_name_or_path", model_folder, "--forget_dataset", photos, "--streaming"]
+    assert run(*alone, "--output_dir", tmp_path / "other") == 2
+    assert "--streaming goes with a training set" in capsys.readouterr().err
+
+
 def test_a_test_set_from_elsewhere_for_a_request_on_a_training_set(model_folder, saved_dataset, tmp_path):
     test = make_dataset(8, seed=3).rename_columns({"image": "picture", "label": "colour"})
     DatasetDict({"validation": test}).save_to_disk(str(tmp_path / "test"))

@@ -18,7 +18,8 @@ class Upload(NamedTuple):
 
 @dataclass
 class Request:
-    """`kind` is the kind of call, such as "commit"; `status` is 0 where the client got no answer."""
+    """`kind` is the kind of call, such as "commit"; `status` is 0 where the client got no answer; `sent` is the size of
+    the answer's body, in bytes."""
 
     kind: str
     method: str
@@ -28,6 +29,7 @@ class Request:
     body: bytes
     status: int = 0
     fault: str | None = None
+    sent: int = 0
 
     def uploads(self) -> list[Upload]:
         """What the body holds: files without their base64, and the rest as it came."""

@@ -90,6 +90,10 @@ class LocalHub:
         """The kinds of the requests so far, in order; only these kinds, if any are given."""
         return [request.kind for request in list(self.requests) if not kinds or request.kind in kinds]
 
+    def bytes_sent(self) -> int:
+        """How much was downloaded so far: the bodies of all answers."""
+        return sum(request.sent for request in list(self.requests))
+
     def uploads(self) -> list[Upload]:
         """Everything that was ever sent, refused or not: files, samples, commit messages, the bodies of other calls."""
         return [upload for request in list(self.requests) for upload in request.uploads()]
@@ -194,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.kind == "answer-lost":
             return self._break_off()
         request.status = answer.status
+        request.sent = 0 if self.command == "HEAD" else len(answer.body)
         self._send(answer, cut=fault is not None and fault.kind == "cut")
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve

@@ -140,3 +140,18 @@ def test_one_label_for_samples_of_one_class_that_are_called_otherwise(split):
     splits = forget_splits(person, "subset", forget_label="30-39")
     assert splits.label_names == ["30-39"]
     assert np.array_equal(splits.forget_labels(), [0])
+
+
+def test_labels_of_a_part_are_never_matched_by_their_place(split, tmp_path):
+    nameless = {number: f"LABEL_{number}" for number in range(3)}
+    some = folder_of(tmp_path / "two", "dog", "owl")
+    for samples, label in ((unlabelled(), "owl"), (some, None), (unlabelled(2), ["owl", "dog"])):
+        with pytest.raises(UnlearningError, match="the model lacks the labels .*label_mapping"):
+            forget_splits(samples, "class", forget_label=label).class_ids(nameless)
+    # A name of the model's own, a mapping, or the whole list of names say it.
+    assert forget_splits(unlabelled(), "class", forget_label="LABEL_2").class_ids(nameless) == [2]
+    mapped = forget_splits(unlabelled(), "class", forget_label="owl", label_mapping={"owl": 2})
+    assert mapped.class_ids(nameless) == [2]
+    assert forget_splits(split([2]), "class").class_ids(nameless) == [0, 1, 2]
+    tested = forget_splits(unlabelled(), "class", forget_label="owl", test=split([0, 1]))
+    assert tested.class_ids(nameless) == [0, 1, 2] and tested.forget_labels().tolist() == [2] * 4
