@@ -7,6 +7,7 @@ from .evaluation.answers import predict_labels as predict_labels
 from .evaluation.comparison import compare as compare
 from .models.pretrained import load_image_classifier as load_image_classifier
 from .models.pretrained import load_image_processor as load_image_processor
+from .publishing.card import record_evaluation as record_evaluation
 from .publishing.push import push_folder as push_folder
 from .request import ForgetRequest as ForgetRequest
 from .request import UnlearningSplits as UnlearningSplits
@@ -94,5 +95,6 @@ __all__ = [
     "make_splits",
     "predict_labels",
     "push_folder",
+    "record_evaluation",
     "stream_splits",
 ]

@@ -17,6 +17,7 @@ HOMES = {
     "errors": ("DivergenceError", "PublishingError", "UnlearningError"),
     "evaluation.comparison": ("compare",),
     "models.pretrained": ("load_image_classifier", "load_image_processor"),
+    "publishing.card": ("record_evaluation",),
     "publishing.push": ("push_folder",),
     "evaluation.answers": ("predict_labels",),
     "request": (

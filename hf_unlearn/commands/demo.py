@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import OutputArguments, flag
 from hf_unlearn.commands.output_folder import check_output_dir
 from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.commands.terminal import seconds_as_text
+from hf_unlearn.files import REPORT_NAME, RESULTS_NAME
 from hf_unlearn.progress import quiet_unless_terminal
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ DESCRIPTION = (
 )
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TEST_SHARE = 0.25
+# Percent of a forgotten digit's images that may still be recognised.
+RECOGNISED = 2.0
 RESNET = '{"embedding_size": 32, "hidden_sizes": [32, 64, 128], "depths": [1, 1, 1], "layer_type": "basic"}'
 
 
@@ -58,17 +62,58 @@ def main(argv: Sequence[str] | None = None) -> None:
     training = ["--model_type", "resnet", "--image_size", "32", "--config_overrides", RESNET]
     training += ["--num_train_epochs", str(flags.num_train_epochs), "--seed", str(flags.seed)]
     seed = ["--seed", str(flags.seed)]
+    digit = flags.forget_class
+    say("", "1 of 4: a small ResNet learns all ten digits. This is the original model.")
     _run("train", *data, *training, "--output_dir", original, *again)
+    say("", f"2 of 4: another one learns all but {digit}. This is the retrained model, to compare with.")
     _run("train", *data, *training, *request, "--output_dir", retrained, *again)
+    say("", f"3 of 4: the original forgets {digit}. This is the unlearned model.")
     _run("unlearn", "--model_name_or_path", original, *data, *request, *seed, "--output_dir", unlearned, *again)
+    say("", "4 of 4: the three side by side.")
     _run(
         *("evaluate", "--model_name_or_path", unlearned, "--original_model", original),
         *("--reference_model", retrained, *data, *request, "--output_dir", flags.output_dir, *again),
     )
+    from hf_unlearn.publishing.card import CARD_NAME, PLOTS
+
+    with open(os.path.join(flags.output_dir, RESULTS_NAME), encoding="utf-8") as file:
+        models = json.load(file)["models"]
     say(
         "",
-        f"All of it took {seconds_as_text(time.monotonic() - started)}. Everything is in {flags.output_dir}.",
+        f"Verdict: {_verdict(models, digit)}",
+        *_beside(models, digit),
+        "",
+        f"  picture  {os.path.join(unlearned, PLOTS, 'per_class_accuracy.png')}",
+        f"  table    above, and with more pictures in {os.path.join(flags.output_dir, REPORT_NAME)}",
+        f"  card     {os.path.join(unlearned, CARD_NAME)}",
+        f"  models   {flags.output_dir}: original, retrained, unlearned",
+        "",
+        f"All of it took {seconds_as_text(time.monotonic() - started)}.",
     )
+
+
+def _verdict(models: dict[str, Any], digit: str) -> str:
+    """Whether the digit is forgotten, and how near the model is to the retrained one."""
+    gap, nothing = models["unlearned"]["average_gap"], models["original"]["average_gap"]
+    forgotten = models["unlearned"]["forget_accuracy"] <= RECOGNISED and gap < nothing
+    return (
+        f"{digit} is {'' if forgotten else 'NOT '}forgotten. On average the unlearned model is {gap:.2f} points of "
+        f"accuracy from the retrained one, the original {nothing:.2f}."
+    )
+
+
+def _beside(models: dict[str, Any], digit: str) -> list[str]:
+    """The two figures that say most, of the three models."""
+    rows = {
+        f"{digit}, training images recognised": "forget_accuracy",
+        "other digits, test images recognised": "test_accuracy_remaining",
+    }
+    width = max(map(len, rows))
+    heads = "".join(f"{role:>12}" for role in models)
+    lines = [f"  {'':<{width}}{heads}"]
+    for title, key in rows.items():
+        lines.append(f"  {title:<{width}}" + "".join(f"{figures[key]:>10.2f} %" for figures in models.values()))
+    return lines
 
 
 def digits_dataset() -> DatasetDict:

@@ -168,21 +168,15 @@ def _keep_in_record(model: str, results: Comparison) -> list[str]:
     Returns:
         What to tell of it.
     """
-    from hf_unlearn.publishing.card import write_card
-    from hf_unlearn.publishing.record import add_evaluation, read_record, write_record
+    from hf_unlearn.publishing.card import record_evaluation
 
     if not os.path.isfile(os.path.join(model, RECORD_NAME)):
         return []
-    if results.same_request:
-        record = read_record(model)
-        add_evaluation(record, results)
-        write_record(record, model)
-        write_card(model)
-        return [f"The record and card in {model} have these figures, too"]
-    why = "it is of another request"
-    if results.same_request is None:
-        why = "it does not say for certain that it is of this request, only the folder that unlearn wrote does"
-    return [f"The record and card in {model} are left as they are: {why}"]
+    try:
+        record_evaluation(model, results)
+    except UnlearningError as error:
+        return [f"The record and card in {model} are left as they are: {error}"]
+    return [f"The record and card in {model} have these figures, too"]
 
 
 def default_cache_dir() -> str:

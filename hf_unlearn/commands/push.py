@@ -39,17 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not os.path.isdir(flags.folder):
         raise UnlearningError(f"folder {flags.folder!r} does not exist; expected one that hf-unlearn unlearn wrote")
 
-    from hf_unlearn.publishing.destination import find_destination
-    from hf_unlearn.publishing.push import push_folder
-    from hf_unlearn.publishing.record import read_record
+    from hf_unlearn.publishing.push import destination_of, push_folder
 
-    record = read_record(flags.folder)
-    request = {name: value for name, value in (record["request"] or {}).items() if name != "text"}
-    destination = find_destination(
-        flags.hub_model_id or os.path.basename(os.path.abspath(flags.folder)),
-        private=flags.hub_private_repo,
-        request=request or None,
-    )
+    destination = destination_of(flags.folder, flags.hub_model_id, private=flags.hub_private_repo)
     commit = push_folder(flags.folder, destination, push_anyway=flags.push_anyway)
     say(
         f"Pushed {flags.folder} to {destination.repo_id} at {commit}",

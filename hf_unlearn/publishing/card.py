@@ -6,17 +6,21 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 import hf_unlearn
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.files import RECORD_NAME, write_text
-from hf_unlearn.publishing.record import read_record, request_met
+from hf_unlearn.publishing.record import add_evaluation, read_record, request_met, write_record
+
+if TYPE_CHECKING:
+    from hf_unlearn.evaluation.report.results import Comparison
 
 TEMPLATE = "card.md.jinja"
 CARD_NAME = "README.md"
@@ -56,6 +60,30 @@ def write_card(folder: str, repo_id: str | None = None) -> None:
             plots.append(name)
     text = render_card(record, repo_id or os.path.basename(os.path.normpath(folder)), plots)
     write_text(text, os.path.join(folder, CARD_NAME))
+
+
+def record_evaluation(folder: str | os.PathLike, results: Comparison) -> None:
+    """Put a comparison into the record of the model's folder, and so into its card.
+
+    Args:
+        folder: what `hf-unlearn unlearn` or a trainer's `save_model` saved.
+        results: from [`compare`], of the model in that folder.
+
+    Raises:
+        UnlearningError: the folder holds no record, or not for certain one of the request that the results are of.
+            Nothing was written.
+    """
+    folder = os.fspath(folder)
+    record = read_record(folder)
+    if results.same_request is None:
+        raise UnlearningError(
+            f"{folder!r} does not say for certain that it is of this request, only the folder that unlearn wrote does"
+        )
+    if not results.same_request:
+        raise UnlearningError(f"{folder!r} is of another request; expected the one that it was made for")
+    add_evaluation(record, results)
+    write_record(record, folder)
+    write_card(folder)
 
 
 def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None = None) -> str:

@@ -22,7 +22,7 @@ from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import CARD_NAME, PLOTS, write_card
-from hf_unlearn.publishing.destination import Destination
+from hf_unlearn.publishing.destination import Destination, find_destination
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.record import read_record, request_met
 
@@ -37,11 +37,13 @@ SAMPLES = 4
 
 
 def push_folder(
-    folder: str,
-    destination: Destination,
+    folder: str | os.PathLike,
+    destination: str | Destination | None = None,
     *,
     commit_message: str = "Unlearned model",
     push_anyway: bool = False,
+    private: bool | None = None,
+    token: str | None = None,
     secrets: Sequence[str] = (),
 ) -> str:
     """Push an unlearned model to the Hub and read it back.
@@ -50,19 +52,27 @@ def push_folder(
     other weights. A commit whose answer was lost is found by looking.
 
     Args:
-        folder: what `hf-unlearn unlearn` saved.
+        folder: what `hf-unlearn unlearn` or a trainer's `save_model` saved.
+        destination: `organisation/name`, or a name alone for the user's own namespace; by default the folder's name.
+            What [`find_destination`] gave is looked at no more.
+        commit_message: of the one commit.
         push_anyway: even if the run's own figures say that the request was not met.
+        private: create the repository private.
+        token: for the Hub, by default that of the environment or the login.
         secrets: texts that must not be in any file, besides the token.
 
     Returns:
         The commit, 40 hexadecimal digits.
 
     Raises:
-        UnlearningError: the folder is no unlearned model, its weights are not those of its record, or the request was
-            not met.
+        UnlearningError: the folder is no unlearned model, its weights are not those of its record, the request was not
+            met, there is no token that can write there, or the repository holds something else.
         PublishingError: the Hub did not take it, or what came back is not what is here. The folder is whole.
     """
+    folder = os.fspath(folder)
     record = read_record(folder)
+    if not isinstance(destination, Destination):
+        destination = destination_of(folder, destination, private=private, token=token)
     met, why = request_met(record)
     if not met and not push_anyway:
         raise UnlearningError(
@@ -80,6 +90,19 @@ def push_folder(
         commit = _commit(folder, files, destination, commit_message)
     verify(folder, local, destination, commit)
     return commit
+
+
+def destination_of(
+    folder: str, repo_id: str | None = None, *, private: bool | None = None, token: str | None = None
+) -> Destination:
+    """Where a folder is to go, checked as [`find_destination`] does; by default to a repository of the folder's name.
+
+    Raises:
+        UnlearningError, PublishingError: as [`find_destination`]; the folder holds no record.
+    """
+    request = {name: value for name, value in (read_record(folder)["request"] or {}).items() if name != "text"}
+    name = repo_id or os.path.basename(os.path.abspath(folder))
+    return find_destination(name, private=private, token=token, request=request or None)
 
 
 def published_files(folder: str) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+from hf_unlearn.commands import demo
 from hf_unlearn.commands.main import main
 
 
@@ -20,6 +22,20 @@ def test_the_whole_demo(tmp_path, capsys):
     models = json.loads((folder / "results.json").read_text())["models"]
     assert models["original"]["forget_accuracy"] > 80 > 5 > models["unlearned"]["forget_accuracy"]
     assert models["unlearned"]["average_gap"] < 10 < models["original"]["average_gap"]
+    assert "Verdict: one is forgotten." in printed
+    # What it says to look at is there.
+    for what in ("picture", "card"):
+        (path,) = [line.split()[1] for line in printed.splitlines() if line.startswith(f"  {what} ")]
+        assert Path(path).stat().st_size > 1000
+
+
+def test_what_was_not_forgotten_is_said():
+    figures = {"forget_accuracy": 0.0, "average_gap": 1.0}
+    nothing = {"forget_accuracy": 99.0, "average_gap": 30.0}
+    assert demo._verdict({"original": nothing, "unlearned": figures}, "six").startswith("six is forgotten. ")
+    for worse in ({"forget_accuracy": 5.0}, {"average_gap": 31.0}):
+        said = demo._verdict({"original": nothing, "unlearned": {**figures, **worse}}, "six")
+        assert said.startswith("six is NOT forgotten. ")
 
 
 def test_a_full_folder_is_refused(tmp_path, capsys):

@@ -66,7 +66,7 @@ def test_asked_for_they_are_had_but_not_put_into_the_record(forgot, saved_datase
     before = contents(forgot)
     flags = ["--forget_where", "person=p2", "--other_request", "--output_dir", str(tmp_path / "results")]
     assert evaluate(forgot, saved_dataset, *flags) == 0
-    assert "left as they are: it is of another request" in capsys.readouterr().out
+    assert f"left as they are: {str(forgot)!r} is of another request" in capsys.readouterr().out
     assert contents(forgot) == before and (tmp_path / "results" / "results.json").is_file()
 
 
@@ -76,7 +76,7 @@ def test_where_nobody_can_tell_the_record_is_left_alone_and_it_is_said(forgot, s
     before = contents(forgot)
     flags = ["--forget_where", "person=p2", "--output_dir", str(tmp_path / "results")]
     assert evaluate(forgot, saved_dataset, *flags) == 0
-    assert "left as they are: it does not say for certain" in capsys.readouterr().out
+    assert f"left as they are: {str(forgot)!r} does not say for certain" in capsys.readouterr().out
     assert contents(forgot) == before
 
 

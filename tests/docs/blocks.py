@@ -16,12 +16,14 @@ from hf_unlearn.commands.main import main
 # `<!-- not run: REASON -->` on the line before a block, which a reader of the site does not see.
 MARK = re.compile(r"<!-- not run: (?P<reason>.+?) -->\s*$")
 FENCE = re.compile(
-    r"^(?P<indent> *)```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+    r"^(?P<indent> *)```(?P<language>\S*)(?P<options>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
+# ```yaml title="run.yaml" is a file of that name, which the reader makes.
+TITLE = re.compile(r'title="([\w.]+)"')
 RUN = ("python", "bash")
 # What is shown and cannot be run.
 SHOWN = ("text", "yaml", "json", "bibtex")
-# A word that a shell would change before a program sees it.
+# What a shell changes or acts on, outside of single quotes.
 FOR_A_SHELL = re.compile(r"[$`|&;<>()*?~{}\\]|(?<!\w)\[")
 
 
@@ -32,6 +34,7 @@ class Block(NamedTuple):
         page: file name, for messages.
         line: number of its first line of code in the page.
         not_run: the reason in the mark before it; None for a block that runs.
+        title: the file that the block is.
     """
 
     page: str
@@ -39,6 +42,7 @@ class Block(NamedTuple):
     language: str
     text: str
     not_run: str | None
+    title: str | None = None
 
     @property
     def place(self) -> str:
@@ -63,7 +67,9 @@ def blocks_of(path: Path) -> list[Block]:
         lines = [line[indent:] for line in match["text"].splitlines()]
         reason = mark["reason"] if mark else None
         line = page.count("\n", 0, match.start("text")) + 1
-        found.append(Block(path.name, line, match["language"], "\n".join(lines), reason))
+        title = TITLE.search(match["options"])
+        text = "\n".join(lines)
+        found.append(Block(path.name, line, match["language"], text, reason, title[1] if title else None))
     return found
 
 
@@ -75,6 +81,8 @@ def run_page(blocks: Sequence[Block], folder: Path, also: dict[str, Sequence[str
     """
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks:
+        if block.title is not None:
+            (folder / block.title).write_text(f"{block.text}\n", encoding="utf-8")
         if block.not_run is not None or block.language not in RUN or block.included is not None:
             continue
         if block.language == "python":
@@ -89,7 +97,7 @@ def _run_shell(block: Block, folder: Path, also: dict[str, Sequence[str]]) -> No
         words = shlex.split(command, comments=True)
         if not words:
             continue
-        if words[0] == "hf-unlearn" and not any(map(FOR_A_SHELL.search, words[1:])):
+        if words[0] == "hf-unlearn" and not FOR_A_SHELL.search(re.sub(r"'[^']*'", "", command)):
             # In this process: what the command imports takes seconds, each time.
             words += also.get(words[1], ())
             status = main(words[1:])

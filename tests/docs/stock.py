@@ -42,8 +42,8 @@ def pictures(num_samples: int, seed: int):
     )
 
 
-def trained(model_type: str, dataset: Any, seed: int = 0) -> Any:
-    """A small classifier that knows the pictures."""
+def trained(model_type: str, dataset: Any, seed: int = 0, classes: list[str] = CLASSES) -> Any:
+    """A small classifier that knows the dataset's images."""
     import torch
 
     from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
@@ -55,8 +55,10 @@ def trained(model_type: str, dataset: Any, seed: int = 0) -> Any:
             **{"image_size": SIZE, "patch_size": 8},
         },
     }
-    model = new_image_classifier(model_type, CLASSES, overrides[model_type], seed)
-    pixels = new_image_processor(SIZE)(list(dataset["image"]), return_tensors="pt")["pixel_values"]
+    model = new_image_classifier(model_type, classes, overrides[model_type], seed)
+    pixels = new_image_processor(SIZE)([image.convert("RGB") for image in dataset["image"]], return_tensors="pt")[
+        "pixel_values"
+    ]
     labels = torch.tensor(list(dataset["label"]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     model.train()
@@ -67,15 +69,32 @@ def trained(model_type: str, dataset: Any, seed: int = 0) -> Any:
     return model.eval()
 
 
-def lay_out(folder: Path) -> None:
-    """What the pages find in their folder: models retrained without the rockets, and photographs to forget."""
+def save(model: Any, folder: Path) -> None:
+    """The model with its image processor."""
     from hf_unlearn.models.from_scratch import new_image_processor
 
+    model.save_pretrained(folder)
+    new_image_processor(SIZE).save_pretrained(folder)
+
+
+def lay_out_demo(folder: Path) -> None:
+    """What `hf-unlearn demo` leaves, with smaller models of fewer digits."""
+    from hf_unlearn.commands.demo import NAMES, digits_dataset
+
+    data = digits_dataset()
+    data["train"] = data["train"].select(range(600))
+    data.save_to_disk(str(folder / "dataset"))
+    without = data["train"].filter(lambda label: label != NAMES.index("eight"), input_columns="label")
+    for name, seen in (("original", data["train"]), ("retrained", without)):
+        save(trained("resnet", seen, classes=NAMES), folder / name)
+
+
+def lay_out(folder: Path) -> None:
+    """What the pages find in their folder: models retrained without the rockets, and photographs to forget."""
     train = pictures(96, 0)
     without = train.filter(lambda label: label != CLASSES.index("rocket"), input_columns="label")
     for number in (1, 2):
-        trained("resnet", without, seed=number).save_pretrained(folder / f"retrained-{number}")
-        new_image_processor(SIZE).save_pretrained(folder / f"retrained-{number}")
+        save(trained("resnet", without, seed=number), folder / f"retrained-{number}")
     photos = folder / "photos"
     photos.mkdir()
     rng = np.random.default_rng(5)

@@ -80,6 +80,12 @@ def test_a_block_that_fails_is_a_failure(tmp_path, text, error):
     assert error in shown
 
 
+def test_a_file_of_the_page_is_there(tmp_path, capfd):
+    text = '```yaml title="run.yaml"\nseed: 1\n```\n\n```bash\ncat run.yaml\n```\n'
+    run_page(page(tmp_path, text), tmp_path)
+    assert capfd.readouterr().out == "seed: 1\n"
+
+
 def test_lines_of_a_command_belong_together(tmp_path, capfd):
     run_page(page(tmp_path, "```bash\necho one \\\n    two > out.txt\ncat out.txt  # shown\n```\n"), tmp_path)
     assert capfd.readouterr().out == "one two\n"

@@ -32,6 +32,20 @@ def push(folder, **kwargs):
     return push_folder(str(folder), find_destination(REPO), push_anyway=True, **kwargs)
 
 
+@pytest.mark.parametrize(
+    ("destination", "repo_id"), [(REPO, REPO), ("mine", "writer/mine"), (None, "writer/forgot-red")]
+)
+def test_a_name_is_enough(connected_hub, unlearned, destination, repo_id):
+    commit = push_folder(unlearned, destination, push_anyway=True)
+    assert connected_hub.repository(repo_id).sha == commit
+
+
+def test_a_name_is_looked_at_before_any_work(connected_hub, unlearned):
+    with pytest.raises(UnlearningError, match="not to 'elsewhere'"):
+        push_folder(unlearned, "elsewhere/x", push_anyway=True)
+    assert connected_hub.calls("create", "commit") == []
+
+
 def snapshot(folder):
     """Every file's digest, but for the card and plots, which a push makes anew."""
     return {
