@@ -117,7 +117,9 @@ def load_forget_set(
 
 
 def _labels_of(model: PreTrainedModel) -> dict[int, str]:
-    return {int(class_id): str(name) for class_id, name in (model.config.id2label or {}).items()}
+    from hf_unlearn.models.labels import id2label_of
+
+    return id2label_of(model.config)
 
 
 def _label_of_id(digits: str, names: dict[int, str]) -> str:

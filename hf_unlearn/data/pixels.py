@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from datasets import Dataset, Image
+from datasets import ClassLabel, Dataset, Image
 from PIL.Image import Image as Picture
 from tqdm.auto import tqdm
 
 from hf_unlearn.data.processing import shape_problem, to_pixels
 from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.request import label_array, label_names, match_labels
 from hf_unlearn.request.columns import as_image_column
 from hf_unlearn.request.images import DECODERS, UnreadableImage, read_image
@@ -99,23 +100,25 @@ class PixelDataset(torch.utils.data.Dataset):
         label_names: Sequence[str],
         label_mapping: LabelMapping | None = None,
         label_values: Sequence[int] | None = None,
+        complete: bool = True,
         **kwargs: Any,
     ) -> PixelDataset:
         """As the model with this configuration eats it: its channels, its class ids.
 
         Args:
             label_names: names of the dataset's labels, by label id.
-            label_mapping, label_values: see [`hf_unlearn.request.match_labels`].
+            label_mapping, label_values, complete: see [`hf_unlearn.request.match_labels`].
 
         Raises:
             UnlearningError: a label that the model does not have.
         """
         class_ids = match_labels(
             label_names,
-            _id2label(config),
+            id2label_of(config),
             label_mapping,
             values=label_values,
             used=label_array(dataset, label_column).tolist(),
+            complete=complete,
         )
         return cls(dataset, image_processor, image_column, label_column, class_ids, _num_channels(config), **kwargs)
 
@@ -256,14 +259,10 @@ def pixels_like(
         image_processor,
         splits.image_column,
         splits.label_column,
-        splits.class_ids(_id2label(config)),
+        splits.class_ids(id2label_of(config)),
         _num_channels(config),
         **kwargs,
     )
-
-
-def _id2label(config: PretrainedConfig) -> dict[int, str]:
-    return cast("dict[int, str]", config.id2label or {})
 
 
 def _num_channels(config: PretrainedConfig) -> int:
@@ -289,7 +288,7 @@ def as_pixels(
         return dataset
     if processing_class is None:
         raise UnlearningError("processing_class is None; expected the model's image processor")
-    id2label = _id2label(model.config)
+    id2label = id2label_of(model.config)
     mapping = as_label_mapping(label_mapping)
 
     def knows(column: str) -> bool:
@@ -311,6 +310,8 @@ def as_pixels(
         labelled.label_names,
         mapped_part(mapping, labelled.label_names, labelled.label_values),
         labelled.label_values,
+        # Of names that are only in the rows there may be more in other rows.
+        complete=isinstance(dataset.features[labelled.label_column], ClassLabel),
     )
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from hf_unlearn.data.pixels import PixelDataset, try_forward
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.predict import predict_logits
+from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.request import find_image_column
 from hf_unlearn.request.columns import as_image_column
@@ -60,5 +61,5 @@ def predict_labels(
     pixels = PixelDataset(unlabelled, image_processor, column, "label", [0], channels)
     try_forward(model, pixels)
     logits = predict_logits({"m": model}, pixels, batch_size, device or model.device, "Asking the model")["m"]
-    names: dict[int, str] = {int(class_id): str(name) for class_id, name in (model.config.id2label or {}).items()}
+    names = id2label_of(model.config)
     return [names.get(int(answer), str(answer)) for answer in logits.argmax(axis=1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from hf_unlearn.data.pixels import PixelDataset, pixels_of, try_forward
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.cache import LogitFile, file_name, from_first, images_key, model_key
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
+from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.request import UnlearningSplits
 
 
@@ -153,7 +154,7 @@ def label_order(model: PreTrainedModel, splits: UnlearningSplits) -> list[int]:
     Raises:
         UnlearningError: the model lacks a label of the dataset.
     """
-    class_ids = splits.class_ids(cast("dict[int, str]", model.config.id2label or {}))
+    class_ids = splits.class_ids(id2label_of(model.config))
     first = [class_ids[label] for label in label_columns(splits)]
     names = _output_names(model)
     others = sorted(set(range(len(names))) - set(first), key=lambda class_id: (names[class_id], class_id))
@@ -168,8 +169,8 @@ def further_labels(model: PreTrainedModel, splits: UnlearningSplits) -> list[str
 
 def _output_names(model: PreTrainedModel) -> list[str]:
     """The name of each of the model's outputs, its number where the configuration has none."""
-    id2label = cast("dict[int, str]", model.config.id2label or {})
-    return [str(id2label.get(class_id, class_id)) for class_id in range(len(id2label))]
+    id2label = id2label_of(model.config)
+    return [id2label.get(class_id, str(class_id)) for class_id in range(len(id2label))]
 
 
 def _alike(contestants: Mapping[str, Contestant]) -> dict[str, list[str]]:
@@ -184,4 +185,4 @@ def _seen(contestant: Contestant) -> str:
     """What decides the pixels and labels a model is given: image processing, channels, class ids."""
     config = contestant.model.config
     processing = sorted(contestant.image_processor.to_dict().items(), key=str)
-    return repr((processing, getattr(config, "num_channels", 3), sorted((config.id2label or {}).items())))
+    return repr((processing, getattr(config, "num_channels", 3), sorted(id2label_of(config).items())))

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from transformers import PretrainedConfig
 
 from hf_unlearn.errors import UnlearningError, there_are, warn_once
 from hf_unlearn.request.label_mapping import BY_ID, LabelMapping
 from hf_unlearn.request.matching import check_mapped_labels
+
+
+def id2label_of(config: PretrainedConfig) -> dict[int, str]:
+    """The names of a model's labels by class id; empty if it has none.
+
+    Raises:
+        UnlearningError: the map is not from ids to names.
+    """
+    given = config.id2label or {}
+    if not (isinstance(given, Mapping) and all(map(_is_id, given))):
+        raise UnlearningError(f"the model's config.id2label is {_short(given)}; expected label names by id")
+    return {int(class_id): str(label) for class_id, label in given.items()}
 
 
 def check_label_maps(raw: Mapping[str, Any], name: str) -> None:
@@ -51,7 +64,7 @@ def settle_label_maps(config: PretrainedConfig, raw: Mapping[str, Any], name: st
                 f"({there_are(given.values(), 4)}) are not 0 to {len(given) - 1}"
             )
         config.id2label = {int(class_id): str(label) for label, class_id in given.items()}
-    names = {int(class_id): str(label) for class_id, label in (config.id2label or {}).items()}
+    names = id2label_of(config)
     if isinstance(given, Mapping):
         wrong = [
             f"{label!r} is {class_id}"
@@ -104,7 +117,7 @@ def labels_of_new_head(
 
 
 def _is_id(value: Any) -> bool:
-    return (isinstance(value, int) and not isinstance(value, bool)) or (
+    return (isinstance(value, (int, np.integer)) and not isinstance(value, bool)) or (
         isinstance(value, str) and value.strip().removeprefix("-").isdecimal()
     )
 

@@ -21,8 +21,8 @@ def as_label_mapping(given: Any) -> LabelMapping | None:
 
     Args:
         given: a mapping of dataset labels (names or ids) to model labels (names or ids); the path of a JSON file that
-            holds one; "order" (the dataset's labels are the model's, in the same order) or "id" (the dataset's label
-            ids are the model's class ids); or None.
+            holds one, or the JSON itself; "order" (the dataset's labels are the model's, in the same order) or "id"
+            (the dataset's label ids are the model's class ids); or None.
 
     Raises:
         UnlearningError: no such file, not JSON, not an object, an empty one, a label given twice, or a target that is
@@ -31,7 +31,8 @@ def as_label_mapping(given: Any) -> LabelMapping | None:
     if given is None or given in (IN_ORDER, BY_ID):
         return given
     if isinstance(given, (str, os.PathLike)):
-        given = _read(os.fspath(given))
+        text = os.fspath(given)
+        given = _parse(text, "label_mapping") if text.lstrip().startswith("{") else _read(text)
     if not isinstance(given, Mapping):
         raise UnlearningError(
             f"label_mapping {given!r} is not a mapping of dataset labels to model labels, nor the path of a JSON file "
@@ -53,21 +54,24 @@ def _label(value: Any, what: str) -> str | int:
 def _read(path: str) -> dict[str, Any]:
     try:
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UnlearningError(
             f"label_mapping {path!r} cannot be read ({reason}); expected a JSON file, {IN_ORDER!r} or {BY_ID!r}"
         ) from error
+    return _parse(text, f"label_mapping {path!r}")
+
+
+def _parse(text: str, what: str) -> dict[str, Any]:
     try:
         held = json.loads(text, object_pairs_hook=_without_repeats)
     except UnlearningError as error:
-        raise UnlearningError(f"label_mapping {path!r} {error}") from None
+        raise UnlearningError(f"{what} {error}") from None
     except (ValueError, RecursionError) as error:
-        raise UnlearningError(f"label_mapping {path!r} is not JSON: {one_line(error)}") from error
+        raise UnlearningError(f"{what} is not JSON: {one_line(error)}") from error
     if not isinstance(held, dict):
         raise UnlearningError(
-            f"label_mapping {path!r} holds a {type(held).__name__}; expected an object such as "
-            '{"dataset label": "model label"}'
+            f'{what} holds a {type(held).__name__}; expected an object such as {{"dataset label": "model label"}}'
         )
     return held
 

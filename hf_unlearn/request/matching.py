@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are, warn_once
 from hf_unlearn.request.label_mapping import BY_ID, IN_ORDER, LabelMapping
 
-_GENERIC_LABEL = re.compile(r"LABEL_\d+")
+_GENERIC_LABEL = re.compile(r"LABEL_(\d+)")
 _DIGITS = re.compile(r"0|[1-9][0-9]*")
 
 
@@ -25,7 +25,7 @@ def _compatible(name: str) -> str:
 
 def folded(name: str) -> str:
     """The name without what people write differently: case, `_`, `-` and spaces, and Unicode's compatible forms."""
-    return " ".join(re.split(r"[\s_-]+", _compatible(name).casefold().strip(" _-")))
+    return " ".join(part for part in re.split(r"[\s_-]+", _compatible(name).casefold()) if part)
 
 
 def resolve_classes(
@@ -33,6 +33,7 @@ def resolve_classes(
     names: Sequence[str],
     what: str = "forget class",
     values: Sequence[int] | None = None,
+    other_names: Mapping[str, int] | None = None,
 ) -> list[int]:
     """The sorted label ids of classes given by name or id.
 
@@ -44,12 +45,14 @@ def resolve_classes(
         names: of the labels, by label id.
         what: the kind of thing that is wanted, for messages.
         values: of a column of integers, what each label id stands for there: an integer is then such a value.
+        other_names: names that labels are known by as well, where none has them here.
 
     Raises:
         UnlearningError: if one is neither, with the nearest names.
     """
     find = _finder(names, what, values)
-    return sorted({find(value) for value in wanted})
+    others = {name: label for name, label in (other_names or {}).items() if name not in names}
+    return sorted({others[value] if value in others else find(value) for value in wanted})  # type: ignore[index]
 
 
 def _finder(names: Sequence[str], what: str, values: Sequence[int] | None) -> Callable[[str | int], int]:
@@ -139,9 +142,8 @@ def match_labels(
         raise UnlearningError(
             f"the model has {len(outputs)} label, {there_are(outputs.values())}: a classifier needs at least two"
         )
-    if values is None and list(names) == [str(label) for label in range(len(names))]:
-        # Names that say nothing but the ids, as of a `ClassLabel` that was given none.
-        values = range(len(names))
+    if values is None:
+        values = _ids_as_names(names)
     needed = list(range(len(names))) if used is None else sorted({int(label) for label in used})
     if label_mapping == IN_ORDER:
         return _listed(_in_order(names, needed, len(outputs)), names)
@@ -182,6 +184,14 @@ def match_labels(
                 f"{outputs[matched[label]]!r}"
             )
     return _listed({**{label: class_id for class_id, label in by_class.items()}, **given}, names)
+
+
+def _ids_as_names(names: Sequence[str]) -> list[int] | None:
+    """The ids that names say, if they say nothing else: "0", "1" ... of a `ClassLabel` without names, or LABEL_0 ..."""
+    if list(names) == [str(label) for label in range(len(names))]:
+        return list(range(len(names)))
+    found = [_GENERIC_LABEL.fullmatch(name) for name in names]
+    return [int(match.group(1)) for match in found if match] if all(found) else None
 
 
 def _listed(class_ids: Mapping[int, int], names: Sequence[str]) -> list[int]:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def select_rows(
-    request: ForgetRequest, train: Dataset, label_column: str, values: Sequence[int] | None = None
+    request: ForgetRequest,
+    train: Dataset,
+    label_column: str,
+    values: Sequence[int] | None = None,
+    other_names: Mapping[str, int] | None = None,
 ) -> tuple[np.ndarray, ForgetRequest]:
     """The rows of the train split to forget.
 
@@ -30,6 +34,7 @@ def select_rows(
         train: the train split, with its labels encoded.
         label_column: the name of its label column.
         values: of a label column of integers, what each label id stands for there.
+        other_names: what the labels are called in the model, by a label mapping.
 
     Returns:
         Sorted int64 indices, and the request resolved: classes by name, a file of indices as the indices.
@@ -40,7 +45,7 @@ def select_rows(
     """
     if request.kind == "class":
         names = label_names(train, label_column)
-        ids = resolve_classes(request.classes, names, values=values)
+        ids = resolve_classes(request.classes, names, values=values, other_names=other_names)
         rows = _rows_of_classes(label_array(train, label_column), ids, names, "class")
         return rows, replace(request, classes=tuple(names[position] for position in ids))
     if request.kind == "subclass":

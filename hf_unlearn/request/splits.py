@@ -197,7 +197,7 @@ def make_splits(
         load_config: loads another configuration of the same dataset; needed for a `dataset_config` request.
         label_mapping: which labels of a model the dataset's are, where names do not say it: dataset label (name or id)
             -> model label (name or id), or the path of a JSON file of that, or "order" (as many, in the same order), or
-            "id" (the same ids). What it does not name is matched by name.
+            "id" (the same ids). What it does not name is matched by name. The request may name classes by either.
 
     Raises:
         UnlearningError: if a split, column, class, value or index does not exist; if the forget set would be
@@ -226,13 +226,20 @@ def make_splits(
         fits=lambda column: bool(request.where) and column not in request.where,
     )
     image_column, label_column = labelled.image_column, labelled.label_column
+    targets: dict[int, str | int] = {}
     if isinstance(label_mapping, Mapping):
-        check_mapped_labels(label_mapping, labelled.label_names, labelled.label_values)
+        targets = check_mapped_labels(label_mapping, labelled.label_names, labelled.label_values)
     train, *others = labelled.parts
     test = others.pop(0) if test_split is not None else None
 
     if not others:
-        forget_indices, request = select_rows(request, train, label_column, labelled.label_values)
+        forget_indices, request = select_rows(
+            request,
+            train,
+            label_column,
+            labelled.label_values,
+            {target: label for label, target in targets.items() if isinstance(target, str)},
+        )
         forget = train.select(forget_indices)
     else:
         (forget,) = others

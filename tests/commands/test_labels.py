@@ -75,6 +75,12 @@ def test_a_mapping_serves_every_command(model, tmp_path, capsys):
     mapping.write_text(json.dumps({**dict(zip(wnids, NAMES, strict=True)), "n04": 0}))
     common = ["--dataset_name", data, "--label_mapping", mapping, "--forget_classes", "n02", "--use_cpu"]
     assert run("unlearn", "--model_name_or_path", model, *common, *QUICK, "--output_dir", tmp_path / "out") == 0
+    # In a file of settings the mapping may stand itself, and the request may name a class as the model does.
+    written = {"label_mapping": dict(zip(wnids, NAMES, strict=True)), "forget_classes": NAMES[1], "dataset_name": data}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({**written, "model_name_or_path": model}))
+    assert run("unlearn", "--config", tmp_path / "run.yaml", *QUICK, "--output_dir", tmp_path / "again") == 0
+    requests = [json.loads((tmp_path / out / "unlearning.json").read_text())["request"] for out in ("out", "again")]
+    assert requests[0] == requests[1]
     record = (tmp_path / "out" / "unlearning.json").read_text()
     # What the dataset calls its other labels is nobody's business.
     assert json.loads(record)["dataset"]["label_mapping"] == "given" and "n01" not in record
@@ -126,6 +132,19 @@ def test_ids_that_count_from_1_are_taken_in_order_when_asked(tmp_path, saved_dat
     for command, model in (("unlearn", tmp_path / "model"), ("evaluate", tmp_path / "out")):
         flags = QUICK[1:] if command == "unlearn" else ["--level", "fast"]
         assert run(command, "--model_name_or_path", model, *words, *flags, "--output_dir", tmp_path / "out") == 0
+
+
+def test_one_of_two_classes_of_one_name_by_its_id(tmp_path, capsys):
+    made = make_model()
+    made.config.id2label = {0: "crane", 1: "green", 2: "crane", 3: "grey"}
+    made.save_pretrained(tmp_path / "model")
+    make_processor().save_pretrained(tmp_path / "model")
+    make_dataset(4).select_columns(["image"]).save_to_disk(str(tmp_path / "photos"))
+    words = ["--model_name_or_path", tmp_path / "model", "--forget_dataset", tmp_path / "photos"]
+    words += ["--forget_kind", "class", *QUICK]
+    assert run("unlearn", *words, "--forget_label", "crane", "--output_dir", tmp_path / "out") == 2
+    assert "'crane' (id 0), 'crane' (id 2)" in capsys.readouterr().err
+    assert run("unlearn", *words, "--forget_label", "2", "--output_dir", tmp_path / "out") == 0
 
 
 @pytest.mark.parametrize(

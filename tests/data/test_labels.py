@@ -50,6 +50,17 @@ def test_a_part_of_the_labels_is_read_as_the_whole_is():
     assert class_ids(labelled([True] * SIZE, Value("bool"))) == [1] * SIZE
 
 
+def test_the_order_of_a_part_says_nothing():
+    """A model without names of its labels was trained in some order, which names in the rows alone do not tell."""
+    generic = make_model(label_names=[f"LABEL_{label}" for label in range(4)])
+    every = labelled([LABELS[row % 4] for row in range(SIZE)], Value("string"))
+    assert class_ids(every, generic) == [sorted(LABELS).index(name) for name in LABELS] * 2
+    assert class_ids(labelled([2] * SIZE, ClassLabel(names=LABELS)), generic) == [2] * SIZE
+    with pytest.raises(UnlearningError, match="the model lacks the labels 'blue'; it has: 'LABEL_0'.*label_mapping"):
+        class_ids(labelled(["blue"] * SIZE, Value("string")), generic)
+    assert class_ids(labelled(["blue"] * SIZE, Value("string")), generic, label_mapping={"blue": 2}) == [2] * SIZE
+
+
 def test_of_several_columns_it_is_the_one_whose_labels_the_model_has():
     dataset = labelled([row % 2 for row in range(SIZE)], ClassLabel(names=["warm", "cold"]), "coarse")
     dataset = dataset.rename_column("label", "fine")

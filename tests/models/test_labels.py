@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hf_unlearn.errors import UnlearningError, warn_once
+from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.pretrained import load_config, load_image_classifier
 from tests.tiny import LABELS, make_model
 
@@ -70,6 +71,13 @@ def test_two_labels_of_one_name_are_no_contradiction(with_maps, caplog):
     maps = {"id2label": {**BY_ID, "2": "red"}, "label2id": {"red": 2, "green": 1, "grey": 3}}
     assert load_config(str(with_maps(**maps))).id2label[2] == "red"
     assert not caplog.text
+
+
+def test_maps_the_wrong_way_round_in_memory_are_named():
+    config = make_model().config
+    config.id2label = BY_NAME
+    with pytest.raises(UnlearningError, match="config.id2label is {'red': 0, .*; expected label names by id"):
+        id2label_of(config)
 
 
 @pytest.mark.parametrize(

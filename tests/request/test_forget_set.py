@@ -27,6 +27,24 @@ def unlabelled(count=4):
     return make_split([0] * count).select_columns(["image"])
 
 
+MODEL = dict(enumerate(["owl", "cat", "ant", "dog"]))
+
+
+def test_labels_are_those_of_a_model(split):
+    """By name or number, or as a mapping says, which may name labels that no sample has."""
+    assert forget_splits(unlabelled(), "class", forget_label="cat").class_ids(MODEL) == [1]
+    numbers = split([0, 1]).remove_columns(["label", "fine"]).add_column("label", [3, 2])
+    alone = forget_splits(numbers, "class", test=numbers.select([0]))
+    assert [alone.class_ids(MODEL)[label] for label in alone.forget_labels()] == [3, 2]
+    mapping = {"Hund": "dog", "Katze": 1}
+    given = forget_splits(unlabelled(), "class", forget_label="Hund", label_mapping=mapping)
+    assert given.class_ids(MODEL) == [3] and given.label_mapping == {"Hund": "dog"}
+    generic = {label: f"LABEL_{label}" for label in range(4)}
+    assert forget_splits(unlabelled(), "class", forget_label="LABEL_2").class_ids(generic) == [2]
+    with pytest.raises(UnlearningError, match="the model lacks the labels 'cat'"):
+        forget_splits(unlabelled(), "class", forget_label="cat").class_ids(generic)
+
+
 @pytest.mark.parametrize("kind", ["class", "subset"])
 def test_a_flat_folder_of_photographs(tmp_path, kind):
     splits = forget_splits(folder_of(tmp_path / "flat"), kind, forget_label="rocket")

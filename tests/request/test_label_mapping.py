@@ -14,6 +14,7 @@ def test_what_can_be_given(tmp_path):
     file = tmp_path / "labels.json"
     file.write_text(json.dumps(mapping), encoding="utf-8-sig")
     assert as_label_mapping(file) == as_label_mapping(str(file)) == as_label_mapping(mapping) == mapping
+    assert as_label_mapping(json.dumps(mapping)) == mapping
     assert as_label_mapping({np.int64(3): np.int64(1)}) == {3: 1}
     assert [as_label_mapping(given) for given in (None, "order", "id")] == [None, "order", "id"]
 
@@ -44,5 +45,9 @@ def test_bad_files(tmp_path, text, message):
 def test_no_such_file_and_no_mapping(tmp_path):
     with pytest.raises(UnlearningError, match="No such file or directory.*expected a JSON file, 'order' or 'id'"):
         as_label_mapping(tmp_path / "none.json")
+    with pytest.raises(UnlearningError, match="label_mapping is not JSON"):
+        as_label_mapping("{a: b}")
+    with pytest.raises(UnlearningError, match="cannot be read"):
+        as_label_mapping("a\0b")
     with pytest.raises(UnlearningError, match="is not a mapping of dataset labels to model labels"):
         as_label_mapping(["a"])

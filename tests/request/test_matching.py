@@ -45,6 +45,7 @@ def test_the_normal_form_of_names_does_not_matter(names, data):
 
 def test_case_and_separators_do_not_matter():
     assert match_labels(NAMES, {0: "bag", 1: "ankle_boot", 2: "T Shirt/Top"}) == [2, 1, 0]
+    assert match_labels(["\tankle  boot\n", "bag\u00a0"], dict(enumerate(["Bag", "Ankle-Boot"]))) == [1, 0]
 
 
 def test_an_exact_name_comes_before_a_similar_one():
@@ -72,8 +73,9 @@ def test_integers_are_class_ids_where_they_fit_and_else_in_order(caplog):
     assert "are taken by their ids" in caplog.text
     assert match_labels(["1", "2", "3", "4"], ANIMALS, values=(1, 2, 3, 4)) == [0, 1, 2, 3]
     assert "in their order, as there are 4 on both sides" in caplog.text
-    # A `ClassLabel` without names is no more than integers.
+    # A `ClassLabel` without names, or with generic ones, is no more than integers.
     assert match_labels(["0", "1"], ANIMALS) == [0, 1]
+    assert match_labels(["LABEL_3", "LABEL_1"], ANIMALS) == [3, 1]
     with pytest.raises(UnlearningError, match="the model lacks the labels '10', '20'"):
         match_labels(["10", "20"], ANIMALS, values=(10, 20))
 
@@ -185,6 +187,14 @@ def test_classes_by_name_or_id():
     assert resolve_classes(["1", 1], ["2", "1", "0"]) == [1]
     assert resolve_classes(["2"], ["2", "1", "0"]) == [0]
     assert resolve_classes(["tench, Tinca tinca"], ["goldfish", "tench, Tinca tinca"]) == [1]
+
+
+def test_classes_by_the_names_that_a_mapping_gives_them():
+    assert resolve_classes(["tench"], ["n01", "n02"], other_names={"tench": 1}) == [1]
+    # The dataset's own name comes first.
+    assert resolve_classes(["n01"], ["n01", "n02"], other_names={"n01": 1}) == [0]
+    with pytest.raises(UnlearningError, match="'tensh' is not a label of this dataset"):
+        resolve_classes(["tensh"], ["n01", "n02"], other_names={"tench": 1})
 
 
 def test_integers_name_the_values_of_a_column_of_integers():
