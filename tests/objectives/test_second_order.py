@@ -18,7 +18,7 @@ from tests.tiny import make_model
 
 
 def tensor(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def batch_norm(values, weight, bias):

@@ -107,8 +107,12 @@ def is_plain(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> bool:
-    """Whether each query looks at all keys alike: no mask, no dropout, and batches that need not be stretched."""
+    """Whether each query looks at all keys alike: no mask, no dropout, batches that need not be stretched.
+
+    Where there is nothing to look at, it is left to torch.
+    """
     alike = query.ndim > 2 and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+    alike = alike and 0 not in (*query.shape, *key.shape, *value.shape)
     return alike and attn_mask is None and not dropout_p and not is_causal and not enable_gqa
 
 

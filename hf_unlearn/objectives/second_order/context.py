@@ -29,7 +29,7 @@ _once = False
 
 
 @contextlib.contextmanager
-def double_backward() -> Iterator[None]:
+def double_backward(fast: bool = True) -> Iterator[None]:
     """A context in which a forward pass, and the gradients of its logits, can be differentiated twice.
 
     Fused attention kernels (flash, memory-efficient, and the CPU one) have no second derivative; the math kernel has
@@ -37,8 +37,12 @@ def double_backward() -> Iterator[None]:
     package, and a token that the model picks out is computed alone once more. The context must enclose the forward pass
     whose logits are given to [`squared_input_sensitivities`], for any model, with the attention that `from_pretrained`
     chose.
+
+    Args:
+        fast: with the operations of this package. Otherwise it is the textbook's: torch's own operations, attention by
+            its math kernel. Both give the same gradients up to rounding, so this tells where a fault lies.
     """
-    with sdpa_kernel([SDPBackend.MATH]), Operations():
+    with sdpa_kernel([SDPBackend.MATH]), Operations() if fast else contextlib.nullcontext():
         yield
 
 
@@ -82,6 +86,8 @@ class Operations(TorchFunctionMode):
     def __torch_function__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():
+            # It may change in place what was noted down.
+            self._tokens.forget()
             return func(*args, **kwargs)
         if func is torch.Tensor.__getitem__:
             picked = self._tokens.pick(*args)

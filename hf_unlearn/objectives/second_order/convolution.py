@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from typing import Any, NamedTuple
 
@@ -127,7 +128,9 @@ def _patches(pixels: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | No
     rows, columns = height // high, width // wide
     patches = pixels[:, :, : rows * high, : columns * wide].reshape(batch, channels, rows, high, columns, wide)
     patches = patches.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * high * wide)
-    return functional.linear(patches, weight.flatten(1), bias).transpose(1, 2).reshape(batch, -1, rows, columns)
+    return (
+        functional.linear(patches, weight.flatten(1), bias).transpose(1, 2).reshape(batch, len(weight), rows, columns)
+    )
 
 
 class ConvolutionAndNorm:
@@ -162,7 +165,8 @@ class ConvolutionAndNorm:
             dtype = torch.get_autocast_dtype(input.device.type)
             input, weight, bias = input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
         kernel = tuple(weight.shape[2:])
-        if geometry == (kernel, (0, 0), (1, 1), 1) and kernel != (1, 1):
+        fits = all(map(operator.le, kernel, input.shape[2:]))
+        if geometry == (kernel, (0, 0), (1, 1), 1) and kernel != (1, 1) and fits:
             return _patches(input, weight, bias)
         result = _Convolution.apply(input, weight, bias, geometry, None)
         self._latest = (weakref.ref(result), (input, weight, bias, geometry))
@@ -181,7 +185,7 @@ class ConvolutionAndNorm:
     ) -> Any:
         """Stands for `torch.nn.functional.batch_norm`."""
         latest, self._latest = self._latest, None
-        if training or running_mean is None or running_var is None:
+        if training or running_mean is None or running_var is None or input.ndim < 2:
             return functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
         scale = torch.rsqrt(running_var + eps)
         scale = scale if weight is None else scale * weight

@@ -30,13 +30,13 @@ class _Clamp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, least: float, most: float) -> Any:
         result = values.clamp(least, most)
-        ctx.save_for_backward((result > least) & (result < most))
+        ctx.save_for_backward((result <= least) | (result >= most))
         return result
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        (mask,) = ctx.saved_tensors
-        return gradients[0] * mask, None, None
+        (flat,) = ctx.saved_tensors
+        return gradients[0].masked_fill(flat, 0), None, None
 
 
 class _MaxPool(torch.autograd.Function):
@@ -68,12 +68,15 @@ class _MaxPoolGradient(torch.autograd.Function):
 
 def relu(input: torch.Tensor, inplace: bool = False) -> Any:
     """Stands for `torch.nn.functional.relu`."""
-    return _Relu.apply(input)
+    result = _Relu.apply(input)  # type: ignore[no-untyped-call]
+    # In place for those who go on with the input, too.
+    return input.copy_(result) if inplace else result
 
 
 def relu6(input: torch.Tensor, inplace: bool = False) -> Any:
     """Stands for `torch.nn.functional.relu6`."""
-    return _Clamp.apply(input, 0.0, 6.0)
+    result = _Clamp.apply(input, 0.0, 6.0)  # type: ignore[no-untyped-call]
+    return input.copy_(result) if inplace else result
 
 
 def max_pool2d(
@@ -86,7 +89,8 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Any:
     """Stands for `torch.nn.functional.max_pool2d`."""
-    if return_indices:
-        return functional.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    if return_indices or stride == 0:
+        plain: Any = functional.max_pool2d
+        return plain(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
     kernel = pair(kernel_size)
     return _MaxPool.apply(input, (kernel, pair(stride) if stride else kernel, pair(padding), pair(dilation), ceil_mode))

@@ -12,6 +12,8 @@ from torch.nn import functional
 from hf_unlearn.objectives.second_order.inner import of_parameters_alone, weights_wanted
 
 _LOG_DENSITY_AT_0 = -0.5 * math.log(2 * math.pi)
+# Elements: 1 MiB of float32.
+_CACHED = 2**18
 _GELU_BACKWARD = torch.ops.aten.gelu_backward
 _NORM_BACKWARD = torch.ops.aten.native_layer_norm_backward
 
@@ -36,13 +38,21 @@ class _Gelu(torch.autograd.Function):
         values, slope = ctx.saved_tensors
         if of_slope is None:
             return None if gradient is None else _GeluGradient.apply(gradient, slope, values.detach())
-        result = torch.empty_like(values)
-        # One sample after the other: what is written and read again stays in the processor's cache.
-        for share, x, out in zip(of_slope, values, result, strict=True):
-            squared = x.square()
-            torch.mul(squared, -0.5, out=out).add_(_LOG_DENSITY_AT_0).exp_()
-            out.mul_(squared.neg_().add_(2)).mul_(share)
+        result = _of_curvature(of_slope, values)
         return result if gradient is None else result.add_(_GELU_BACKWARD(gradient, values))
+
+
+def _of_curvature(of_slope: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """φ(x) (2 − x²) times what came back to the slope, shaped as `values`."""
+    flat, shares = values.reshape(-1), of_slope.reshape(-1)
+    result = torch.empty_like(flat)
+    # What is written and read again stays in a processor's cache.
+    size = _CACHED if values.device.type == "cpu" else max(1, len(flat))
+    for share, x, out in zip(shares.split(size), flat.split(size), result.split(size), strict=True):
+        squared = x.square()
+        torch.mul(squared, -0.5, out=out).add_(_LOG_DENSITY_AT_0).exp_()
+        out.mul_(squared.neg_().add_(2)).mul_(share)
+    return result.view(values.shape)
 
 
 class _GeluGradient(torch.autograd.Function):
@@ -141,6 +151,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Any:
     """Stands for `torch.nn.functional.layer_norm` over the last dimension."""
-    if len(normalized_shape) != 1 or not input.requires_grad or not of_parameters_alone(weight, bias):
+    plain = len(normalized_shape) != 1 or not input.requires_grad or (weight is None and bias is not None)
+    if plain or not of_parameters_alone(weight, bias):
         return functional.layer_norm(input, normalized_shape, weight, bias, eps)
     return _LayerNorm.apply(input.reshape(-1, input.shape[-1]), weight, bias, eps).view(input.shape)
