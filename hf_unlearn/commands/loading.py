@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, ForgetSetArguments, ModelArguments, TestSetArguments
 from hf_unlearn.commands.parsing import say
-from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, stream_splits
 from hf_unlearn.request.fingerprint import is_hub_name
 from hf_unlearn.request.forget_set import one_split
+from hf_unlearn.request.image_folder import left_out_pictures
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, LabelledParts, find_splits, label_parts, with_test_set
 from hf_unlearn.request.labels import encode_labels
 from hf_unlearn.request.streaming import load_one_split
@@ -115,11 +117,30 @@ def load_samples(forget: ForgetSetArguments, test_split: str | None) -> Mapping[
     """What the samples to forget come from: all its splits, or the one that was named, and one for testing.
 
     Raises:
-        UnlearningError: no such dataset or split.
+        UnlearningError: no such dataset or split; a folder with pictures that are not loaded, and so not forgotten.
     """
-    assert forget.forget_dataset is not None
-    place = (forget.forget_dataset, forget.forget_dataset_config_name, forget.forget_dataset_revision)
-    return _some_splits([forget.forget_split_name, *([test_split] if test_split is not None else [])], *place)
+    name = forget.forget_dataset
+    assert name is not None
+    folder, loaded = Path(name).expanduser(), {}
+    try:
+        place = (name, forget.forget_dataset_config_name, forget.forget_dataset_revision)
+        splits = [forget.forget_split_name, *([test_split] if test_split is not None else [])]
+        loaded = dict(_some_splits(splits, *place))
+    except UnlearningError as error:
+        if folder.is_dir():
+            _refuse_left_out(name, left_out_pictures(folder, ()))
+        raise error
+    if folder.is_dir():
+        _refuse_left_out(name, left_out_pictures(folder, loaded.values()))
+    return loaded
+
+
+def _refuse_left_out(name: str, left_out: Sequence[str]) -> None:
+    if left_out:
+        raise UnlearningError(
+            f"{len(left_out)} of the pictures in {name!r} would not be forgotten, since they cannot be loaded: "
+            f"{there_are(left_out, 3)}; expected JPEG or PNG files, all of them named in metadata.csv if there is one"
+        )
 
 
 def _some_splits(

@@ -171,7 +171,8 @@ def one_split(data: Any, name: str | None, usual: Sequence[str], what: str) -> t
         return name, data[name]
     found = [each for each in usual if each in data][:1] or (list(data) if len(data) == 1 else [])
     if not found:
-        raise UnlearningError(f"the {what} set has several splits; name one as {what}_split: {there_are(data)}")
+        named = "forget_split (--forget_split_name by command)" if what == "forget" else f"{what}_split"
+        raise UnlearningError(f"the {what} set has several splits; name one as {named}: {there_are(data)}")
     return found[0], data[found[0]]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
 from hf_unlearn.progress import quiet_unless_terminal
+from hf_unlearn.request.image_folder import declares_configurations, is_picture_file, pictures_by_split
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -29,7 +30,7 @@ def load_image_dataset(
     Args:
         name: a name on the Hub, or a path: a folder from `save_to_disk`, an image folder (one sub-folder a
             class, with or without train and test folders above), a folder of parquet files, or one parquet
-            file. A path that exists comes before a name on the Hub. A single split is called `train`.
+            file or picture. A path that exists comes before a name on the Hub. A single split is called `train`.
         config: a configuration. Of a local folder: one that its README.md declares, or a sub-folder that is
             itself a saved dataset or holds parquet files.
         revision: a branch, tag or commit, on the Hub only.
@@ -69,6 +70,9 @@ def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | Non
         folders = sorted(folder.name for folder in path.iterdir() if _is_configuration(folder))
         raise _unknown_config(name, config, folders)
     try:
+        pictures = None if config is not None else pictures_by_split(path)
+        if pictures is not None:
+            return load_dataset("imagefolder", data_files=pictures, cache_dir=cache_dir)
         return load_dataset(str(path), config, data_files=_spelled_out(name, path), cache_dir=cache_dir)
     except UnlearningError:
         raise
@@ -90,7 +94,7 @@ def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
     escaped = glob.escape(plain)
     if escaped == plain:
         return None
-    if (path / "README.md").is_file() and "configs" in _card_data(path / "README.md"):
+    if declares_configurations(path):
         raise UnlearningError(
             f"dataset {name!r} has characters of a pattern ([, * or ?) in its path, and configurations in its "
             "README.md, which do not go together; expected a folder of another name"
@@ -99,12 +103,6 @@ def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
         str(split): [f"{escaped}/{pattern}" for pattern in patterns]
         for split, patterns in get_data_patterns(escaped).items()
     }
-
-
-def _card_data(path: Path) -> dict[str, Any]:
-    from huggingface_hub import DatasetCard
-
-    return DatasetCard.load(path, ignore_metadata_errors=True).data.to_dict()
 
 
 def _load_saved(name: str, path: Path) -> DatasetDict:
@@ -120,12 +118,13 @@ def _load_saved(name: str, path: Path) -> DatasetDict:
 def _load_file(name: str, path: Path, config: str | None, cache_dir: str | None) -> DatasetDict:
     from datasets import load_dataset
 
-    if path.suffix.lower() != ".parquet":
-        raise UnlearningError(f"dataset {name!r} is a file, but not a .parquet one")
+    kind = "imagefolder" if is_picture_file(path) else "parquet"
+    if kind == "parquet" and path.suffix.lower() != ".parquet":
+        raise UnlearningError(f"dataset {name!r} is a file, but neither a .parquet one nor a picture")
     if config is not None:
         raise _unknown_config(name, config, [])
     try:
-        return load_dataset("parquet", data_files={"train": glob.escape(str(path))}, cache_dir=cache_dir)
+        return load_dataset(kind, data_files={"train": glob.escape(str(path))}, cache_dir=cache_dir)
     except Exception as error:
         raise explained(name, None, error, local=True) from error
 

@@ -137,7 +137,7 @@ def test_configurations_of_a_readme(animals, tmp_path, load):
     [
         ("nothing", "there is no such file or folder"),
         ("empty", "cannot be loaded: The directory at .* doesn't contain any data files"),
-        ("table.csv", "is a file, but not a .parquet one"),
+        ("table.csv", "is a file, but neither a .parquet one nor a picture"),
         ("broken.parquet", "cannot be loaded: "),
     ],
 )
