@@ -25,7 +25,7 @@ from datasets import Dataset
 
 import hf_unlearn
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.metrics.samples import pieces
+from hf_unlearn.evaluation.metrics.pieces import pieces
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.models.weights import weights_digest
 

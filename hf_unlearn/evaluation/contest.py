@@ -23,9 +23,10 @@ from hf_unlearn.evaluation.metrics.accuracies import (
     tug_of_war,
     unlearning_accuracy,
 )
+from hf_unlearn.evaluation.metrics.divergences import distances
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import Contestant
-from hf_unlearn.evaluation.references import distances, noise_floor, summarise, verdict
+from hf_unlearn.evaluation.references import noise_floor, summarise, verdict
 from hf_unlearn.evaluation.report.curves import make_curves
 from hf_unlearn.evaluation.report.html import forget_strip
 from hf_unlearn.evaluation.report.results import Comparison

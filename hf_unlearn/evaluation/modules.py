@@ -1,7 +1,7 @@
 """The metrics as modules of the `evaluate` library: thin classes around the pure functions.
 
-Import one (`from hf_unlearn.evaluation.modules import JSDivergence`), or load it by path, from any process:
-`evaluate.load(module_path("js_divergence"))`. Those with the same inputs go together in `evaluate.combine`.
+Import one (`from hf_unlearn.evaluation.modules import JSDivergence`), or load it by its name, from any process:
+`evaluate.load(module_path(), "js_divergence")`. Those with the same inputs go together in `evaluate.combine`.
 """
 
 from __future__ import annotations
@@ -65,10 +65,6 @@ class _Module(evaluate.Metric):
         return {self.module_name: float(value)}
 
 
-def _of_pairs(per_sample: Callable[[np.ndarray, np.ndarray], np.ndarray], scale: float = 1.0) -> Callable[..., float]:
-    return lambda ours, theirs: scale * float(per_sample(ours, theirs).mean())
-
-
 class ForgetAccuracy(_Module):
     """Share of right answers, percent: on the forget set FA, on the retain set RA, on the test set TA."""
 
@@ -104,14 +100,14 @@ class KLDivergence(_Module):
     """Mean KL(retrained ‖ model) over samples, nats. Lower is better."""
 
     module_name, inputs = "kl_divergence", "pairs"
-    function = staticmethod(_of_pairs(divergences.kl_divergences))
+    function = staticmethod(divergences.kl_divergence)
 
 
 class JSDivergence(_Module):
     """Mean Jensen-Shannon divergence to the retrained model, nats, at most ln 2. Lower is better."""
 
     module_name, inputs = "js_divergence", "pairs"
-    function = staticmethod(_of_pairs(divergences.js_divergences))
+    function = staticmethod(divergences.js_divergence)
 
 
 class ZeroRetrainForgetting(_Module):
@@ -125,21 +121,21 @@ class ActivationDistance(_Module):
     """Mean L2 distance between the probabilities of the model and of the retrained one. Lower is better."""
 
     module_name, inputs, paper = "activation_distance", "pairs", _PAPERS["distance"]
-    function = staticmethod(_of_pairs(divergences.activation_distances))
+    function = staticmethod(divergences.activation_distance)
 
 
 class Completeness(_Module):
     """Share of samples with the retrained model's answer, percent. Higher is better."""
 
     module_name, inputs = "completeness", "pairs"
-    function = staticmethod(_of_pairs(divergences.agreements, 100.0))
+    function = staticmethod(divergences.completeness)
 
 
 class ModifiedEntropy(_Module):
     """Mean modified entropy, nats: near 0 for sure and right answers. The target is the retrained model's value."""
 
     module_name, inputs, paper = "modified_entropy", "labelled", _PAPERS["modified_entropy"]
-    function = staticmethod(lambda logits, labels: samples.modified_entropies(logits, labels).mean())
+    function = staticmethod(samples.modified_entropy)
 
 
 def _by_set(values: np.ndarray, sets: np.ndarray, *wanted: int) -> Any:
@@ -215,15 +211,29 @@ class RuntimeEfficiency(_Module):
 
 
 MODULES: dict[str, type[_Module]] = {module.module_name: module for module in _Module.__subclasses__()}
-SCRIPTS = Path(__file__).parent / "module_scripts"
 
 
-def module_path(name: str) -> str:
-    """The folder that `evaluate.load` takes for the metric `name`.
+class UnlearningMetric(evaluate.Metric):
+    """The module that `evaluate.load` makes: the one of [`MODULES`] that `config_name` names."""
+
+    def __new__(cls, config_name: str | None = None, **settings: Any) -> Any:
+        if config_name not in MODULES:
+            raise UnlearningError(
+                f"config_name {config_name!r} is not a metric, as in evaluate.load(module_path(), 'js_divergence'); "
+                f"{did_you_mean(config_name, MODULES)}"
+            )
+        return MODULES[config_name](config_name=config_name, **settings)
+
+
+def module_path(name: str | None = None) -> str:
+    """The script that `evaluate.load` takes, whose configurations are the metrics.
+
+    Args:
+        name: of a metric that is to be loaded from it: `evaluate.load(module_path(name), name)`.
 
     Raises:
         UnlearningError: there is no such metric.
     """
-    if name not in MODULES:
+    if name is not None and name not in MODULES:
         raise UnlearningError(f"metric {name!r} is not known; {did_you_mean(name, MODULES)}")
-    return str(SCRIPTS / name)
+    return str(Path(__file__).with_name("unlearning_metric.py"))

@@ -6,20 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hf_unlearn.evaluation.metrics.divergences import activation_distances, agreements, js_divergences, kl_divergences
-from hf_unlearn.evaluation.metrics.samples import mean_over
-
 Figures = Mapping[str, float | None]
-
-
-def distances(logits: np.ndarray, reference_logits: np.ndarray) -> dict[str, float | None]:
-    """The distances of answers on the forget set, means over samples; logits `(samples, num_labels)` each."""
-    return {
-        "js_divergence": mean_over(js_divergences, logits, reference_logits),
-        "kl_divergence": mean_over(kl_divergences, logits, reference_logits),
-        "activation_distance": mean_over(activation_distances, logits, reference_logits),
-        "completeness": 100.0 * mean_over(agreements, logits, reference_logits),
-    }
 
 
 def summarise(several: Sequence[Figures]) -> tuple[dict[str, float | None], dict[str, float] | None]:

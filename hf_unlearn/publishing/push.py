@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub.utils.sha import git_hash, sha_fileobj
 from transformers import BaseImageProcessor, PreTrainedModel
 
 from hf_unlearn.data.processing import to_pixels
@@ -232,11 +232,12 @@ def _commit_with_these_files(folder: str, files: Sequence[str], destination: Des
     if set(there) != set(files):
         return None
     for name, remote in there.items():
-        content = Path(folder, name).read_bytes()
+        path = Path(folder, name)
         sha256 = remote.lfs.sha256 if remote.lfs is not None else None
         if sha256 is not None:
-            if sha256 != hashlib.sha256(content).hexdigest():
-                return None
-        elif remote.blob_id != hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest():
+            with path.open("rb") as file:
+                if sha256 != sha_fileobj(file).hex():
+                    return None
+        elif remote.blob_id != git_hash(path.read_bytes()):
             return None
     return info.sha

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import evaluate
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.attacks.membership import loss_attack
-from hf_unlearn.evaluation.modules import MODULES, SCRIPTS, JSDivergence, MembershipTPR, MIALoss, module_path
+from hf_unlearn.evaluation.modules import MODULES, JSDivergence, MembershipTPR, MIALoss, module_path
 
 RNG = np.random.default_rng(0)
 SETS = np.repeat([0, 1, 2], 100)
@@ -39,17 +38,17 @@ CASES = {
 }
 
 
-def test_every_module_has_a_case_and_a_script():
-    assert CASES.keys() == MODULES.keys() == {path.name for path in SCRIPTS.iterdir() if path.name != "__pycache__"}
+def test_every_module_has_a_case():
+    assert CASES.keys() == MODULES.keys()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_loaded_by_path_it_says_what_it_must(name):
     predictions, references, expected = CASES[name]
-    module = evaluate.load(module_path(name))
+    module = evaluate.load(module_path(), name)
     assert module.compute(predictions=predictions, references=references) == {name: pytest.approx(expected)}
     # Its description is the class's, and says in which unit.
-    assert module.description and Path(module_path(name)).name == name
+    assert module.description == (MODULES[name].__doc__ or "").strip() and module.config_name == name
 
 
 def test_imported_and_fed_in_batches():
@@ -63,7 +62,7 @@ def test_imported_and_fed_in_batches():
 
 def test_combined():
     names = ("js_divergence", "kl_divergence", "activation_distance", "completeness")
-    together = evaluate.combine([evaluate.load(module_path(name)) for name in names])
+    together = evaluate.combine([evaluate.load(module_path(), name) for name in names])
     logits = np.log(PROBABILITIES)
     assert together.compute(predictions=logits, references=logits) == {
         "js_divergence": pytest.approx(0),
@@ -114,3 +113,8 @@ def test_in_a_trainers_compute_metrics(tmp_path):
 def test_an_unknown_name_is_refused():
     with pytest.raises(UnlearningError, match="did you mean 'js_divergence'"):
         module_path("js_divergense")
+    with pytest.raises(UnlearningError, match="did you mean 'js_divergence'"):
+        evaluate.load(module_path(), "js_divergense")
+    # As it was loaded when each had a folder of its own.
+    with pytest.raises(UnlearningError, match=r"config_name None .* evaluate.load\(module_path\(\), 'js_divergence'\)"):
+        evaluate.load(module_path("js_divergence"))

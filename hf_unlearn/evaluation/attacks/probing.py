@@ -14,10 +14,11 @@ from hf_unlearn.evaluation.attacks.relearning import relearn
 from hf_unlearn.evaluation.attacks.residual import Sensitivities, sensitivities
 from hf_unlearn.evaluation.attacks.rmia import auc, likelihood_ratios, rmia_scores, tpr_at_fpr
 from hf_unlearn.evaluation.logits import LogitStore
-from hf_unlearn.evaluation.metrics.divergences import js_divergences
-from hf_unlearn.evaluation.metrics.samples import SampleFigures, mean_over
+from hf_unlearn.evaluation.metrics.divergences import zero_retrain_forgetting
+from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.models.from_scratch import new_weights
+from hf_unlearn.request import UnlearningSplits
 
 SENSITIVITY_SAMPLES = 256
 RELEARN_SHARE = 0.9
@@ -50,7 +51,7 @@ def probe(
 ) -> Probed:
     """Add these figures to `figures`, for every role."""
     probed = Probed()
-    unseen = unseen_rows(store)
+    unseen = unseen_rows(store.splits)
     references = [role for role in everyone if role.startswith("reference")]
     for role in everyone:
         _attack(role, references, store, samples, figures[role], probed, seed)
@@ -62,14 +63,14 @@ def probe(
     return probed
 
 
-def unseen_rows(store: LogitStore) -> np.ndarray:
+def unseen_rows(splits: UnlearningSplits) -> np.ndarray:
     """Rows of the test set to hold the forget set against: boolean, those of what was forgotten, else of its classes.
 
     Membership shows in a comparison of like with like: forget samples of a class against unseen ones of that class.
     """
-    if store.splits.test_forgotten.any():
-        return store.splits.test_forgotten
-    return np.isin(store.splits.test_labels(), np.unique(store.splits.forget_labels()))
+    if splits.test_forgotten.any():
+        return splits.test_forgotten
+    return np.isin(splits.test_labels(), np.unique(splits.forget_labels()))
 
 
 def _attack(
@@ -84,7 +85,7 @@ def _attack(
     if "test" not in samples[role]:
         probed.left_out["membership attacks"] = "there is no test set to tell members from"
         return
-    unseen = unseen_rows(store)
+    unseen = unseen_rows(store.splits)
     forget, retain, test = samples[role]["forget"], samples[role].get("retain"), samples[role]["test"]
     gone = store.splits.test_forgotten
     remaining = ~gone if not gone.all() else gone
@@ -148,7 +149,7 @@ def _forgetting_of_a_random_model(
     first = next(iter(everyone.values()))
     random_logits = store.logits_here(first._replace(model=new_weights(first.model, seed)), "forget")
     for role in everyone:
-        figures[role]["zrf"] = 1.0 - mean_over(js_divergences, logits[role]["forget"], random_logits)
+        figures[role]["zrf"] = zero_retrain_forgetting(logits[role]["forget"], random_logits)
 
 
 def _sensitivities(

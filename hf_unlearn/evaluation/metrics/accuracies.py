@@ -82,6 +82,12 @@ def runtime_ratio(unlearning_seconds: float, retraining_seconds: float) -> float
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, num_labels: int) -> np.ndarray:
-    """Counts by label (row) and prediction (column): int64 `(num_labels, num_labels)`."""
-    cells = np.bincount(labels * num_labels + predicted, minlength=num_labels * num_labels)
-    return cells.reshape(num_labels, num_labels)
+    """Counts by label (row) and prediction (column): int64 `(num_labels, num_labels)`.
+
+    Predictions of other classes are in one more column, the last, if there are any.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    classes = range(num_labels + 1)
+    counts = confusion_matrix(labels, np.minimum(predicted, num_labels), labels=classes)[:num_labels]
+    return counts if counts[:, -1].any() else counts[:, :-1]

@@ -1,8 +1,14 @@
-"""How far apart two models' answers are, on the same samples. Natural logarithms; means over samples."""
+"""How far apart two models' answers are, on the same samples. Natural logarithms.
+
+The functions in the plural give a value for each sample, the others the mean over samples.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
+
+from hf_unlearn.evaluation.metrics.pieces import mean_over, pieces
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -16,8 +22,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
         raise ValueError(f"logits are of shape {logits.shape}; expected (samples, num_labels)")
     if not np.isfinite(logits).all():
         raise ValueError("logits hold NaN or infinity; expected finite numbers")
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return special.log_softmax(logits, axis=1)
 
 
 def kl_divergences(logits: np.ndarray, reference_logits: np.ndarray) -> np.ndarray:
@@ -30,8 +35,7 @@ def kl_divergences(logits: np.ndarray, reference_logits: np.ndarray) -> np.ndarr
     Raises:
         ValueError: shapes differ, or a logit is not finite.
     """
-    log_p, log_q = _both(logits, reference_logits)
-    return (np.exp(log_q) * (log_q - log_p)).sum(axis=1)
+    return _kl(*_both(logits, reference_logits))
 
 
 def js_divergences(logits: np.ndarray, reference_logits: np.ndarray) -> np.ndarray:
@@ -39,22 +43,54 @@ def js_divergences(logits: np.ndarray, reference_logits: np.ndarray) -> np.ndarr
 
     ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = ½ (p + q).
     """
-    log_p, log_q = _both(logits, reference_logits)
-    log_m = np.logaddexp(log_p, log_q) - np.log(2)
-    halves = np.exp(log_p) * (log_p - log_m) + np.exp(log_q) * (log_q - log_m)
-    return 0.5 * halves.sum(axis=1)
+    return _js(*_both(logits, reference_logits))
 
 
 def activation_distances(logits: np.ndarray, reference_logits: np.ndarray) -> np.ndarray:
     """‖softmax(model) − softmax(reference)‖₂ of each sample, `(samples,)`, 0 to √2 (arXiv 2201.06640)."""
-    log_p, log_q = _both(logits, reference_logits)
-    return np.linalg.norm(np.exp(log_p) - np.exp(log_q), axis=1)
+    return _l2(*_both(logits, reference_logits))
 
 
 def agreements(logits: np.ndarray, reference_logits: np.ndarray) -> np.ndarray:
     """Whether the likeliest class is the same, boolean `(samples,)`: its mean is the completeness."""
-    log_p, log_q = _both(logits, reference_logits)
-    return log_p.argmax(axis=1) == log_q.argmax(axis=1)
+    return _same_answer(*_both(logits, reference_logits))
+
+
+def kl_divergence(logits: np.ndarray, reference_logits: np.ndarray) -> float:
+    """KL(reference ‖ model), mean over samples, in nats; 0 is best.
+
+    Args:
+        logits: of the model, `(samples, num_labels)`.
+        reference_logits: of the retrained model on the same samples.
+
+    Raises:
+        ValueError: shapes differ, there are no samples, or a logit is not finite.
+    """
+    return mean_over(kl_divergences, logits, reference_logits)
+
+
+def js_divergence(logits: np.ndarray, reference_logits: np.ndarray) -> float:
+    """Jensen-Shannon divergence, mean over samples, in nats, from 0 (best) to ln 2. Arguments: [`kl_divergence`].
+
+    ½ KL(p ‖ m) + ½ KL(q ‖ m) with m = ½ (p + q).
+    """
+    return mean_over(js_divergences, logits, reference_logits)
+
+
+def activation_distance(logits: np.ndarray, reference_logits: np.ndarray) -> float:
+    """‖softmax(model) − softmax(reference)‖₂, mean over samples, 0 (best) to √2. Arguments: [`kl_divergence`].
+
+    arXiv 2201.06640.
+    """
+    return mean_over(activation_distances, logits, reference_logits)
+
+
+def completeness(logits: np.ndarray, reference_logits: np.ndarray) -> float:
+    """Share of samples with the retrained model's likeliest class, percent; 100 is best.
+
+    Arguments: [`kl_divergence`].
+    """
+    return 100.0 * mean_over(agreements, logits, reference_logits)
 
 
 def zero_retrain_forgetting(logits: np.ndarray, random_logits: np.ndarray) -> float:
@@ -62,7 +98,38 @@ def zero_retrain_forgetting(logits: np.ndarray, random_logits: np.ndarray) -> fl
 
     1 says: as one who knows nothing. The target is the retrained model's value, not 1.
     """
-    return 1.0 - float(js_divergences(logits, random_logits).mean())
+    return 1.0 - js_divergence(logits, random_logits)
+
+
+def distances(logits: np.ndarray, reference_logits: np.ndarray) -> dict[str, float]:
+    """All four distances of answers, means over samples, by their names. Arguments: [`kl_divergence`]."""
+    measures = {"js_divergence": _js, "kl_divergence": _kl, "activation_distance": _l2, "completeness": _same_answer}
+    sums = dict.fromkeys(measures, 0.0)
+    for rows in pieces(len(logits)):
+        both = _both(logits[rows], reference_logits[rows])
+        for name, measure in measures.items():
+            sums[name] += float(measure(*both).sum())
+    means = {name: value / len(logits) for name, value in sums.items()}
+    return {**means, "completeness": 100.0 * means["completeness"]}
+
+
+def _kl(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    # From the logarithms: a probability that is too small for a number still has one.
+    return (np.exp(log_q) * (log_q - log_p)).sum(axis=1)
+
+
+def _js(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    p, q = np.exp(log_p), np.exp(log_q)
+    middle = 0.5 * (p + q)
+    return 0.5 * (special.rel_entr(p, middle) + special.rel_entr(q, middle)).sum(axis=1)
+
+
+def _l2(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(np.exp(log_p) - np.exp(log_q), axis=1)
+
+
+def _same_answer(log_p: np.ndarray, log_q: np.ndarray) -> np.ndarray:
+    return log_p.argmax(axis=1) == log_q.argmax(axis=1)
 
 
 def _both(logits: np.ndarray, reference_logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import TypeVar
 
 import numpy as np
+from scipy import special
 
 from hf_unlearn.evaluation.metrics.divergences import log_softmax
-
-ROWS_AT_ONCE = 8192
-Result = TypeVar("Result")
+from hf_unlearn.evaluation.metrics.pieces import mean_over, pieces
 
 
 @dataclass(frozen=True)
@@ -64,16 +61,6 @@ class SampleFigures:
         return np.exp(self.log_confidence)
 
 
-def pieces(count: int) -> Iterator[slice]:
-    """Slices that together cover `count` rows in order."""
-    return (slice(start, start + ROWS_AT_ONCE) for start in range(0, count, ROWS_AT_ONCE))
-
-
-def mean_over(function: Callable[[np.ndarray, np.ndarray], np.ndarray], ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Mean over samples of a function of two models' logits `(samples, num_labels)`, a piece at a time."""
-    return sum(float(function(ours[rows], theirs[rows]).sum()) for rows in pieces(len(ours))) / len(ours)
-
-
 def modified_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """−(1 − p_y) log p_y − Σ_{i≠y} p_i log(1 − p_i) of each sample, in nats (arXiv 2003.10595, Eq. 8).
 
@@ -85,6 +72,11 @@ def modified_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         `(samples,)`, at least 0; near 0 for a sure and right answer, large for a sure and wrong one.
     """
     return _of_piece(logits, labels).modified_entropy
+
+
+def modified_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The mean over samples of [`modified_entropies`], in nats. The target is the retrained model's value."""
+    return mean_over(modified_entropies, logits, labels)
 
 
 def _of_piece(logits: np.ndarray, labels: np.ndarray) -> SampleFigures:
@@ -102,7 +94,7 @@ def _of_piece(logits: np.ndarray, labels: np.ndarray) -> SampleFigures:
         predicted=log_p.argmax(axis=1),
         log_confidence=log_p[rows, labels],
         log_doubt=log_doubts[rows, labels],
-        entropy=-(p * log_p).sum(axis=1),
+        entropy=special.entr(p).sum(axis=1),
         modified_entropy=own_term + other_terms.sum(axis=1),
     )
 
@@ -117,7 +109,6 @@ def _log_of_the_rest(log_p: np.ndarray) -> np.ndarray:
         result = np.log1p(-np.exp(log_p))
         without = log_p.copy()
         without[rows, likeliest] = -np.inf
-        top = np.maximum(without.max(axis=1), -745.0)
-        result[rows, likeliest] = top + np.log(np.exp(without - top[:, None]).sum(axis=1))
+        result[rows, likeliest] = special.logsumexp(without, axis=1)
     # A softmax leaves no class without any probability; the logarithm of what underflows is bounded by that.
     return np.maximum(result, -745.0)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hf_unlearn.evaluation.attacks.probing import Probed, unseen_rows
 from hf_unlearn.evaluation.attacks.rmia import roc_curve
 from hf_unlearn.evaluation.logits import label_columns
 from hf_unlearn.evaluation.metrics.accuracies import confusion
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.request import UnlearningSplits
-
-if TYPE_CHECKING:
-    from hf_unlearn.evaluation.attacks.probing import Probed
 
 BINS = 20
 MOST_LABELS = 50
@@ -33,7 +31,10 @@ def make_curves(
     names = [splits.label_names[label] for label in label_columns(splits)]
     curves: dict[str, Any] = {"split": split, "labels": names}
     if split is not None and len(names) <= MOST_LABELS:
-        matrices = {name: _confusion(samples[role][split], len(names)) for name, role in shown.items()}
+        matrices = {
+            name: confusion(samples[role][split].predicted, samples[role][split].labels, len(names))
+            for name, role in shown.items()
+        }
         curves["confusion"] = {name: matrix.tolist() for name, matrix in matrices.items()}
         curves["per_class_accuracy"] = {name: _diagonal(matrix) for name, matrix in matrices.items()}
     curves["confidence"] = _confidences(samples, shown, splits)
@@ -54,12 +55,6 @@ def make_curves(
     return curves
 
 
-def _confusion(part: SampleFigures, num_labels: int) -> np.ndarray:
-    # A model may know labels that the dataset does not have: such answers are counted in no cell.
-    known = part.predicted < num_labels
-    return confusion(part.predicted[known], part.labels[known], num_labels)
-
-
 def _diagonal(matrix: np.ndarray) -> list[float | None]:
     return [
         round(100.0 * float(row[label]) / float(row.sum()), 2) if row.sum() else None
@@ -74,8 +69,7 @@ def _confidences(
     parts = {name: samples[role]["forget"].confidence for name, role in shown.items()}
     first = next(iter(shown.values()))
     if "test" in samples[first]:
-        test = samples[first]["test"]
-        parts["unseen"] = test.confidence[np.isin(test.labels, np.unique(samples[first]["forget"].labels))]
+        parts["unseen"] = samples[first]["test"].confidence[unseen_rows(splits)]
     return _histogram(parts, edges)
 
 

@@ -111,9 +111,9 @@ def _confusion(curves: Mapping[str, Any]) -> Figure:
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_title(NAMES[role], fontsize=10)
-        _label_ticks(axes, labels)
+        _label_ticks(axes, [*labels, *(["another"] if matrix.shape[1] > len(labels) else [])])
         if axes is figure.axes[0]:
-            every = axes.get_xticks()
+            every = axes.get_xticks()[axes.get_xticks() < len(labels)]
             axes.set_yticks(every, [labels[int(place)] for place in every], fontsize=7)
             axes.set_ylabel("label")
         else:

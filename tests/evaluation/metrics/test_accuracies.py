@@ -97,3 +97,8 @@ def test_runtime_ratio():
 def test_confusion_counts_label_by_answer():
     matrix = confusion(np.array([0, 1, 1, 2]), np.array([0, 0, 1, 1]), 3)
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 0]]
+
+
+def test_answers_of_other_classes_are_one_more_column_and_no_right_ones():
+    matrix = confusion(np.array([0, 3, 4, 1]), np.array([0, 0, 1, 1]), 3)
+    assert matrix.tolist() == [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]]

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from hf_unlearn.evaluation import activation_distance, completeness, js_divergence, kl_divergence
+from hf_unlearn.evaluation.metrics import pieces
 from hf_unlearn.evaluation.metrics.divergences import (
     activation_distances,
     agreements,
+    distances,
     js_divergences,
     kl_divergences,
     log_softmax,
@@ -89,3 +92,35 @@ def test_logits_that_are_not_finite_are_refused(bad):
 def test_models_with_other_classes_are_refused():
     with pytest.raises(ValueError, match="expected the same"):
         js_divergences(np.zeros((2, 3)), np.zeros((2, 4)))
+
+
+@given(ours=LOGITS, theirs=LOGITS, at_once=st.integers(1, 6))
+def test_means_are_those_of_the_samples_however_many_at_once(ours, theirs, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "ROWS_AT_ONCE", at_once)
+        together = distances(ours, theirs)
+        alone = {function.__name__: function(ours, theirs) for function in (js_divergence, kl_divergence)}
+        alone["activation_distance"] = activation_distance(ours, theirs)
+        alone["completeness"] = completeness(ours, theirs)
+    assert together == alone
+    expected = [js_divergences(ours, theirs).mean(), kl_divergences(ours, theirs).mean()]
+    expected += [activation_distances(ours, theirs).mean(), 100 * agreements(ours, theirs).mean()]
+    assert list(together.values()) == pytest.approx(expected, abs=1e-12)
+
+
+@given(ours=LOGITS, theirs=LOGITS)
+def test_js_is_what_its_logarithms_say(ours, theirs):
+    log_p, log_q = log_softmax(ours), log_softmax(theirs)
+    log_m = np.logaddexp(log_p, log_q) - np.log(2)
+    halves = np.exp(log_p) * (log_p - log_m) + np.exp(log_q) * (log_q - log_m)
+    np.testing.assert_allclose(js_divergences(ours, theirs), 0.5 * halves.sum(axis=1), rtol=1e-9, atol=1e-14)
+
+
+def test_kl_is_finite_where_a_probability_is_too_small_for_a_number():
+    assert kl_divergence(np.array([[2000.0, 0.0]]), np.array([[0.0, 0.0]])) == pytest.approx(1000 - math.log(2))
+
+
+@pytest.mark.parametrize("function", [js_divergence, kl_divergence, activation_distance, completeness])
+def test_no_samples_have_no_mean(function):
+    with pytest.raises(ValueError, match="at least one"):
+        function(np.zeros((0, 3)), np.zeros((0, 3)))

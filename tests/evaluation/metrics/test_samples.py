@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hf_unlearn.evaluation.metrics import samples
-from hf_unlearn.evaluation.metrics.samples import SampleFigures, mean_over, modified_entropies
+from hf_unlearn.evaluation.metrics import pieces
+from hf_unlearn.evaluation.metrics.pieces import mean_over
+from hf_unlearn.evaluation.metrics.samples import SampleFigures, modified_entropies, modified_entropy
 
 
 def test_modified_entropy_by_hand():
@@ -18,6 +19,8 @@ def test_modified_entropy_by_hand():
     assert modified_entropies(np.log(p), np.array([0])) == pytest.approx([expected])
     wrong = -(0.9 * np.log(0.1)) - 0.7 * np.log(0.3) - 0.2 * np.log(0.8)
     assert modified_entropies(np.log(p), np.array([2])) == pytest.approx([wrong])
+    both = np.log(np.r_[p, p])
+    assert modified_entropy(both, np.array([0, 2])) == pytest.approx((expected + wrong) / 2)
 
 
 def test_a_sure_answer_has_no_modified_entropy_if_right_and_much_if_wrong():
@@ -47,12 +50,12 @@ def test_doubt_is_exact_where_confidence_rounds_to_one():
 )
 def test_all_figures_are_finite_and_the_pieces_do_not_matter(logits, labels):
     whole = SampleFigures.of(logits, labels)
-    size, samples.ROWS_AT_ONCE = samples.ROWS_AT_ONCE, 2
+    size, pieces.ROWS_AT_ONCE = pieces.ROWS_AT_ONCE, 2
     try:
         parts = SampleFigures.of(logits, labels)
         mean = mean_over(lambda a, b: (a - b).sum(1), logits, logits + 1)
     finally:
-        samples.ROWS_AT_ONCE = size
+        pieces.ROWS_AT_ONCE = size
     for name in ("log_confidence", "log_doubt", "entropy", "modified_entropy"):
         values = getattr(whole, name)
         assert np.isfinite(values).all()
