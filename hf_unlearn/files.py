@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +22,9 @@ RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
 # What `Trainer.save_metrics` writes.
 TRAIN_RESULTS_NAME = "train_results.json"
+# By it whoever has the dataset can find a single person's samples: it stays here.
+FORGET_SET_NAME = "forget_set.json"
+_ASIDE = ".saving-"
 
 
 @contextlib.contextmanager
@@ -34,6 +39,44 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(part)
         raise
+
+
+@contextlib.contextmanager
+def replacing_files(folder: str | os.PathLike, stale: Callable[[str], bool] = lambda name: False) -> Iterator[str]:
+    """A folder to write what is to be in `folder`: it is put there once all of it is whole, and is removed otherwise.
+
+    Args:
+        folder: made if it is not there; if nothing comes of it, it is removed again.
+        stale: of a file that is there already, by its path below `folder`: whether it belongs to what was there before
+            and goes. What is written anew takes the place of its predecessor anyway.
+
+    Raises:
+        OSError: something cannot be written, moved or removed.
+    """
+    target = Path(folder)
+    made = not target.is_dir()
+    target.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=target))
+    try:
+        yield str(aside)
+        names = [path.relative_to(aside).as_posix() for path in aside.rglob("*") if path.is_file()]
+        for path in [*target.glob("*"), *target.glob("*/*")]:
+            name = path.relative_to(target).as_posix()
+            if path.is_file() and name not in names and not name.startswith(_ASIDE) and stale(name):
+                path.unlink()
+        # What makes the folder a model comes last.
+        for name in sorted(names, key=lambda name: name.endswith("config.json")):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(aside / name, target / name)
+        # Of runs that were killed.
+        for path in target.glob(f"{_ASIDE}*"):
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if made:
+            # If it is empty.
+            with contextlib.suppress(OSError):
+                target.rmdir()
 
 
 def write_text(text: str, path: str | os.PathLike) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hf_unlearn.errors import one_line
-from hf_unlearn.files import replacing, write_json, write_text
+from hf_unlearn.files import replacing, replacing_files, write_json, write_text
 
 
 def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
@@ -48,3 +50,43 @@ def test_a_name_that_is_no_text_is_written_all_the_same(tmp_path):
 )
 def test_an_error_of_many_lines_is_told_in_one(said, line):
     assert one_line(ValueError(said)) == line
+
+
+def fill(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"old {name}")
+
+
+def names_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_files_take_their_place_together(tmp_path):
+    fill(tmp_path, "model.bin", "thesis.txt", "plots/a.png", "config.json")
+    with replacing_files(tmp_path, lambda name: name in ("model.bin", "plots/a.png", "config.json")) as aside:
+        before = names_in(tmp_path)
+        Path(aside, "plots").mkdir()
+        Path(aside, "plots", "b.png").write_text("new")
+        Path(aside, "config.json").write_text("new")
+        assert set(before) <= set(names_in(tmp_path)), "nothing goes before all is there"
+    assert names_in(tmp_path) == ["config.json", "plots/b.png", "thesis.txt"]
+    assert (tmp_path / "config.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_files_that_are_not_whole_leave_all_as_it_was(tmp_path, error):
+    fill(tmp_path, "there/model.bin")
+    for folder, left in (("there", ["model.bin"]), ("new", None)):
+        with pytest.raises(error), replacing_files(tmp_path / folder, lambda name: True) as aside:
+            Path(aside, "config.json").write_text("half")
+            raise error
+        assert (names_in(tmp_path / folder) if (tmp_path / folder).exists() else None) == left
+
+
+def test_what_a_killed_run_left_goes_with_the_next(tmp_path):
+    fill(tmp_path, ".saving-abc/model.bin")
+    with replacing_files(tmp_path) as aside:
+        Path(aside, "a").write_text("new")
+    assert names_in(tmp_path) == ["a"]

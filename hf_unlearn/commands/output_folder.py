@@ -32,7 +32,7 @@ def check_output_dir(
         raise UnlearningError("--output_dir is missing; expected the folder to write to")
     for what, source in (sources or {}).items():
         if source and os.path.exists(source) and os.path.realpath(source) == os.path.realpath(output_dir):
-            raise UnlearningError(f"output_dir {output_dir!r} is {what} itself; expected another folder")
+            raise UnlearningError(f"output_dir {output_dir!r} is {what}; expected another folder")
     # Of several processes the others might see what the first one tries.
     if is_first_process():
         check_folder(output_dir, "output_dir")

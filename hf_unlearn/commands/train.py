@@ -13,10 +13,11 @@ from hf_unlearn.commands.loading import load_splits, load_whole
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.commands.request_flags import has_request, make_request
-from hf_unlearn.commands.resuming import find_checkpoint
+from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint, run_identity
 from hf_unlearn.commands.terminal import quieten, seconds_as_text, settle
 from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import DivergenceError, UnlearningError
+from hf_unlearn.request import content_fingerprint
 from hf_unlearn.request.kept import keep_forget_set
 from hf_unlearn.request.label_mapping import as_label_mapping
 from hf_unlearn.trainers.registry import settings_of
@@ -108,6 +109,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     with no_empty_folder(args.output_dir):
         trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
         quieten(trainer)
+        trainer.identity = run_identity(
+            model,
+            image_processor,
+            args,
+            start.model_name_or_path or f"{start.model_type} of random weights",
+            forget_request=(None, None) if splits is None else (splits.fingerprint.id, splits.request.describe()),
+            dataset=(content_fingerprint(train_set, columns[1]), data.dataset_name),
+        )
+        check_resumed_run(checkpoint, trainer.identity)
         started = time.monotonic()
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
         if not all(parameter.isfinite().all() for parameter in model.parameters()):

@@ -21,11 +21,11 @@ from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.commands.request_flags import make_request
-from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint
+from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint, run_identity
 from hf_unlearn.commands.terminal import loading_line, quieten, seconds_as_text, settle
 from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.files import RUN_NAME
+from hf_unlearn.files import replacing_files
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of
 
 DESCRIPTION = (
@@ -138,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         retain.preload("Reading the retain set")
     try_forward(model, forget)
     import hf_unlearn.trainers
+    from hf_unlearn.models.saved import stale_files
     from hf_unlearn.publishing.card import write_card
     from hf_unlearn.publishing.record import write_record
     from hf_unlearn.request.kept import keep_forget_set
@@ -150,8 +151,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.device.type == "cpu":
         keep_freed_memory()
-    run = {"model": model_flags.model_name_or_path, "forget_request": splits.fingerprint.id, "method": method_name}
-    check_resumed_run(checkpoint, run)
     with no_empty_folder(args.output_dir):
         trainer = getattr(hf_unlearn.trainers, method.trainer)(
             model=model,
@@ -169,16 +168,26 @@ def main(argv: Sequence[str] | None = None) -> None:
             },
         )
         quieten(trainer)
-        if args.save_strategy != "no" and trainer.is_world_process_zero():
-            write_record(run, args.output_dir, RUN_NAME)
+        trainer.identity = run_identity(
+            model,
+            image_processor,
+            trainer.args,
+            model_flags.model_name_or_path,
+            method=(method_name, method_name),
+            forget_request=(splits.fingerprint.id, splits.request.describe()),
+            unseen_split=(method_flags.unseen_split, method_flags.unseen_split),
+        )
+        check_resumed_run(checkpoint, trainer.identity)
         trainer.train(resume_from_checkpoint=checkpoint)
-        trainer.save_model(_internal_call=True)
         if not trainer.is_world_process_zero():
+            trainer.save_model(_internal_call=True)
             return
         record = trainer.record()
-        write_record(record, args.output_dir)
-        keep_forget_set(splits, args.output_dir)
-        write_card(args.output_dir, trainer.hub_model_id)
+        with replacing_files(args.output_dir, stale_files(args.output_dir)) as aside:
+            trainer.save_model(aside, _internal_call=True)
+            write_record(record, aside)
+            keep_forget_set(splits, aside)
+            write_card(aside, trainer.hub_model_id or os.path.basename(os.path.abspath(args.output_dir)))
     premise = getattr(trainer, "premise", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(

@@ -16,7 +16,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
-from hf_unlearn.files import RECORD_NAME, write_text
+from hf_unlearn.files import RECORD_NAME, replacing, write_text
 from hf_unlearn.publishing.record import add_evaluation, read_record, request_met, write_record
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ def write_card(folder: str, repo_id: str | None = None) -> None:
     if record["evaluation"] is not None:
         os.makedirs(os.path.join(folder, PLOTS), exist_ok=True)
         for name, plot in draw_plots(record["evaluation"]).items():
-            # The same plot gives the same bytes.
-            plot.savefig(os.path.join(folder, PLOTS, f"{name}.png"), dpi=110, metadata={"Software": None})
+            with replacing(os.path.join(folder, PLOTS, f"{name}.png")) as part:
+                # The same plot gives the same bytes.
+                plot.savefig(part, format="png", dpi=110, metadata={"Software": None})
             plots.append(name)
-    text = render_card(record, repo_id or os.path.basename(os.path.normpath(folder)), plots)
+    text = render_card(record, repo_id or os.path.basename(os.path.abspath(folder)), plots)
     write_text(text, os.path.join(folder, CARD_NAME))
 
 

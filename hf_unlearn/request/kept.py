@@ -8,14 +8,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hf_unlearn.files import write_json
+from hf_unlearn.files import FORGET_SET_NAME, write_json
 from hf_unlearn.request.images import images_sha256
 
 if TYPE_CHECKING:
     from hf_unlearn.request.splits import UnlearningSplits
 
-# Whoever has the dataset can find a single person's samples by it: it stays on this machine.
-FORGET_SET_NAME = "forget_set.json"
 # Kinds of request whose forget set is given by itself, not picked from the train split.
 GIVEN_SETS = ("dataset_config", "split", "samples")
 

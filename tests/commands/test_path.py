@@ -184,7 +184,7 @@ def test_resuming_is_for_the_same_run(trained, saved_dataset, tmp_path, capsys):
     resume = ["--save_strategy", "steps", "--save_steps", "3", "--resume_from_checkpoint"]
     capsys.readouterr()
     assert main([*start, "--forget_classes", "blue", *resume, "true"]) == 2
-    assert "another forget request" in capsys.readouterr().err
+    assert "with forget_request" in capsys.readouterr().err
     assert main([*start, "--forget_classes", "red", *resume, str(tmp_path / "out" / "checkpoint-3")]) == 0
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == whole
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
-from hf_unlearn.files import write_json
+from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.files import RUN_NAME, replacing_files, write_json
 from hf_unlearn.models.adapters import is_adapter, restore_adapter, save_adapter
 from hf_unlearn.models.pretrained import load_image_classifier
+from hf_unlearn.models.saved import stale_files
+from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.publishing.settings import public_arguments
 
 TRAINING_ARGS_JSON = "training_args.json"
@@ -64,18 +70,35 @@ class WholeCheckpoints(_Base):
         callbacks = self.callback_handler.callbacks
         return next((callback.seconds for callback in callbacks if isinstance(callback, Elapsed)), 0.0)
 
+    # What makes the run the run that it is, for whoever resumes it; it is kept with each checkpoint.
+    identity: Mapping[str, Any] | None = None
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        run_dir = self._get_output_dir(trial=trial)
+        checkpoint = os.path.join(run_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        if self.args.should_save:
+            # Of another run, or of one that ended while it saved.
+            shutil.rmtree(checkpoint, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         # Older checkpoints may go only once the new one is known to be whole, which is said last of all.
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
             super()._save_checkpoint(model, trial)
+            if self.identity is not None and self.args.should_save:
+                write_json(self.identity, os.path.join(checkpoint, RUN_NAME))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            # torch tells of a full disk by a RuntimeError.
+            shutil.rmtree(checkpoint, ignore_errors=True)
+            raise UnlearningError(f"{checkpoint!r} could not be saved and was removed: {one_line(error)}") from error
+        except BaseException:
+            shutil.rmtree(checkpoint, ignore_errors=True)
+            raise
         finally:
             self.args.save_total_limit = limit
         # The other processes write their random state, too.
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            run_dir = self._get_output_dir(trial=trial)
-            mark_whole(os.path.join(run_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"))
+            mark_whole(checkpoint)
             best = self.state.best_model_checkpoint
             rotate_checkpoints(run_dir, limit, best_model_checkpoint=best, use_mtime=True)
 
@@ -91,16 +114,24 @@ class WholeCheckpoints(_Base):
         self._load_from_checkpoint(self.state.best_model_checkpoint)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        folder = output_dir if output_dir is not None else str(self.args.output_dir)
-        if is_adapter(self.model):
-            if self.args.should_save:
-                save_adapter(cast(nn.Module, self.model), folder)
-                if self.processing_class is not None:
-                    self.processing_class.save_pretrained(folder)
-        else:
-            super()._save(output_dir, state_dict)
         if not self.args.should_save:
+            # Of a model that several processes hold in parts, each brings its own.
+            super()._save(output_dir, state_dict)
             return
+        folder = output_dir if output_dir is not None else str(self.args.output_dir)
+        try:
+            with replacing_files(folder, stale_files(folder)) as aside, quiet_unless_terminal():
+                self._write_model(aside, state_dict)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise UnlearningError(f"the model could not be saved: {one_line(error)}") from error
+
+    def _write_model(self, folder: str, state_dict: dict | None) -> None:
+        if is_adapter(self.model):
+            save_adapter(cast(nn.Module, self.model), folder)
+            if self.processing_class is not None:
+                self.processing_class.save_pretrained(folder)
+        else:
+            super()._save(folder, state_dict)
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
         Path(folder, TRAINING_ARGS_NAME).unlink(missing_ok=True)
         write_json(dict(sorted(public_arguments(self.args).items())), os.path.join(folder, TRAINING_ARGS_JSON))
