@@ -137,7 +137,8 @@ def test_another_runs_checkpoint_is_no_leave_to_write_here(refuse, tmp_path):
     (tmp_path / "full" / "thesis.txt").write_text("years of work")
     checkpoint = tmp_path / "other" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
-    (checkpoint / "trainer_state.json").write_text("{}")
+    for name in ("trainer_state.json", "optimizer.pt"):
+        (checkpoint / name).write_text("{}")
     assert "was not saved whole" in refuse(out="full", resume_from_checkpoint=checkpoint)
     mark_whole(str(checkpoint))
     assert "is not empty" in refuse(out="full", resume_from_checkpoint=checkpoint)
