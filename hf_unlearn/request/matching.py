@@ -324,7 +324,7 @@ def _without_names(
     generic = all(_GENERIC_LABEL.fullmatch(label) for label in outputs.values())
     ids = range(len(names)) if values is None else values
     fits = all(0 <= ids[label] < size for label in needed)
-    if generic or (values is not None and not any(label in matched for label in needed)):
+    if (generic or values is not None) and not any(label in matched for label in needed):
         theirs = there_are(outputs.values(), 3)
         said = f"the dataset's labels ({there_are(names, 3)}) are no names of the model's ({theirs})"
         if fits:

@@ -117,6 +117,38 @@ def test_a_mapping_and_the_names_together(order, mapped, to_ids):
     assert match_labels(names, outputs, mapping or None) == [order.index(label) for label in range(5)]
 
 
+SOME = st.sampled_from(["cat", "Cat", "owl", "0", "1", "LABEL_0", "LABEL_1", "crane", "a_b", "a b"])
+
+
+@given(
+    st.lists(SOME, min_size=1, max_size=5, unique=True),
+    st.lists(SOME, min_size=2, max_size=5),
+    st.none()
+    | st.dictionaries(SOME, SOME | st.integers(0, 5), min_size=1, max_size=3)
+    | st.sampled_from(["order", "id"]),
+    st.sets(st.integers(0, 4)),
+)
+def test_a_match_is_right_or_refused(names, labels, mapping, used):
+    used = {label for label in used if label < len(names)}
+    try:
+        found = match_labels(names, dict(enumerate(labels)), mapping, used=used)
+    except UnlearningError as error:
+        assert "\n" not in str(error)
+        return
+    assert len(found) == len(names) and all(class_id in range(-1, len(labels)) for class_id in found)
+    matched = [found[label] for label in used]
+    assert -1 not in matched and len(set(matched)) == len(matched), "two labels of samples are one output"
+    if isinstance(mapping, str):
+        return
+    for label in used:
+        name = names[label]
+        if name not in (mapping or {}) and str(label) not in (mapping or {}) and labels.count(name) == 1:
+            assert labels[found[label]] == name, "the model has this very name"
+    for name, target in (mapping or {}).items():
+        if name in names and target in labels:
+            assert labels[found[names.index(name)]] == target
+
+
 def test_order_and_id_as_a_mapping():
     assert match_labels(["w", "x", "y", "z"], ANIMALS, "order") == [0, 1, 2, 3]
     assert match_labels(["v", "w", "x", "y", "z"], ANIMALS, "order", used=[0, 2, 3, 4]) == [0, -1, 1, 2, 3]
