@@ -89,10 +89,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         test_set = rest[0] if rest else None
         columns = (whole.image_column, whole.label_column, whole.label_names)
         label_mapping, label_values = as_label_mapping(data.label_mapping), whole.label_values
-    from hf_unlearn.models.labels import labels_of_new_head
-
-    model, image_processor = _start(start, labels_of_new_head(columns[-1], label_mapping, label_values), args.seed)
     columns = (*columns, label_mapping, label_values)
+    model, image_processor = _start(start, columns[2:], args.seed)
 
     from hf_unlearn.data.pixels import PixelDataset, try_forward
     from hf_unlearn.evaluation.metrics.accuracies import accuracy
@@ -138,10 +136,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(*lines)
 
 
-def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
-    """The model to train, with a head for the classes `names` in this order, and its image processor."""
+def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
+    """The model to train, with a head for the dataset's labels, and its image processor.
+
+    Args:
+        labels: the names of the dataset's labels, the label mapping, and the integers that they stand for, if any.
+    """
     from hf_unlearn.models.adapters import find_adapter
     from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+    from hf_unlearn.models.labels import has_labels, labels_of_new_head
     from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor
 
     if flags.model_type is not None:
@@ -150,6 +153,7 @@ def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrain
             raise UnlearningError(f"image_size is {flags.image_size}; expected at least 1 pixel")
         if flags.model_type != "resnet":
             overrides.setdefault("image_size", flags.image_size)
+        names = labels_of_new_head(*labels)
         return new_image_classifier(flags.model_type, names, overrides, seed), new_image_processor(flags.image_size)
     assert flags.model_name_or_path is not None
     if find_adapter(flags.model_name_or_path, revision=flags.model_revision):
@@ -157,8 +161,11 @@ def _start(flags: StartArguments, names: list[str], seed: int) -> tuple[PreTrain
             f"model {flags.model_name_or_path!r} is an adapter, and train makes whole models; expected one of these"
         )
     config = load_config(flags.model_name_or_path, revision=flags.model_revision or "main")
-    config.id2label = dict(enumerate(names))
-    config.label2id = {name: index for index, name in enumerate(names)}
+    # A head of these labels is trained on, whatever their order.
+    if not has_labels(config, *labels):
+        names = labels_of_new_head(*labels)
+        config.id2label = dict(enumerate(names))
+        config.label2id = {name: index for index, name in enumerate(names)}
     model = load_image_classifier(
         flags.model_name_or_path, revision=flags.model_revision, config=config, ignore_mismatched_sizes=True
     )

@@ -10,7 +10,7 @@ from transformers import PretrainedConfig
 
 from hf_unlearn.errors import UnlearningError, there_are, warn_once
 from hf_unlearn.request.label_mapping import BY_ID, LabelMapping
-from hf_unlearn.request.matching import check_mapped_labels
+from hf_unlearn.request.matching import check_mapped_labels, folded, match_labels
 
 
 def id2label_of(config: PretrainedConfig) -> dict[int, str]:
@@ -79,6 +79,24 @@ def settle_label_maps(config: PretrainedConfig, raw: Mapping[str, Any], name: st
                 "pipeline answers with; id2label is taken"
             )
     config.label2id = {label: class_id for class_id, label in names.items()}
+
+
+def has_labels(
+    config: PretrainedConfig, names: Sequence[str], label_mapping: LabelMapping | None, values: Sequence[int] | None
+) -> bool:
+    """Whether a model's labels are a dataset's by name, no more and no fewer; arguments as [`match_labels`].
+
+    Digits that stand for nothing but ids are no names here: what is trained on new classes may have had as many others.
+    """
+    outputs = id2label_of(config)
+    called = labels_of_new_head(names, label_mapping, values)
+    if sorted(map(folded, called)) != sorted(map(folded, outputs.values())):
+        return False
+    try:
+        match_labels(names, outputs, label_mapping, values=values)
+    except UnlearningError:
+        return False
+    return True
 
 
 def labels_of_new_head(

@@ -119,6 +119,21 @@ def test_columns_of_other_types(model, tmp_path, capsys, feature, of_label, flag
     assert record["request"]["classes"] == [forget]
 
 
+def test_fine_tuning_goes_on_with_a_head_of_the_same_labels(model, tmp_path):
+    """A head whose labels are the dataset's in another order keeps them; another head is a new one."""
+    data = save(tmp_path / "data", ClassLabel(names=NAMES))
+    few = ["--use_cpu", "--max_steps", "1", "--learning_rate", "0"]
+    assert (
+        run("train", "--model_name_or_path", model, "--dataset_name", data, *few, "--output_dir", tmp_path / "a") == 0
+    )
+    assert list(json.loads((tmp_path / "a" / "config.json").read_text())["id2label"].values()) == NAMES[::-1]
+    other = save(tmp_path / "other", Value("string"), lambda label: f"{label % 2}")
+    assert (
+        run("train", "--model_name_or_path", model, "--dataset_name", other, *few, "--output_dir", tmp_path / "b") == 0
+    )
+    assert list(json.loads((tmp_path / "b" / "config.json").read_text())["id2label"].values()) == ["0", "1"]
+
+
 def test_ids_that_count_from_1_are_taken_in_order_when_asked(tmp_path, saved_dataset, capsys):
     made = make_model()
     made.config.id2label = {class_id + 1: name for class_id, name in made.config.id2label.items()}
