@@ -17,7 +17,7 @@ from hf_unlearn.commands.arguments import (
     UnlearningDataArguments,
     flag,
 )
-from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
+from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
 from hf_unlearn.commands.loading import load_splits, pin
 from hf_unlearn.commands.output_folder import check_folder, check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
@@ -155,7 +155,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         results.save(folder)
     say(
         f"Forget request: {described(splits, data, forget_flags)}",
-        *labels_lines(splits),
         str(results),
         *_keep_in_record(name, results),
         f"Saved {path} and {REPORT_NAME}, which shows forget samples and is not for publishing",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import (
@@ -14,6 +14,7 @@ from hf_unlearn.commands.arguments import (
     TestSetArguments,
 )
 from hf_unlearn.commands.loading import load_samples, load_test_set
+from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request import UnlearningSplits, forget_splits
 from hf_unlearn.request.forget_set import check_forget_kind, one_split
@@ -94,6 +95,8 @@ def load_forget_set(
 
         images = one_split(samples, name, (), "forget")[1]
         label = predict_labels(images, *original(), image_column_name=data.image_column_name)
+        # At once: whoever sees that the model is wrong need not wait for the end.
+        say(f"Labels as the model predicts them: {_counted(label)}")
     elif label is not None and label.isdecimal():
         names = _labels_of(original()[0])
         if label not in names.values():
@@ -101,7 +104,7 @@ def load_forget_set(
             # Of several labels of one name it is this one.
             if mapping is None and [*names.values()].count(label) > 1:
                 mapping = {label: class_id}
-    return forget_splits(
+    splits = forget_splits(
         samples,
         forget.forget_kind,
         forget_label=label,
@@ -114,6 +117,7 @@ def load_forget_set(
         dataset_revision=forget.forget_dataset_revision,
         label_mapping=mapping,
     )
+    return dataclasses.replace(splits, labels_from=PREDICTED) if forget.forget_label == PREDICTED else splits
 
 
 def _labels_of(model: PreTrainedModel) -> dict[int, str]:
@@ -134,11 +138,8 @@ def described(splits: UnlearningSplits, data: DataArguments, forget: ForgetSetAr
     return f"{splits.request.describe()} {place}"
 
 
-def labels_lines(splits: UnlearningSplits, most: int = 5) -> list[str]:
-    """What the model said of the samples, where their labels are what it said: to be looked at."""
-    if splits.labels_from != "list":
-        return []
-    counts = Counter(splits.label_names[label] for label in splits.forget_labels()).most_common()
-    said = ", ".join(f"{count} {name!r}" for name, count in counts[:most])
+def _counted(labels: Sequence[str], most: int = 5) -> str:
+    """How often each label comes, the frequent ones first."""
+    counts = Counter(labels).most_common()
     rest = f" and {len(counts) - most} other labels" if len(counts) > most else ""
-    return [f"  labels  as the model predicts: {said}{rest}"]
+    return ", ".join(f"{count} {name!r}" for name, count in counts[:most]) + rest

@@ -15,7 +15,7 @@ from hf_unlearn.commands.arguments import (
     UnlearningDataArguments,
     flag,
 )
-from hf_unlearn.commands.forget_set import check_forget_set, described, labels_lines, load_forget_set
+from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
 from hf_unlearn.commands.loading import load_model, load_splits, load_unseen, pin
 from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
@@ -193,7 +193,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(
         f"Forgot {described(splits, data, forget_flags)}: {len(forget)} samples"
         f"{'; no others were looked at' if splits.retain is None else f', {len(splits.retain)} left'}",
-        *labels_lines(splits),
         f"  from    {model_flags.model_name_or_path}",
         *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),

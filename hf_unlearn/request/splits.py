@@ -56,7 +56,7 @@ class UnlearningSplits:
         train_split: the name of the train split.
         test_split: the name of the test split, or None.
         labels_from: of samples alone, where their labels come from: "dataset" (their own), "name" (one that was given
-            for all of them) or "list" (one that was given for each).
+            for all of them), "list" (one that was given for each), or "predicted" (what the model says, by command).
         label_values: where the label column held integers, booleans or whole floats, the integer that each label id
             stands for; else None.
         used_labels: the sorted label ids that any sample has, of train, test and forget set; None for all. Other

@@ -103,7 +103,7 @@ def test_what_the_model_says_is_the_label_when_asked_for(model_folder, tmp_path,
         )
         == 0
     )
-    assert "as the model predicts: 4 'red'" in capsys.readouterr().out
+    assert "Labels as the model predicts them: 4 'red'" in capsys.readouterr().out
     record = records(tmp_path / "a")
     assert record["request"] == {
         "kind": "samples",
@@ -111,6 +111,8 @@ def test_what_the_model_says_is_the_label_when_asked_for(model_folder, tmp_path,
         "text": "samples given alone (others of their classes stay)",
     }
     assert record["num_retain"] is None and record["dataset"]["name"] is None
+    card = (tmp_path / "a" / "README.md").read_text()
+    assert "what the original model itself says of them" in card and "--forget_label predicted" in card
     # The evaluation asks the original model, not the one that has forgotten.
     evaluate = ["evaluate", "--model", tmp_path / "a", *alone, "--forget_label", "predicted", "--level", "fast"]
     assert run(*evaluate) == 2
@@ -222,7 +224,7 @@ def test_a_run_is_resumed_by_the_same_samples_only(model_folder, tmp_path, capsy
     whole = (tmp_path / "out" / "model.safetensors").read_bytes()
     resume = ["--resume_from_checkpoint", tmp_path / "out" / "checkpoint-2"]
     assert run(*start, "--forget_dataset", others, *resume) == 2
-    assert "another forget request" in capsys.readouterr().err
+    assert "which has changed since then" in capsys.readouterr().err
     assert run(*start, "--forget_dataset", photos, *resume) == 0
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == whole
 
