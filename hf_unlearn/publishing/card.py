@@ -182,7 +182,9 @@ def reproduction(record: Mapping[str, Any]) -> str:
     elif kind == "samples":
         words += ["--forget_kind", request["samples"]]
         # Of samples that others stay beside, the label may say whose they are.
-        given = {"name": request.get("classes", ["LABEL"])[0], "predicted": "predicted"}.get(dataset.get("labels_from"))
+        given = {"name": request.get("classes", ["LABEL"])[0], "predicted": "predicted"}.get(
+            str(dataset.get("labels_from"))
+        )
         words += ["--forget_label", given] if given else []
     elif kind == "where":
         words += ["--forget_where", *(f"{column}=VALUE" for column in request["columns"])]
