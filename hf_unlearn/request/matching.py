@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are, warn_once
-from hf_unlearn.request.label_mapping import BY_ID, IN_ORDER, LabelMapping
+from hf_unlearn.request.label_mapping import BY_ID, IN_ORDER, LabelMapping, as_label_mapping
 
 _GENERIC_LABEL = re.compile(r"LABEL_(\d+)")
 _DIGITS = re.compile(r"0|[1-9][0-9]*")
@@ -101,7 +102,7 @@ def _grouped(named: Iterable[tuple[int, str]], form: Callable[[str], str]) -> di
 def match_labels(
     names: Sequence[str],
     id2label: Mapping[int, str],
-    label_mapping: LabelMapping | None = None,
+    label_mapping: LabelMapping | os.PathLike | None = None,
     *,
     values: Sequence[int] | None = None,
     used: Iterable[int] | None = None,
@@ -123,8 +124,7 @@ def match_labels(
     Args:
         names: the dataset's label names, by label id.
         id2label: the model's labels by class id: `config.id2label`.
-        label_mapping: what is not matched by name: dataset label (name or id) -> model label (name or id); or "order"
-            for the same order, or "id" for the same ids.
+        label_mapping: what is not matched by name, as [`as_label_mapping`] takes it.
         values: of a column of integers, what each label id stands for there.
         used: the label ids that samples have; by default all. Others need no match.
         complete: these are the labels of all the data that the model was trained on. Of fewer no order tells anything.
@@ -142,6 +142,7 @@ def match_labels(
         raise UnlearningError(
             f"the model has {len(outputs)} label, {there_are(outputs.values())}: a classifier needs at least two"
         )
+    label_mapping = as_label_mapping(label_mapping)
     if values is None:
         values = _ids_as_names(names)
     needed = list(range(len(names))) if used is None else sorted({int(label) for label in used})
@@ -150,8 +151,12 @@ def match_labels(
     if label_mapping == BY_ID:
         return _listed(_by_id(names, needed, len(outputs), values), names)
     assert not isinstance(label_mapping, str)
-    given = {} if label_mapping is None else _mapped(label_mapping, names, outputs, values)
-    if set(outputs) != set(range(len(outputs))) and not given.keys() >= set(needed):
+    mapping = label_mapping or {}
+    counted = set(outputs) == set(range(len(outputs)))
+    # Where some id is no output's, no name says which output is meant.
+    to_ids = all(isinstance(target, int) or _DIGITS.fullmatch(target) for target in mapping.values())
+    given = _mapped(mapping, names, outputs, values) if counted or to_ids else {}
+    if not counted and not given.keys() >= set(needed):
         raise UnlearningError(
             f"the model's labels have the ids {min(outputs)} to {max(outputs)}, but its outputs are 0 to "
             f"{len(outputs) - 1}; expected id2label to count them from 0, or label_mapping 'order', or one to ids"
@@ -175,8 +180,9 @@ def match_labels(
     if unmatched:
         raise UnlearningError(_lacks([names[label] for label in unmatched], list(outputs.values()), len(needed)))
     by_class: dict[int, int] = {}
-    for label in sorted(matched, key=set(needed).__contains__, reverse=True):
-        other = by_class.setdefault(matched[label], label)
+    # Labels of samples come first: another that is alike goes without.
+    for label in (*needed, *matched):
+        other = by_class.setdefault(matched[label], label) if label in matched else label
         if other != label and label in needed:
             first, second = sorted((other, label))
             raise UnlearningError(

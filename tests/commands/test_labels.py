@@ -127,11 +127,10 @@ def test_fine_tuning_goes_on_with_a_head_of_the_same_labels(model, tmp_path):
         run("train", "--model_name_or_path", model, "--dataset_name", data, *few, "--output_dir", tmp_path / "a") == 0
     )
     assert list(json.loads((tmp_path / "a" / "config.json").read_text())["id2label"].values()) == NAMES[::-1]
-    other = save(tmp_path / "other", Value("string"), lambda label: f"{label % 2}")
-    assert (
-        run("train", "--model_name_or_path", model, "--dataset_name", other, *few, "--output_dir", tmp_path / "b") == 0
-    )
-    assert list(json.loads((tmp_path / "b" / "config.json").read_text())["id2label"].values()) == ["0", "1"]
+    # As many digits are the classes of something else.
+    other = ["--dataset_name", save(tmp_path / "other", ClassLabel(num_classes=4)), *few]
+    assert run("train", "--model_name_or_path", model, *other, "--output_dir", tmp_path / "b") == 0
+    assert list(json.loads((tmp_path / "b" / "config.json").read_text())["id2label"].values()) == ["0", "1", "2", "3"]
 
 
 def test_ids_that_count_from_1_are_taken_in_order_when_asked(tmp_path, saved_dataset, capsys):

@@ -166,6 +166,8 @@ def test_ids_that_do_not_count_from_0():
     with pytest.raises(UnlearningError, match="have the ids 1 to 4, but its outputs are 0 to 3; .* label_mapping"):
         match_labels(["owl", "cat"], from_1)
     assert match_labels(["owl", "cat"], from_1, {"owl": 0, "cat": 1}) == [0, 1]
+    with pytest.raises(UnlearningError, match="have the ids 1 to 4, but its outputs are 0 to 3"):
+        match_labels(["owl", "Katze"], from_1, {"owl": 0, "Katze": "cat"})
     assert match_labels(["owl", "cat", "ant", "dog"], from_1, "order") == [0, 1, 2, 3]
 
 
@@ -207,6 +209,11 @@ def test_a_target_of_several_labels_is_chosen_by_id():
     with pytest.raises(UnlearningError, match="'crane' is the name of 2 of the model's labels, with the ids 0, 2"):
         match_labels(["bird", "green"], CRANES, {"bird": "crane"})
     assert match_labels(["bird", "green"], CRANES, {"bird": "2"}) == [2, 1]
+
+
+def test_a_mapping_may_be_a_file(tmp_path):
+    (tmp_path / "labels.json").write_text('{"Katze": "cat"}')
+    assert match_labels(["Katze"], ANIMALS, tmp_path / "labels.json") == [1]
 
 
 def test_mapped_labels_by_id_of_the_dataset():
