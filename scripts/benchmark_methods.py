@@ -46,15 +46,11 @@ def run_method(
     import hf_unlearn.trainers
     from hf_unlearn import UnlearningError
     from hf_unlearn.models.from_scratch import new_image_processor
-    from hf_unlearn.trainers.base.request_settings import request_settings
     from hf_unlearn.trainers.registry import METHODS
 
     with tempfile.TemporaryDirectory() as folder:
-        own = request_settings(measured.splits) if method == "mu_mis" else {}
         common = {"output_dir": folder, "seed": seed, "use_cpu": True, "disable_tqdm": True}
-        args = getattr(hf_unlearn.trainers, METHODS[method].config)(
-            **{**own, **settings, **common}, dataloader_pin_memory=False
-        )
+        args = getattr(hf_unlearn.trainers, METHODS[method].config)(**settings, **common, dataloader_pin_memory=False)
         thrown_away: dict[str, Any] = {}
 
         class KeepsWhatIsThrownAway(getattr(hf_unlearn.trainers, METHODS[method].trainer)):  # type: ignore[misc]
@@ -69,7 +65,8 @@ def run_method(
         trainer = KeepsWhatIsThrownAway(
             original,
             args,
-            measured.parts["forget"],
+            measured.splits,
+            train_dataset=measured.parts["forget"],
             processing_class=new_image_processor(IMAGE_SIZE),
             retain_dataset=None if METHODS[method].retain_free else retain,
         )

@@ -92,7 +92,7 @@ def make_trainer(
     """The trainer whose step is timed."""
     given = {"objective": objective, "per_device_train_batch_size": batch_size, "report_to": "none", **settings}
     args = MUMisConfig(tempfile.mkdtemp(), disable_tqdm=True, logging_strategy="no", **given)
-    trainer = MUMisTrainer(model, args, data)
+    trainer = MUMisTrainer(model, args, train_dataset=data, forget_kind="class")
     # A model with random weights has no rest that could be damaged.
     trainer.least_agreement = 0.0
     trainer.remove_callback(PrinterCallback)

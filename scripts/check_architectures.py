@@ -155,7 +155,7 @@ def one_step(folder: str, model: PreTrainedModel, forget: PixelDataset, processo
         dataloader_pin_memory=False,
         logging_strategy="no",
     )
-    trainer = MUMisTrainer(model, args, forget, processing_class=processor)
+    trainer = MUMisTrainer(model, args, train_dataset=forget, forget_kind="class", processing_class=processor)
     trainer.remove_callback(PrinterCallback)
     # An untrained model has no rest that could be damaged.
     trainer.least_agreement = 0.0

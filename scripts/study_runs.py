@@ -20,7 +20,6 @@ from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import predict_logits
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.objectives import double_backward, squared_input_sensitivities
-from hf_unlearn.trainers.base.request_settings import request_settings
 
 # What is tried: settings of MUMisConfig beyond its defaults. The first is what a user gets; "paper" is its objective
 # with this library's step and a stop at a forget accuracy of 1 %.
@@ -84,7 +83,7 @@ def run_variant(
     """Unlearn `original` in place; how it went."""
     with tempfile.TemporaryDirectory() as folder:
         args = MUMisConfig(
-            **{**request_settings(measured.splits, variant.get("objective", "matched")), **variant},
+            **variant,
             output_dir=folder,
             seed=seed,
             use_cpu=True,
@@ -92,7 +91,9 @@ def run_variant(
             dataloader_pin_memory=False,
         )
         forget, processor = measured.parts["forget"], new_image_processor(IMAGE_SIZE)
-        trainer = trainer_class(original, args, forget, processing_class=processor, callbacks=callbacks)
+        trainer = trainer_class(
+            original, args, measured.splits, train_dataset=forget, processing_class=processor, callbacks=callbacks
+        )
         trainer.remove_callback(PrinterCallback)
         started = time.monotonic()
         try:

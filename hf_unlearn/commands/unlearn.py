@@ -142,12 +142,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.publishing.card import write_card
     from hf_unlearn.publishing.record import write_record
     from hf_unlearn.request.kept import keep_forget_set
-    from hf_unlearn.trainers.base.request_settings import request_settings
-
-    if hasattr(args, "label_shift"):
-        for name, value in request_settings(splits, args.objective).items():
-            if peek(name, argv or ()) is None:
-                setattr(args, name, value)
 
     if args.device.type == "cpu":
         keep_freed_memory()
@@ -155,11 +149,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         trainer = getattr(hf_unlearn.trainers, method.trainer)(
             model=model,
             args=args,
+            splits=splits,
             train_dataset=forget,
             processing_class=image_processor,
-            unseen_dataset=unseen,
             retain_dataset=retain,
-            splits=splits,
+            unseen_dataset=unseen,
             provenance={
                 "name": model_flags.model_name_or_path,
                 "revision": of_model.commit,
@@ -194,6 +188,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Forgot {described(splits, data, forget_flags)}: {len(forget)} samples"
         f"{'; no others were looked at' if splits.retain is None else f', {len(splits.retain)} left'}",
         f"  from    {model_flags.model_name_or_path}",
+        *(f"  set     {line}" for line in trainer.settled),
         *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),
         *([f"  unseen  {len(unseen)} samples of {method_flags.unseen_split}"] if unseen is not None else []),

@@ -53,6 +53,9 @@ class PixelDataset(torch.utils.data.Dataset):
             process; if the disk has no room for them either, each pass decodes the images anew.
         index_names: the rows' indices as the user knows them, for messages about a row.
         split_name: what those are the indices of, for messages: "the split 'train'", say.
+
+    Attributes:
+        source: `dataset` as it was given.
     """
 
     def __init__(
@@ -67,6 +70,9 @@ class PixelDataset(torch.utils.data.Dataset):
         index_names: Sequence[int] | None = None,
         split_name: str | None = None,
     ):
+        if image_processor is None:
+            raise UnlearningError("processing_class is None; expected the model's image processor")
+        self.source = dataset
         # A saved dataset may come with a format, which makes of an image what is none, or hides its column.
         self.dataset = as_image_column(dataset, image_column)
         feature = self.dataset.features[image_column]
@@ -110,7 +116,7 @@ class PixelDataset(torch.utils.data.Dataset):
             label_mapping, label_values, complete: see [`hf_unlearn.request.match_labels`].
 
         Raises:
-            UnlearningError: a label that the model does not have.
+            UnlearningError: a label that the model does not have, or no image processor.
         """
         class_ids = match_labels(
             label_names,
@@ -286,8 +292,6 @@ def as_pixels(
     """
     if not isinstance(dataset, Dataset) or "pixel_values" in dataset.column_names:
         return dataset
-    if processing_class is None:
-        raise UnlearningError("processing_class is None; expected the model's image processor")
     id2label = id2label_of(model.config)
     mapping = as_label_mapping(label_mapping)
 

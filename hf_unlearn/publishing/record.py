@@ -30,6 +30,7 @@ def unlearning_record(
     method: Mapping[str, Any],
     original: Mapping[str, Any],
     splits: UnlearningSplits | None,
+    forget_kind: str,
     num_forget: int,
     dataset_commit: str | None,
     run: Mapping[str, Any],
@@ -43,6 +44,7 @@ def unlearning_record(
         method: `name`, `title` and `paper` (the paper's arXiv number).
         original: `name` of the model, its `revision` and `license`, and whether it is `from_hub`.
         splits: of the request, if they are known.
+        forget_kind: what becomes of the forgotten samples' classes: `class`, `subclass` or `subset`.
         num_forget: size of the forget set.
         dataset_commit: the commit that the dataset was loaded at, if it is of the Hub.
         run: `steps`, `stop_reason`, `seconds`, `retain_free`, `premise`, `in_progress`, `adapter` (None, or the `kind`
@@ -64,7 +66,7 @@ def unlearning_record(
         },
         "request": None if splits is None else {**splits.request.public_dict(), "text": splits.request.describe()},
         "dataset": None if splits is None else _public_dataset(splits, dataset_commit),
-        "whole_classes": None if splits is None else splits.removes_whole_classes,
+        "whole_classes": forget_kind == "class",
         "num_forget": num_forget,
         # They may be known without being at hand.
         "num_retain": None if splits is None else len(splits.retain_indices) or None,

@@ -164,7 +164,7 @@ def test_a_trainer_given_a_name_records_its_commit(connected_hub, stocked, tmp_p
     from hf_unlearn import MUMisConfig, MUMisTrainer
 
     args = MUMisConfig(output_dir=str(tmp_path / "out"), max_steps=1, use_cpu=True, disable_tqdm=True)
-    trainer = MUMisTrainer("org/model", args, make_dataset(8))
+    trainer = MUMisTrainer("org/model", args, train_dataset=make_dataset(8), forget_kind="class")
     assert trainer.record()["original_model"] == {
         "name": "org/model",
         "revision": stocked["new"],

@@ -140,16 +140,14 @@ def test_a_subset_runs_on_the_schedule_that_the_library_gives(trained, saved_dat
     from datasets import DatasetDict
 
     from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
-    from hf_unlearn.trainers.base.request_settings import request_settings
 
     words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
     assert main([*words, "--forget_fraction", "0.2", "--output_dir", str(tmp_path / "out")]) == 0
     by_command = json.loads((tmp_path / "out" / "unlearning.json").read_text())["settings"]
 
     splits = make_splits(DatasetDict.load_from_disk(saved_dataset), ForgetRequest(fraction=0.2))
-    settings = {**request_settings(splits), "use_cpu": True, "disable_tqdm": True}
-    args = MUMisConfig(output_dir=str(tmp_path / "other"), **settings)
-    trainer = MUMisTrainer(str(trained / "original"), args, splits.forget)
+    args = MUMisConfig(output_dir=str(tmp_path / "other"), use_cpu=True, disable_tqdm=True)
+    trainer = MUMisTrainer(str(trained / "original"), args, splits)
     trainer.train()
     ran = public_arguments(trainer.args)
     names = ("max_steps", "num_rounds", "label_shift", "sensitivity_weight", "stop_rule")

@@ -45,6 +45,7 @@ def main() -> None:
         ),
         train_dataset=make_dataset(flags.samples),
         processing_class=make_processor(),
+        forget_kind="class",
     )
     trainer.train()
     if trainer.is_world_process_zero():

@@ -9,7 +9,6 @@ from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
 from hf_unlearn.publishing import push
-from hf_unlearn.trainers.base.request_settings import request_settings
 from tests.tiny import make_dataset, make_model, make_processor
 
 
@@ -17,11 +16,11 @@ def unlearn(folder, request, **kwargs):
     """Two steps of unlearning, saved with record and card; returns the trainer."""
     data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
     splits = make_splits(data, request, dataset_name="someone/colours")
-    settings = {**request_settings(splits), "max_steps": 2, "num_rounds": 1, "stop_rule": "steps", **kwargs}
+    settings = {"max_steps": 2, "num_rounds": 1, "stop_rule": "steps", **kwargs}
     args = MUMisConfig(
         str(folder), use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, report_to="none", **settings
     )
-    trainer = MUMisTrainer(make_model(), args, splits.forget, processing_class=make_processor(), splits=splits)
+    trainer = MUMisTrainer(make_model(), args, splits, processing_class=make_processor())
     trainer.train()
     return trainer
 

@@ -249,8 +249,8 @@ def test_a_trainer_of_a_model_in_memory_pushes_it(connected_hub, stocked, tmp_pa
         disable_tqdm=True,
         dataloader_pin_memory=False,
     )
-    data = make_dataset(16)
-    trainer = MUMisTrainer(model, args, data.filter(lambda row: row["label"] == 0), processing_class=make_processor())
+    red = make_dataset(16).filter(lambda row: row["label"] == 0)
+    trainer = MUMisTrainer(model, args, train_dataset=red, processing_class=make_processor(), forget_kind="class")
     trainer.train()
     trainer.push_to_hub()
     record = json.loads(connected_hub.repository("org/memory").read("unlearning.json"))
@@ -265,7 +265,7 @@ def test_a_trainer_by_name_knows_the_commits(connected_hub, stocked, tmp_path):
     from hf_unlearn import MUMisConfig, MUMisTrainer
 
     args = MUMisConfig(str(tmp_path / "out"), max_steps=1, use_cpu=True, dataloader_pin_memory=False)
-    trainer = MUMisTrainer("org/adapter", args, make_dataset(8))
+    trainer = MUMisTrainer("org/adapter", args, train_dataset=make_dataset(8), forget_kind="class")
     expected = {"name": "org/adapter", "revision": stocked["adapter"], "license": "mit", "from_hub": True}
     assert trainer._origin() == expected
     assert trainer._adapter()["base_model"]["revision"] == stocked["base"]

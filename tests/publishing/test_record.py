@@ -20,6 +20,7 @@ def make_record(tmp_path, **request):
         method={"name": "mu_mis", "title": "MU-Mis", "paper": "2402.15109"},
         original={"name": "someone/model", "revision": "abc", "license": "mit", "from_hub": True},
         splits=splits,
+        forget_kind=splits.forget_kind,
         num_forget=len(splits.forget),
         dataset_commit="d" * 40,
         run={"steps": 60, "stop_reason": "all 60 steps were made", "seconds": 1.235},

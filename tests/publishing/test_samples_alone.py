@@ -28,7 +28,7 @@ def forgotten(tmp_path, folder, kind, test=None):
     args = MUMisConfig(
         str(tmp_path / "out"), max_steps=2, num_rounds=1, use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False
     )
-    trainer = MUMisTrainer(make_model(), args, splits.forget, processing_class=make_processor(), splits=splits)
+    trainer = MUMisTrainer(make_model(), args, splits, processing_class=make_processor())
     trainer.train()
     trainer.save_model()
     trainer.create_model_card()

@@ -24,7 +24,9 @@ def parts():
     return data.select(rows[:NUM_FORGET]), data.select(rest[:NUM_RETAIN])
 
 
-def make(tmp_path, name, model=None, forget=None, retain=None, optimizers=(None, None), unseen=None, **settings):
+def make(
+    tmp_path, name, model=None, forget=None, retain=None, optimizers=(None, None), unseen=None, kind="class", **settings
+):
     settings = {"per_device_train_batch_size": 8, "use_cpu": True, "disable_tqdm": True, **settings}
     if name == "jit":
         settings = {"noise_draws": 2, **settings}
@@ -37,6 +39,7 @@ def make(tmp_path, name, model=None, forget=None, retain=None, optimizers=(None,
         retain_dataset=None if method.retain_free else default_retain if retain is None else retain,
         unseen_dataset=unseen,
         processing_class=make_processor(),
+        forget_kind=kind,
         optimizers=optimizers,
     )
     trainer.remove_callback(PrinterCallback)

@@ -197,7 +197,7 @@ def test_by_name(tmp_path):
     model = make_adapter(load_image_classifier(tmp_path / "base"))
     model.save_pretrained(tmp_path / "adapter")
     args = MUMisConfig(str(tmp_path / "out"), max_steps=1, use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False)
-    trainer = train(MUMisTrainer(str(tmp_path / "adapter"), args, train_dataset=make_dataset(8)))
+    trainer = train(MUMisTrainer(str(tmp_path / "adapter"), args, train_dataset=make_dataset(8), forget_kind="class"))
     trainer.save_model()
     trainer.create_model_card()
     names = {path.name for path in (tmp_path / "out").iterdir()}
@@ -236,7 +236,9 @@ def test_an_adapter_that_learned_a_task_forgets_a_class(tmp_path):
     base = others(model)
     args = MUMisConfig(str(tmp_path), use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False, report_to="none")
     rows = [index for index, label in enumerate(data["label"]) if label == 0]
-    trainer = MUMisTrainer(model, args, data.select(rows), processing_class=make_processor())
+    trainer = MUMisTrainer(
+        model, args, train_dataset=data.select(rows), processing_class=make_processor(), forget_kind="class"
+    )
     trainer.train()
     assert accuracy(forget) == 0.0 and accuracy(~forget) >= 0.95
     assert same(others(model), base)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from torch.nn.parallel import DistributedDataParallel
 from transformers import SchedulerType, TrainingArguments
@@ -13,6 +15,9 @@ from transformers.trainer_utils import HubStrategy
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.base.rounds import CONSTANT, round_ends
 from hf_unlearn.trainers.base.settings import setting
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 STEPS_OF_A_ROUND = 60
 
@@ -88,10 +93,20 @@ class UnlearningConfig(TrainingArguments):
         renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters
         if self.ddp_broadcast_buffers is None and not renamed:
             self.ddp_broadcast_buffers = False
+        self.check()
+
+    def check(self) -> None:
+        """Refuse values outside their range. A method's config that has settings of its own looks at these, too.
+
+        Called when the config is made, and once more when what was left at None is known (see [`for_request`]).
+
+        Raises:
+            UnlearningError: one is.
+        """
         if self.num_rounds < 0:
             raise UnlearningError(f"num_rounds is {self.num_rounds}; expected 0 (one for every 60 steps) or more")
         self._check_rounds()
-        if self.max_steps < 1 and self.max_steps != -1:
+        if self.max_steps is not None and self.max_steps < 1 and self.max_steps != -1:
             raise UnlearningError(f"max_steps is {self.max_steps}; expected at least 1, or -1 for num_train_epochs")
         if self.max_steps == -1 and self.stop_rule == "round":
             raise UnlearningError("max_steps is -1; expected at least 1 with stop_rule 'round', which parts it")
@@ -128,6 +143,32 @@ class UnlearningConfig(TrainingArguments):
             raise UnlearningError(f"stop_window is {self.stop_window}; expected at least 1 sample")
         if self.remove_unused_columns:
             raise UnlearningError("remove_unused_columns is True; expected False, since it drops the image column")
+
+    def settings_of_request(self, forget_kind: str) -> dict[str, Any]:
+        """What the settings that depend on the request come to, by name, for one of its kinds.
+
+        Such a setting is None in a method's config until somebody sets it; the trainer fills in what is None then.
+
+        Args:
+            forget_kind: what becomes of the forgotten samples' classes: `"class"` (they vanish), `"subclass"` (a part
+                of a class goes, its label stays), `"subset"` (other samples like them stay).
+        """
+        return {}
+
+    def for_request(self, forget_kind: str) -> tuple[Self, dict[str, Any]]:
+        """A copy in which nothing that depends on the request is left open, and what was filled in, by name.
+
+        Raises:
+            UnlearningError: what was filled in does not go with what was set.
+        """
+        settled = copy.copy(self)
+        filled = {
+            name: value for name, value in self.settings_of_request(forget_kind).items() if getattr(self, name) is None
+        }
+        for name, value in filled.items():
+            setattr(settled, name, value)
+        settled.check()
+        return settled, filled
 
     def expect(self, name: str, holds: bool, expected: str) -> None:
         """Refuse the value of the field `name` unless it `holds`.

@@ -76,6 +76,9 @@ class UnlearningMethod(_Base):
         """Names of what [`unlearning_loss`] follows with these settings: some stop rules look at one."""
         return ()
 
+    def prepare(self) -> None:
+        """What the method sets up once the trainer is made: its model, settings and samples are known."""
+
     def forget_last_run(self) -> None:
         """Let go of what the method keeps of a run, as before the next one of the same trainer."""
 

@@ -47,6 +47,7 @@ class Publishes(_Base):
     retain_free: bool
     original_model: PreTrainedModel
     splits: UnlearningSplits | None
+    forget_kind: str
     provenance: dict[str, Any]
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
@@ -90,6 +91,7 @@ class Publishes(_Base):
             },
             original=self._origin(),
             splits=self.splits,
+            forget_kind=self.forget_kind,
             num_forget=len(cast(Sized, self.train_dataset)),
             dataset_commit=dataset_commit,
             run=run,

@@ -32,8 +32,8 @@ class SaliencyConfig(PassesConfig):
 
     salient_share: float = setting(0.5, "Share of the weights that may move: those with the largest gradients.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("salient_share", 0 < self.salient_share <= 1, "a share above 0, at most 1")
 
 

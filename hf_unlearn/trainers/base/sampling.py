@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 from transformers import PreTrainedModel, Trainer
 
-from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.safety.samples import Sample, sample_accuracy
 
 if TYPE_CHECKING:
@@ -63,17 +62,6 @@ class LoopsOverSamples(_Base):
     args: UnlearningConfig
     model: PreTrainedModel
     retain_dataset: Any
-
-    def _refuse_what_is_missing(self, retain_dataset: Any) -> None:
-        if self.retain_free:
-            return
-        if retain_dataset is None:
-            raise UnlearningError(
-                f"method {self.method_name!r} needs the samples that stay, but retain_dataset is None; expected the "
-                "rest of the training set"
-            )
-        if len(retain_dataset) == 0:
-            raise UnlearningError(f"the retain set is empty; method {self.method_name!r} expects at least one sample")
 
     @property
     def num_forget_samples(self) -> int:

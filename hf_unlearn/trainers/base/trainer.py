@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -17,16 +18,25 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.data.exact_batches import ExactBatches, split_ignored
-from hf_unlearn.data.pixels import PixelDataset, as_pixels, collate
+from hf_unlearn.data.pixels import PixelDataset, collate
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.adapter_checks import refuse_unverified_adapter
 from hf_unlearn.models.adapters import is_adapter
-from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
-from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.objectives import RelativeSGD, double_backward
 from hf_unlearn.request import UnlearningSplits
+from hf_unlearn.request.label_mapping import LabelMapping
 from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
 from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.base.inputs import (
+    FORGET_KINDS,
+    find_kind,
+    find_processor,
+    load_by_name,
+    part_of,
+    read,
+    refuse_empty,
+    refuse_other_types,
+)
 from hf_unlearn.trainers.base.method import UnlearningMethod
 from hf_unlearn.trainers.base.publishing import Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
@@ -54,24 +64,34 @@ class UnlearningTrainer(
     Args:
         model: an image classifier, or its name on the Hub or folder. Of a `peft.PeftModel` around one, or the name of
             an adapter, the adapter alone is unlearned.
-        args: the method's config.
-        train_dataset: the forget set: a `datasets` dataset with an image and a label column (found from the
-            features, labels matched to the model's by name), or any dataset of
-            `{"pixel_values", "labels", "index"}` with model class ids as labels.
+        args: the method's config; by default with all its defaults and `output_dir="trainer_output"`. What it leaves
+            open is settled by the kind of request in a copy of it, `trainer.args` (see `trainer.settled`).
+        splits: of the request, from [`make_splits`] or [`forget_splits`]: forget and retain set, columns, labels and
+            what becomes of the forgotten classes follow from them.
+        train_dataset: the forget set, where there are no splits: a `datasets` dataset with an image and a label column
+            (found from the features, labels matched to the model's by name), or any dataset of
+            `{"pixel_values", "labels", "index"}` with model class ids as labels. With splits it may be theirs, read
+            already.
+        eval_dataset: as for `Trainer`; of `datasets` datasets, too, and a dict of them.
         processing_class: the image processor; by default the one that comes with the model.
-        image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
-        unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
-            most 256 of them are looked at, once.
         retain_dataset: the rest of the training set, as `train_dataset`, for methods that need it; others never look
             at it.
-        splits: of the request, for the record and the card.
+        unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
+            most 256 of them are looked at, once.
+        forget_kind: without splits, what becomes of the forget samples' classes: `"class"` (they vanish),
+            `"subclass"` (a part of a class goes, its label stays) or `"subset"` (other samples like them stay).
+        image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
+        label_mapping: their labels as the model names them, where these differ; by default that of the splits. See
+            [`hf_unlearn.request.match_labels`].
         provenance: what the record says of where things came from, where the trainer cannot know it: `name`,
             `revision` and `license` of the original model, `dataset_commit`.
-        **kwargs: as for `Trainer` (`eval_dataset` may be a dict of `datasets` datasets, too).
+        data_collator, compute_metrics, callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics:
+            as for `Trainer`.
 
     Raises:
-        UnlearningError: model or columns cannot be found, labels do not match, a method that needs retained samples
-            has none, or a combination of model, method and arguments that is known to go wrong.
+        UnlearningError: model or columns cannot be found, labels do not match, nothing says what becomes of the
+            forgotten classes, a method that needs retained samples has none, or a combination of model, method and
+            arguments that is known to go wrong.
     """
 
     # The loss below is divided by the number of samples of the whole accumulated batch already.
@@ -81,66 +101,71 @@ class UnlearningTrainer(
         self,
         model: PreTrainedModel | str | os.PathLike,
         args: UnlearningConfig | None = None,
+        splits: UnlearningSplits | None = None,
         train_dataset: Any = None,
         eval_dataset: Any = None,
         processing_class: Any = None,
+        retain_dataset: Any = None,
+        unseen_dataset: Any = None,
+        forget_kind: str | None = None,
         image_column_name: str | None = None,
         label_column_name: str | None = None,
-        unseen_dataset: Any = None,
-        retain_dataset: Any = None,
-        splits: UnlearningSplits | None = None,
+        label_mapping: LabelMapping | os.PathLike | None = None,
         provenance: dict[str, Any] | None = None,
+        data_collator: Callable[..., Any] | None = None,
+        compute_metrics: Callable[..., dict] | None = None,
         callbacks: list[TrainerCallback] | None = None,
-        data_collator: Callable | None = None,
-        **kwargs: Any,
+        optimizers: tuple[torch.optim.Optimizer | None, torch.optim.lr_scheduler.LambdaLR | None] = (None, None),
+        optimizer_cls_and_kwargs: tuple[type[torch.optim.Optimizer], dict[str, Any]] | None = None,
+        preprocess_logits_for_metrics: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ):
         args = args if args is not None else self.config_class(output_dir="trainer_output")
+        refuse_other_types(args, self.config_class, splits)
         # Before the parent, which asks for the place on the Hub.
         self.splits = splits
-        self.provenance = provenance or {}
+        train_dataset = part_of(splits, "forget", train_dataset)
+        self.forget_kind = find_kind(splits, forget_kind)
+        # A method that does not need it cannot look at it.
+        retain_dataset = None if self.retain_free else part_of(splits, "retain", retain_dataset)
+        if not self.retain_free and retain_dataset is None:
+            raise UnlearningError(
+                f"method {self.method_name!r} needs the samples that stay, but there are none; expected splits with a "
+                "retain set, or retain_dataset"
+            )
+        refuse_empty(forget=train_dataset, retain=retain_dataset, unseen=unseen_dataset)
+        args, filled = args.for_request(self.forget_kind)
+        named = None
+        self.provenance = dict(provenance or {})
         if isinstance(model, (str, os.PathLike)):
-            name = os.fspath(model)
-            # The commit that it is now, once: a model in memory does not say which it is of.
-            resolved = resolve_revision(name, self.provenance.get("revision"))
-            found = {"name": name, "revision": resolved.commit, "license": resolved.license}
-            self.provenance = {**found, **self.provenance}
-            model = load_image_classifier(name, revision=resolved.commit)
-            processing_class = processing_class or load_image_processor(name, revision=resolved.commit)
+            model, self.provenance = load_by_name(os.fspath(model), self.provenance)
+            named = (self.provenance["name"], self.provenance["revision"])
         refuse_problems(model, args)
         refuse_unverified_adapter(model, bool(getattr(args, "train_mode", False)))
         if is_adapter(model) and not self.unlearns_adapters:
             raise UnlearningError(
                 f"method {self.method_name!r} needs all weights of a model; expected no adapter (PEFT)"
             )
-        self._refuse_what_is_missing(retain_dataset)
-        if unseen_dataset is not None and len(unseen_dataset) == 0:
-            raise UnlearningError("the unseen set is empty; expected at least one sample")
-        forget, unseen = (0 if part is None else len(part) for part in (train_dataset, unseen_dataset))
-        refuse_idle_rule(args, self, forget, unseen)
+        processor = find_processor(processing_class, model, named, (train_dataset, retain_dataset))
         columns = (image_column_name, label_column_name)
-        if train_dataset is not None and len(train_dataset) == 0:
-            raise UnlearningError("the forget set is empty; expected at least one sample")
+        eat = partial(read, model=model, processor=processor, splits=splits, columns=columns, mapping=label_mapping)
+        forget, self.retain_dataset, unseen = eat(train_dataset), eat(retain_dataset), eat(unseen_dataset)
+        refuse_idle_rule(args, self, len(forget), 0 if unseen is None else len(unseen))
         super().__init__(
             model=model,
             args=args,
-            train_dataset=as_pixels(train_dataset, model, processing_class, *columns),
-            eval_dataset=(
-                {name: as_pixels(split, model, processing_class, *columns) for name, split in eval_dataset.items()}
-                if isinstance(eval_dataset, dict)
-                else as_pixels(eval_dataset, model, processing_class, *columns)
-            ),
-            processing_class=processing_class,
+            train_dataset=forget,
+            eval_dataset=eat(eval_dataset),
+            processing_class=processor,
             data_collator=data_collator or collate,
+            compute_metrics=compute_metrics,
             callbacks=callbacks,
-            **kwargs,
+            optimizers=optimizers,
+            optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
+            preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
         refuse_unverified_distribution(self.accelerator)
+        self.filled_settings = filled
         self.mended = mend(self.model, self.second_order, bool(getattr(args, "train_mode", False)))
-        for line in self.mended:
-            logger.info("%s", line)
-        # A method that does not need it cannot look at it.
-        kept = None if self.retain_free else retain_dataset
-        self.retain_dataset = as_pixels(kept, model, processing_class, *columns)
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
         # The loss here is always ours, so it always wants the count.
         self.model_accepts_loss_kwargs = True
@@ -152,12 +177,23 @@ class UnlearningTrainer(
         self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
         self.unseen_odds: torch.Tensor | None = None
-        if unseen_dataset is not None:
-            unseen = as_pixels(unseen_dataset, self.model, processing_class, *columns)
+        if unseen is not None:
             sample = Sample.of(unseen, len(unseen), self.model)
             self.unseen_odds = own_logits(self.original_model, sample)
         self._rule: StopRule | None = None
         self._renew_stop_rule()
+        self.prepare()
+        for line in (*self.settled, *self.mended):
+            logger.info("%s", line)
+
+    @property
+    def settled(self) -> list[str]:
+        """The settings that followed from the kind of request, since nobody had set them, in words."""
+        values = {name: getattr(self.args, name) for name in self.filled_settings}
+        shown = [
+            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
+        ]
+        return [f"{', '.join(shown)}: for {FORGET_KINDS[self.forget_kind]}"] if shown else []
 
     # What the Trainer asks
 
@@ -227,8 +263,6 @@ class UnlearningTrainer(
             DivergenceError: the loss or its gradient was not finite, or the run led away from forgetting, or the rest
                 of the model collapsed; the model has its original weights.
         """
-        if self.train_dataset is None:
-            raise UnlearningError("there is nothing to forget: train_dataset is None; expected the forget set")
         if isinstance(self.train_dataset, PixelDataset):
             self.train_dataset.preload("Reading the forget set")
         if isinstance(self.retain_dataset, PixelDataset):

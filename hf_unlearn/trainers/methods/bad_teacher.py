@@ -33,8 +33,8 @@ class BadTeacherConfig(PassesConfig):
     retain_fraction: float = setting(0.3, "Share of the retain set that is used, drawn by the seed.")
     temperature: float = setting(1.0, "Of the divergences from the teachers.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("retain_fraction", 0 < self.retain_fraction <= 1, "a share above 0, at most 1")
         self.expect("temperature", self.temperature > 0, "a number above 0")
 

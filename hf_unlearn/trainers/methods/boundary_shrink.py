@@ -31,8 +31,8 @@ class BoundaryShrinkConfig(PassesConfig):
         0.2, "Length of the step across the boundary, in units of pixel_values (0.1 of [0, 1] at a deviation of 0.5)."
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("fgsm_bound", self.fgsm_bound > 0, "a length above 0")
 
 

@@ -31,8 +31,8 @@ class JiTConfig(PassesConfig):
     noise_deviation: float = setting(0.5, "Standard deviation of the noise, in units of pixel_values.")
     noise_draws: int = setting(25, "Noise draws a sample and step.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("noise_deviation", self.noise_deviation > 0, "a standard deviation above 0")
         self.expect("noise_draws", self.noise_draws >= 1, "at least 1 draw")
 

@@ -24,8 +24,8 @@ class L1SparseConfig(FineTuneConfig):
 
     l1_weight: float = setting(1e-4, "Weight of the sum of absolute weights at the start; it falls to 0 linearly.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("l1_weight", self.l1_weight >= 0, "0 or more")
 
 

@@ -34,6 +34,10 @@ from hf_unlearn.trainers.safety.wrong_way import WrongWay
 # The retrained model's sensitivity to the class it never saw, as a share of the original's to its unlikely classes on
 # the same samples: chosen on a ResNet and a ViT; the study shows how well it holds elsewhere.
 LEVEL = 0.5
+# By how many nats a model that never saw the samples is less sure of their label (see `shifted_divergence`), where
+# other samples still teach that label. Chosen by hand on two models; the study shows how little they do elsewhere.
+SUBCLASS_SHIFT = 4.0
+SUBSET_SHIFT = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +46,28 @@ logger = logging.getLogger(__name__)
 class MUMisConfig(UnlearningConfig):
     r"""Settings of MU-Mis (arXiv 2402.15109).
 
-    What depends on the request is None until the trainer knows it: `label_shift` and, where the labels stay in use,
-    `sensitivity_weight`. [`weights`] is what the objective's weights come to.
+    What depends on the request is None until the trainer knows it, which then says what it comes to: `max_steps`,
+    `stop_rule`, `label_shift` and `sensitivity_weight`. What is set stays as it is set. See [`settings_of_request`].
 
     Raises:
         UnlearningError: an unknown objective, or a value outside its range.
     """
+
+    max_steps: int | None = setting(  # type: ignore[assignment]
+        None,
+        "At most this many steps, all rounds together; -1: num_train_epochs says it (default: 180, and 60 where the "
+        "labels stay in use).",
+    )
+    stop_rule: str | None = setting(  # type: ignore[assignment]
+        None,
+        "When to stop before max_steps. round: at the end of a round, once target_forget_accuracy is met; steps: not; "
+        "forget_accuracy: at target_forget_accuracy; loss_drop: once the "
+        "loss fell by stop_delta (paper, v1); irrelevant_recovery: once the irrelevant sensitivity, after a dip, is "
+        "back above stop_delta times its start (paper, v4); plateau: once the confidence in the forgotten labels "
+        "stopped falling; unseen: once the forget set looks like the unseen data that the trainer was given "
+        "(default: round, and steps where the labels stay in use).",
+        choices=["round", "steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
+    )
 
     objective: str = setting(
         "matched",
@@ -64,10 +84,12 @@ class MUMisConfig(UnlearningConfig):
     )
     label_shift: float | None = setting(
         None,
-        "By how many nats the guard's target lowers a forget sample's own logit below the original's (default: by the "
-        "kind of request; without one infinite, as for whole classes).",
+        "By how many nats the guard's target lowers a forget sample's own logit below the original's (default: "
+        "infinite for whole classes, 4 for a sub-class, 1 for samples of classes that stay).",
     )
-    sensitivity_weight: float | None = setting(None, "Weight of the sensitivity term (default: the objective's).")
+    sensitivity_weight: float | None = setting(
+        None, "Weight of the sensitivity term (default: the objective's, and 0 where the labels stay in use)."
+    )
     guard_weight: float | None = setting(
         None, "Weight of the divergence from the original over the other classes (default: the objective's)."
     )
@@ -75,8 +97,8 @@ class MUMisConfig(UnlearningConfig):
         None, "Weight of the same on inputs near the forget samples (default: the objective's)."
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         if self.objective not in OBJECTIVES:
             raise UnlearningError(
                 f"objective {self.objective!r} is not known; {did_you_mean(self.objective, OBJECTIVES)}"
@@ -93,6 +115,32 @@ class MUMisConfig(UnlearningConfig):
             raise UnlearningError(f"the objective has a negative weight: {self.weights[1:]}; expected 0 or more")
         if not any(self.weights[1:]):
             raise UnlearningError("all weights of the objective are 0; expected one above 0")
+
+    def settings_of_request(self, forget_kind: str) -> dict[str, Any]:
+        """What the settings that depend on the request come to.
+
+        - Whole classes: nothing teaches their label any more, so the target is the original without it, and the
+          sensitivity to it goes to the level of irrelevant classes.
+        - A sub-class: the label stays in use for other things; a model that never saw the sub-class is far less sure.
+        - A subset of classes that stay (random samples, a person's rows): it is a little less sure.
+
+        Where the label stays in use its sensitivity does, too, and no forget accuracy is known to be right: those two
+        leave the sensitivity alone and make one round. Objectives without guards are left as they were published.
+        """
+        own = self.weights
+        settings: dict[str, Any] = {
+            "max_steps": 180,
+            "stop_rule": "steps" if self.max_steps == -1 else "round",
+            "sensitivity_weight": own.sensitivity,
+            "guard_weight": own.guard,
+            "surroundings_weight": own.surroundings,
+        }
+        if own.guard or own.surroundings:
+            shifts = {"class": math.inf, "subclass": SUBCLASS_SHIFT, "subset": SUBSET_SHIFT}
+            settings["label_shift"] = shifts[forget_kind]
+            if OBJECTIVES[self.objective].guard and forget_kind != "class":
+                settings |= {"sensitivity_weight": 0.0, "max_steps": 60, "stop_rule": "steps"}
+        return settings
 
     @property
     def weights(self) -> Objective:
@@ -137,8 +185,7 @@ class MUMisTrainer(UnlearningTrainer):
     config_class = MUMisConfig
     args: MUMisConfig
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def prepare(self) -> None:
         num_labels = int(self.model.config.num_labels or 0)
         if self.args.num_irrelevant_classes >= num_labels:
             raise UnlearningError(
@@ -149,9 +196,10 @@ class MUMisTrainer(UnlearningTrainer):
         # With a guard the sensitivities may fall before the confidence does; without one that is the wrong way.
         self.add_callback(WrongWay(min(96, self.num_forget_samples or 96), watch_sensitivity=not self.objective.guard))
         self._shift = math.inf if self.args.label_shift is None else self.args.label_shift
-        if self.unseen_odds is not None and not math.isinf(self._shift):
+        if self.unseen_odds is not None and "label_shift" in self.filled_settings and not math.isinf(self._shift):
             # How much surer of its labels a model is of what it saw can be read off what it did not see.
             self._shift = calibrated_shift(own_logits(self.original_model, self.forget_sample()), self.unseen_odds)
+            self.args.label_shift = self._shift
         # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
         self._near_shift = math.inf if math.isinf(self._shift) else 0.0
 

@@ -33,8 +33,8 @@ class NegGradPlusConfig(PassesConfig):
         "Weight of the descent on retained samples; the unbounded ascent on forget samples has the rest.",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("retain_share", 0 <= self.retain_share <= 1, "0 to 1")
         self.expect(
             "per_device_train_batch_size",

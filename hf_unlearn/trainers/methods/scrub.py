@@ -34,8 +34,8 @@ class ScrubConfig(PassesConfig):
     label_weight: float = setting(0.99, "Gamma: weight of the cross-entropy on retained samples.")
     temperature: float = setting(4.0, "Of the divergences; they are multiplied by its square.")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("max_passes", self.max_passes >= 0, "0 or more")
         self.expect("distillation_weight", self.distillation_weight >= 0, "0 or more")
         self.expect("label_weight", self.label_weight >= 0, "0 or more")

@@ -38,8 +38,8 @@ class SSDConfig(UnlearningConfig):
         32, "Samples whose mean gradient is squared, as in the authors' code. 1: the Fisher information's diagonal."
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         self.expect("max_steps", self.max_steps == 1, "1, since all weights are dampened at once")
         self.expect("stop_rule", self.stop_rule == "steps", "'steps', since there is one")
         self.expect("alpha", self.alpha >= 0, "0 or more")

@@ -54,6 +54,7 @@ def make(tmp_path, trainer_class=FlatTrainer, **settings):
         train_dataset=forget,
         retain_dataset=retain,
         processing_class=make_processor(),
+        forget_kind="class",
     )
 
 

@@ -46,7 +46,8 @@ def test_a_round_ends_at_its_shortest_step(run):
 @given(RUNS, st.integers(0, 1200))
 def test_a_run_stops_at_the_end_of_a_round(run, forgotten_after):
     steps, rounds, warmup = run
-    args = MUMisConfig("unused", max_steps=steps, num_rounds=rounds, warmup_steps=warmup, use_cpu=True)
+    length = {"max_steps": steps, "num_rounds": rounds, "warmup_steps": warmup}
+    args = MUMisConfig("unused", stop_rule="round", use_cpu=True, **length)
     ends = args.round_ends(steps)
     rule = make_stop_rule(args, num_samples=1)
     expected = next((end for end in ends if end > forgotten_after), steps)
@@ -77,14 +78,15 @@ def test_the_trainer_takes_the_same_list(tmp_path):
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "polynomial"])
 def test_a_schedule_that_falls_once_is_one_round(schedule):
-    args = MUMisConfig("unused", max_steps=250, lr_scheduler_type=schedule, use_cpu=True)
+    args = MUMisConfig("unused", max_steps=250, stop_rule="round", lr_scheduler_type=schedule, use_cpu=True)
     assert make_stop_rule(args, 8).ends == [250]
     with pytest.raises(UnlearningError, match=f"num_rounds is 3, but with lr_scheduler_type '{schedule}'"):
         MUMisConfig("unused", max_steps=250, lr_scheduler_type=schedule, num_rounds=3, use_cpu=True)
 
 
 def test_steps_of_one_length_may_stop_after_any_round():
-    args = MUMisConfig("unused", max_steps=9, lr_scheduler_type="constant", num_rounds=3, use_cpu=True)
+    settings = {"max_steps": 9, "num_rounds": 3, "stop_rule": "round"}
+    args = MUMisConfig("unused", lr_scheduler_type="constant", use_cpu=True, **settings)
     assert make_stop_rule(args, 8).ends == [3, 6, 9]
 
 

@@ -12,7 +12,7 @@ import hf_unlearn
 import hf_unlearn.trainers
 from hf_unlearn import DivergenceError, UnlearningError
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, settings_of
-from tests.tiny import make_model
+from tests.tiny import make_model, make_processor
 from tests.trainers.methods.test_mu_mis import weights
 from tests.trainers.runs import GRADIENT, NUM_FORGET, NUM_RETAIN, RETAIN_FREE, RETAINING, make, parts
 
@@ -125,8 +125,8 @@ def test_retain_free_methods_never_look_at_the_retain_set(tmp_path, untrained, n
         output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=1, dataloader_pin_memory=False
     )
     trainer = getattr(hf_unlearn.trainers, method.trainer)(
-        make_model("vit"), args, parts()[0], processing_class=make(tmp_path, "delete").processing_class,
-        retain_dataset=Forbidden(),
+        make_model("vit"), args, train_dataset=parts()[0], processing_class=make(tmp_path, "delete").processing_class,
+        retain_dataset=Forbidden(), forget_kind="class",
     )  # fmt: skip
     trainer.train()
     assert trainer.record()["retain_free"] is True
@@ -134,12 +134,19 @@ def test_retain_free_methods_never_look_at_the_retain_set(tmp_path, untrained, n
 
 @pytest.mark.parametrize("name", RETAINING)
 def test_methods_that_need_retained_samples_say_so(tmp_path, name):
-    for retain, named in ((None, "retain_dataset is None"), (parts()[1].select([]), "retain set is empty")):
+    for retain, named in ((None, "there are none"), (parts()[1].select([]), "retain set is empty")):
         method = METHODS[name]
         args = getattr(hf_unlearn.trainers, method.config)(output_dir=str(tmp_path), use_cpu=True)
         with pytest.raises(UnlearningError, match=named) as caught:
-            getattr(hf_unlearn.trainers, method.trainer)(make_model("vit"), args, parts()[0], retain_dataset=retain)
-        assert name in str(caught.value) and "\n" not in str(caught.value)
+            getattr(hf_unlearn.trainers, method.trainer)(
+                make_model("vit"),
+                args,
+                train_dataset=parts()[0],
+                retain_dataset=retain,
+                processing_class=make_processor(),
+                forget_kind="class",
+            )
+        assert "\n" not in str(caught.value) and (retain is not None or name in str(caught.value))
 
 
 def test_the_registry_and_the_trainers_agree():

@@ -17,7 +17,7 @@ from hf_unlearn.objectives import double_backward, squared_input_sensitivities
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 
-def make_trainer(tmp_path, model=None, dataset=None, eval_dataset=None, **settings):
+def make_trainer(tmp_path, model=None, dataset=None, eval_dataset=None, kind="class", **settings):
     settings = {
         "max_steps": 3,
         "per_device_train_batch_size": 8,
@@ -31,6 +31,7 @@ def make_trainer(tmp_path, model=None, dataset=None, eval_dataset=None, **settin
         train_dataset=dataset if dataset is not None else make_dataset(16),
         eval_dataset=eval_dataset,
         processing_class=make_processor(),
+        forget_kind=kind,
     )
 
 
@@ -248,7 +249,7 @@ def test_same_seed_same_weights_another_seed_others(tmp_path):
 
 def test_model_by_folder_brings_its_processor(tmp_path, saved_model):
     args = MUMisConfig(output_dir=str(tmp_path), max_steps=1, use_cpu=True, disable_tqdm=True)
-    trainer = MUMisTrainer(saved_model("resnet"), args, train_dataset=make_dataset(8))
+    trainer = MUMisTrainer(saved_model("resnet"), args, train_dataset=make_dataset(8), forget_kind="class")
     assert trainer.processing_class.size["height"] == 16
     trainer.train()
 
@@ -372,4 +373,4 @@ def test_an_empty_forget_set_is_refused(tmp_path):
 def test_nothing_to_forget_is_refused(tmp_path):
     args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
     with pytest.raises(UnlearningError, match="nothing to forget"):
-        MUMisTrainer(make_model(), args, processing_class=make_processor()).train()
+        MUMisTrainer(make_model(), args, processing_class=make_processor(), forget_kind="class")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.objectives import squared_input_sensitivities
+from hf_unlearn.trainers.methods.mu_mis import SUBSET_SHIFT
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
 from hf_unlearn.trainers.safety.premise import Premise, measure_premise
 from hf_unlearn.trainers.safety.samples import Sample, calibrated_shift, chunk_size, own_logits
@@ -94,14 +95,22 @@ def test_forget_samples_that_are_no_surer_are_not_shifted():
 
 
 def test_unseen_samples_set_the_shift(tmp_path):
-    args = MUMisConfig(output_dir=str(tmp_path), label_shift=1.0, stop_rule="unseen", use_cpu=True)
-    unseen, kwargs = make_dataset(12, seed=5), {"processing_class": make_processor()}
-    trainer = MUMisTrainer(make_model("vit"), args, make_dataset(8), unseen_dataset=unseen, **kwargs)
+    def make(forget_kind, **settings):
+        return MUMisTrainer(
+            make_model("vit"),
+            MUMisConfig(output_dir=str(tmp_path), use_cpu=True, **settings),
+            train_dataset=make_dataset(8),
+            unseen_dataset=make_dataset(12, seed=5),
+            processing_class=make_processor(),
+            forget_kind=forget_kind,
+        )
+
+    trainer = make("subset", stop_rule="unseen")
     assert trainer.unseen_odds is not None and len(trainer.unseen_odds) == 12
-    assert trainer._shift != 1.0
-    whole = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
-    untouched = MUMisTrainer(make_model("vit"), whole, make_dataset(8), unseen_dataset=unseen, **kwargs)
-    assert math.isinf(untouched._shift), "whole classes are ruled out, whatever else was never seen"
+    assert trainer.args.label_shift not in (SUBSET_SHIFT, None) and trainer.args.label_shift == trainer._shift
+    assert f"label_shift {trainer.args.label_shift:g}" in trainer.settled[0]
+    assert make("subset", label_shift=2.0).args.label_shift == 2.0, "what was set stays"
+    assert math.isinf(make("class").args.label_shift), "whole classes are ruled out, whatever else was never seen"
 
 
 def course(confidences, targets, **kwargs):
@@ -164,7 +173,7 @@ def test_a_failed_run_puts_the_original_weights_back(tmp_path, method, named):
         output_dir=str(tmp_path), max_steps=30, learning_rate=1e-2, lr_scheduler_type="constant", use_cpu=True
     )
     args.disable_tqdm, args.dataloader_pin_memory = True, False
-    trainer = method(model, args, make_dataset(8), processing_class=make_processor())
+    trainer = method(model, args, train_dataset=make_dataset(8), processing_class=make_processor(), forget_kind="class")
     with pytest.raises(DivergenceError, match=named):
         trainer.train()
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())

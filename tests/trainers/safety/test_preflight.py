@@ -94,7 +94,8 @@ def test_a_launched_run_is_refused(tmp_path, variable, value, named):
         "from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError\n"
         "from tests.tiny import make_dataset, make_model, make_processor\n"
         f"args = MUMisConfig(output_dir={str(tmp_path)!r}, use_cpu=True)\n"
-        "try: MUMisTrainer(make_model(), args, make_dataset(8), processing_class=make_processor())\n"
+        "given = {'processing_class': make_processor(), 'forget_kind': 'class'}\n"
+        "try: MUMisTrainer(make_model(), args, train_dataset=make_dataset(8), **given)\n"
         "except UnlearningError as error: print(error)"
     )
     environment = {**os.environ, variable: value}
@@ -129,7 +130,7 @@ def test_parallel_hardware_that_no_test_has_run_on():
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
 def test_a_wrapped_model(tmp_path, wrap):
     with pytest.raises(UnlearningError, match="give the (bare model|model as it was before)"):
-        MUMisTrainer(wrap(make_model()), make_args(tmp_path), make_dataset(8), processing_class=make_processor())
+        MUMisTrainer(wrap(make_model()), make_args(tmp_path), train_dataset=make_dataset(8), forget_kind="class")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -150,7 +151,9 @@ def test_synchronised_batchnorm_is_batchnorm_with_frozen_statistics(tmp_path):
     for convert in (lambda model: model, nn.SyncBatchNorm.convert_sync_batchnorm):
         model = convert(make_model("resnet"))
         args = make_args(tmp_path, max_steps=3, dataloader_pin_memory=False, disable_tqdm=True)
-        trainer = MUMisTrainer(model, args, make_dataset(8), processing_class=make_processor())
+        trainer = MUMisTrainer(
+            model, args, train_dataset=make_dataset(8), processing_class=make_processor(), forget_kind="class"
+        )
         trainer.train()
         ends.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
     assert torch.equal(*ends)

@@ -1,0 +1,172 @@
+"""What a trainer is given, brought together before the `Trainer` sees it: model, processor, kind of request, pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from hf_unlearn.data.pixels import PixelDataset, as_pixels, pixels_of
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.request import UnlearningSplits
+from hf_unlearn.request.label_mapping import LabelMapping
+
+# What becomes of the forgotten samples' classes, and in words.
+FORGET_KINDS = {
+    "class": "classes that vanish",
+    "subclass": "a sub-class of a class that stays",
+    "subset": "samples of classes that stay",
+}
+
+
+def refuse_other_types(args: Any, config_class: type, splits: Any) -> None:
+    """Refuse a config of another method, and what is no splits.
+
+    Raises:
+        UnlearningError: it is.
+    """
+    if not isinstance(args, config_class):
+        raise UnlearningError(f"args is a {type(args).__name__}; expected a {config_class.__name__}")
+    if splits is not None and not isinstance(splits, UnlearningSplits):
+        raise UnlearningError(
+            f"splits is a {type(splits).__name__}; expected UnlearningSplits, as make_splits gives them, or a forget "
+            "set as train_dataset=..., with forget_kind=..."
+        )
+
+
+def load_by_name(name: str, provenance: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A model by name or folder, and its provenance: at the commit that it is now, which a model does not say itself.
+
+    Args:
+        provenance: what is known already; it leads.
+
+    Raises:
+        UnlearningError: there is no such image classifier.
+    """
+    resolved = resolve_revision(name, provenance.get("revision"))
+    found = {"name": name, "revision": resolved.commit, "license": resolved.license}
+    model = load_image_classifier(name, revision=resolved.commit)
+    return model, {**found, **provenance}
+
+
+def find_processor(
+    given: Any, model: PreTrainedModel, named: tuple[str, str | None] | None, datasets: tuple[Any, ...]
+) -> Any:
+    """The image processor: the one that was given, that of the pixels, or the one that comes with the model.
+
+    Args:
+        named: name and revision that the model was loaded by; None: it was given as it is.
+        datasets: what may have been made with a processor.
+
+    Returns:
+        The processor; None if a model that was given as it is comes with none.
+
+    Raises:
+        UnlearningError: a model that was named comes without one.
+    """
+    if given is not None:
+        return given
+    if named is not None:
+        return load_image_processor(named[0], revision=named[1])
+    for dataset in datasets:
+        if isinstance(dataset, PixelDataset):
+            return dataset.image_processor
+    config = getattr(model, "config", None)
+    if name := getattr(config, "_name_or_path", None):
+        with contextlib.suppress(UnlearningError):
+            return load_image_processor(name, revision=getattr(config, "_commit_hash", None))
+    return None
+
+
+def find_kind(splits: UnlearningSplits | None, given: str | None) -> str:
+    """What becomes of the forgotten samples' classes: one of `FORGET_KINDS`.
+
+    Raises:
+        UnlearningError: nothing says it, or splits and `given` say different things.
+    """
+    if given is not None and given not in FORGET_KINDS:
+        raise UnlearningError(f"forget_kind {given!r} is not one of {', '.join(map(repr, FORGET_KINDS))}")
+    if splits is None:
+        if given is None:
+            raise UnlearningError(
+                "nothing says whether the classes of the forget set are to vanish; expected splits, or forget_kind: "
+                + ", ".join(f"{name!r} ({meaning})" for name, meaning in FORGET_KINDS.items())
+            )
+        return given
+    if given not in (None, splits.forget_kind):
+        raise UnlearningError(
+            f"forget_kind is {given!r}, but by the splits it is {splits.forget_kind!r} "
+            f"({FORGET_KINDS[splits.forget_kind]}); expected splits alone"
+        )
+    return splits.forget_kind
+
+
+def part_of(splits: UnlearningSplits | None, part: str, given: Any) -> Any:
+    """Forget or retain set: `given`, or where that is None the splits' own, as a `datasets` dataset.
+
+    Args:
+        part: `"forget"` or `"retain"`.
+        given: a dataset, or None; with splits it must be theirs.
+
+    Raises:
+        UnlearningError: it is not, or there is no forget set.
+    """
+    own = None if splits is None else getattr(splits, part)
+    if own is None:
+        if part == "forget" and given is None:
+            raise UnlearningError("there is nothing to forget; expected splits, or the forget set as train_dataset")
+        return given
+    if given is None or given is own or (isinstance(given, PixelDataset) and given.source is own):
+        return own if given is None else given
+    name = {"forget": "train_dataset", "retain": "retain_dataset"}[part]
+    raise UnlearningError(f"{name} is not the {part} set of the splits; expected one of the two alone")
+
+
+def refuse_empty(**parts: Any) -> None:
+    """Refuse a dataset without a sample.
+
+    Args:
+        **parts: datasets by what they are, or None.
+
+    Raises:
+        UnlearningError: one is empty.
+    """
+    for what, dataset in parts.items():
+        if hasattr(dataset, "__len__") and len(dataset) == 0:
+            raise UnlearningError(f"the {what} set is empty; expected at least one sample")
+
+
+def read(
+    dataset: Any,
+    model: PreTrainedModel,
+    processor: Any,
+    splits: UnlearningSplits | None,
+    columns: tuple[str | None, str | None],
+    mapping: LabelMapping | os.PathLike | None = None,
+) -> Any:
+    """A dataset, or several by name, as the model eats them.
+
+    Args:
+        splits: of the request, if there are any. What is one of them is read as such, and their columns are looked for
+            in other datasets.
+        columns: names of the image and the label column, where these are not found.
+        mapping: the labels as the model names them; by default that of the splits.
+
+    Raises:
+        UnlearningError: no such column, a label that the model does not have, or no image processor.
+    """
+    if isinstance(dataset, dict):
+        return {name: read(part, model, processor, splits, columns, mapping) for name, part in dataset.items()}
+    if splits is None or dataset is None:
+        return as_pixels(dataset, model, processor, *columns, mapping)
+    for part in ("forget", "retain", "test"):
+        if dataset is getattr(splits, part):
+            return pixels_of(splits, part, model, processor)
+    there = getattr(dataset, "column_names", None) or ()
+    own = (name if name in there else None for name in (splits.image_column, splits.label_column))
+    image, label = (given or usual for given, usual in zip(columns, own, strict=True))
+    return as_pixels(dataset, model, processor, image, label, splits.label_mapping if mapping is None else mapping)
