@@ -30,6 +30,8 @@ DESCRIPTION = (
     "reference to which an unlearned model is compared."
 )
 FINE_TUNING_RATE = "5e-5"
+# Of images for random weights, in pixels.
+IMAGE_SIZE = 224
 
 
 @dataclass
@@ -40,7 +42,9 @@ class StartArguments:
     model_revision: str | None = flag("Its branch, tag or commit on the Hub.")
     model_type: str | None = flag("Start from random weights of this architecture: resnet, vit, convnext ...")
     config_overrides: str | None = flag("Fields of the architecture's configuration, as JSON.")
-    image_size: int = flag("Height and width that images are resized to, for random weights.", 224)
+    image_size: int | None = flag(
+        "Height and width that images are resized to, for random weights (default: that of --config_overrides, or 224)."
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -143,18 +147,19 @@ def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[P
         labels: the names of the dataset's labels, the label mapping, and the integers that they stand for, if any.
     """
     from hf_unlearn.models.adapters import find_adapter
-    from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+    from hf_unlearn.models.from_scratch import image_size_of, new_image_classifier, new_image_processor
     from hf_unlearn.models.labels import has_labels, labels_of_new_head
     from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor
 
     if flags.model_type is not None:
         overrides = _overrides(flags.config_overrides)
-        if flags.image_size < 1:
+        said = image_size_of(overrides)
+        if flags.image_size is not None and flags.image_size < 1:
             raise UnlearningError(f"image_size is {flags.image_size}; expected at least 1 pixel")
-        if flags.model_type != "resnet":
-            overrides.setdefault("image_size", flags.image_size)
-        names = labels_of_new_head(*labels)
-        return new_image_classifier(flags.model_type, names, overrides, seed), new_image_processor(flags.image_size)
+        if flags.image_size is not None and said not in (None, flags.image_size):
+            raise UnlearningError(f"image_size is {flags.image_size}, and {said} in config_overrides; expected one")
+        size, names = flags.image_size or said or IMAGE_SIZE, labels_of_new_head(*labels)
+        return new_image_classifier(flags.model_type, names, overrides, seed, size), new_image_processor(size)
     assert flags.model_name_or_path is not None
     if find_adapter(flags.model_name_or_path, revision=flags.model_revision):
         raise UnlearningError(

@@ -10,6 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     AutoModelForImageClassification,
     BaseImageProcessor,
+    PretrainedConfig,
     PreTrainedModel,
     ViTImageProcessorPil,
 )
@@ -20,7 +21,11 @@ from hf_unlearn.models.adapters import base_classifier
 
 
 def new_image_classifier(
-    model_type: str, label_names: list[str], overrides: dict[str, Any] | None = None, seed: int = 0
+    model_type: str,
+    label_names: list[str],
+    overrides: dict[str, Any] | None = None,
+    seed: int = 0,
+    image_size: int | None = None,
 ) -> PreTrainedModel:
     """An `AutoModelForImageClassification` with random weights.
 
@@ -29,9 +34,11 @@ def new_image_classifier(
         label_names: the classes, in the order of the logits.
         overrides: fields of the architecture's configuration and their values.
         seed: of the random weights.
+        image_size: height and width of the images, in pixels, put where the architecture's configuration has it; many
+            convolutional networks take any and have it nowhere. By default the configuration's own.
 
     Raises:
-        UnlearningError: unknown architecture or field, or an architecture without an image classifier.
+        UnlearningError: unknown architecture or field, an architecture without an image classifier.
     """
     classifiers = sorted(config_class.model_type for config_class in AutoModelForImageClassification._model_mapping)
     if model_type not in classifiers:
@@ -39,19 +46,13 @@ def new_image_classifier(
             f"model_type {model_type!r} is not an image classifier of transformers; "
             f"{did_you_mean(model_type, classifiers)}"
         )
-    config = CONFIG_MAPPING[model_type]()
-    for field in overrides or {}:
-        if not hasattr(config, field):
-            known = [name for name in config.to_dict() if not name.startswith("_")]
-            raise UnlearningError(
-                f"config_overrides names {field!r}, which a {model_type} configuration does not have; "
-                f"{did_you_mean(field, known)}"
-            )
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
     try:
+        defaults = CONFIG_MAPPING[model_type]()
+        _refuse_unknown(overrides or {}, defaults, model_type)
         fields: dict[str, Any] = {
-            **(overrides or {}),
+            **_with_image_size(overrides or {}, defaults, image_size),
             # PVT does not count its labels by itself.
             "num_labels": len(names),
             "id2label": names,
@@ -63,8 +64,50 @@ def new_image_classifier(
             # Of several classifiers (DeiT, LeViT, Perceiver) the Auto class takes the one that the configuration names.
             config.architectures = [heads[0].__name__]
         return AutoModelForImageClassification.from_config(config)
+    except UnlearningError:
+        raise
     except (ValueError, TypeError, RuntimeError, ImportError, StrictDataclassError) as error:
-        raise UnlearningError(f"config_overrides do not fit a {model_type}: {one_line(error)}") from error
+        given = [f"image_size {image_size}"] if image_size else []
+        given += [f"config_overrides {overrides}"] if overrides else []
+        raise UnlearningError(
+            f"a new {model_type} cannot be made of {' and '.join(given) or 'its defaults'}: {one_line(error)}"
+        ) from error
+
+
+def _refuse_unknown(overrides: dict[str, Any], config: Any, of: str) -> None:
+    for field, value in overrides.items():
+        if not hasattr(config, field):
+            known = [name for name in config.to_dict() if not name.startswith("_")]
+            raise UnlearningError(
+                f"config_overrides names {field!r}, which a {of} configuration does not have; "
+                f"{did_you_mean(field, known)}"
+            )
+        part = getattr(config, field)
+        if isinstance(value, dict) and isinstance(part, PretrainedConfig):
+            _refuse_unknown(value, part, f"{of} {field}")
+
+
+def image_size_of(overrides: dict[str, Any]) -> int | None:
+    """The side of square images that `overrides` of an architecture's configuration name; None if they name none."""
+    holder = overrides.get("vision_config", {}) if "image_size" not in overrides else overrides
+    found = holder.get("image_size") if isinstance(holder, dict) else None
+    sides = set(found) if isinstance(found, (list, tuple)) else {found}
+    return sides.pop() if len(sides) == 1 and all(type(side) is int for side in sides) else None
+
+
+def _with_image_size(overrides: dict[str, Any], defaults: Any, image_size: int | None) -> dict[str, Any]:
+    """The overrides with the size of the images where this configuration has it, unless they name one."""
+    if image_size is None:
+        return overrides
+    if hasattr(defaults, "image_size"):
+        # Hiera has one for each side.
+        several = isinstance(defaults.image_size, (list, tuple))
+        size = [image_size] * len(defaults.image_size) if several else image_size
+        return {"image_size": size, **overrides}
+    vision = getattr(defaults, "vision_config", None)
+    if hasattr(vision, "image_size"):
+        return {**overrides, "vision_config": {"image_size": image_size, **overrides.get("vision_config", {})}}
+    return overrides
 
 
 def new_image_processor(image_size: int) -> BaseImageProcessor:
