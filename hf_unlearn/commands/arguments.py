@@ -41,9 +41,10 @@ class DataArguments:
     dataset_config_name: str | None = flag("Configuration of the dataset.")
     dataset_revision: str | None = flag("Branch, tag or commit of the dataset on the Hub.")
     train_split: str | None = flag("Split that the model was trained on (default: train).")
-    test_split: str | None = flag("Split for testing (default: test, else validation).")
+    test_split: str | None = flag("Split for testing (default: test, or else validation, if it has labels).")
     image_column_name: str | None = flag("Column of images (default: the one of type Image).")
     label_column_name: str | None = flag("Column of labels (default: the one of type ClassLabel).")
+    skip_unreadable: bool = flag("Go on without images that cannot be read, and say how many.", False)
     label_mapping: str | None = flag(
         "Where the names of labels differ from the model's: a JSON file of dataset label -> model label (or its id); "
         "or 'order' (as many, in the same order); or 'id' (the same ids)."

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hf_unlearn.commands.arguments import (
     DataArguments,
     ForgetSetArguments,
@@ -17,7 +19,9 @@ from hf_unlearn.commands.loading import load_samples, load_test_set
 from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request import UnlearningSplits, forget_splits
+from hf_unlearn.request.columns import as_image_column, find_image_column
 from hf_unlearn.request.forget_set import check_forget_kind, one_split
+from hf_unlearn.request.images import readable_rows
 
 if TYPE_CHECKING:
     from transformers import BaseImageProcessor, PreTrainedModel
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 # The value of --forget_label that asks the model.
 PREDICTED = "predicted"
 # What says nothing of the whole training set, and goes with samples alone, too.
-_OF_BOTH = ("test_split", "image_column_name", "label_column_name", "label_mapping")
+_OF_BOTH = ("test_split", "image_column_name", "label_column_name", "label_mapping", "skip_unreadable")
 
 
 def check_forget_set(
@@ -81,7 +85,7 @@ def load_forget_set(
     """
     samples: Any = load_samples(forget, None if test.test_dataset is not None else data.test_split)
     if test.test_dataset is not None or data.test_split is None:
-        tested = load_test_set(test, data.test_split)
+        tested = load_test_set(test, data)
     else:
         tested = one_split(samples, data.test_split, (), "test")[1]
     name = forget.forget_split_name
@@ -93,7 +97,14 @@ def load_forget_set(
     if label == PREDICTED:
         from hf_unlearn.evaluation.answers import predict_labels
 
-        images = one_split(samples, name, (), "forget")[1]
+        place, images = one_split(samples, name, (), "forget")
+        if data.skip_unreadable:
+            column = find_image_column(images, data.image_column_name)
+            images = as_image_column(images, column)
+            images = images.select(
+                readable_rows(images, column, np.arange(len(images)), f"the split {place!r}", "forget")
+            )
+            samples[place] = images
         label = predict_labels(images, *original(), image_column_name=data.image_column_name)
         # At once: whoever sees that the model is wrong need not wait for the end.
         say(f"Labels as the model predicts them: {_counted(label)}")
@@ -116,6 +127,7 @@ def load_forget_set(
         dataset_config_name=forget.forget_dataset_config_name,
         dataset_revision=forget.forget_dataset_revision,
         label_mapping=mapping,
+        skip_unreadable=data.skip_unreadable,
     )
     return dataclasses.replace(splits, labels_from=PREDICTED) if forget.forget_label == PREDICTED else splits
 

@@ -11,28 +11,36 @@ from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, stream_splits
 from hf_unlearn.request.fingerprint import is_hub_name
-from hf_unlearn.request.forget_set import one_split
+from hf_unlearn.request.forget_set import labelled_test_set
 from hf_unlearn.request.image_folder import left_out_pictures
-from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, LabelledParts, find_splits, label_parts, with_test_set
+from hf_unlearn.request.images import readable_rows
+from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts, labelled_splits, with_test_set
 from hf_unlearn.request.labels import encode_labels
 from hf_unlearn.request.streaming import load_one_split
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import BaseImageProcessor, PreTrainedModel
 
     from hf_unlearn.models.revisions import Resolved
 
 
-def load_whole(data: DataArguments) -> LabelledParts:
-    """The train split and, if there is one, the test split, without any request.
+def load_whole(data: DataArguments) -> tuple[LabelledParts, list[np.ndarray]]:
+    """The train split and, if there is one, the test split, without any request; and the rows that they are there.
 
     Raises:
         UnlearningError: no such dataset, split or column.
     """
     dataset = load_image_dataset(data.dataset_name, config=data.dataset_config_name, revision=data.dataset_revision)
-    names = [name for name in find_splits(dataset, data.train_split, data.test_split) if name is not None]
-    parts = {f"the split {name!r}": dataset[name] for name in names}
-    return label_parts(parts, data.image_column_name, data.label_column_name)
+    columns: dict[str, Any] = {"image_column_name": data.image_column_name, "label_column_name": data.label_column_name}
+    used = [part for part in labelled_splits(dataset, data.train_split, data.test_split, **columns) if part is not None]
+    whole = label_parts({f"the split {part.name!r}": part.dataset for part in used}, **columns)
+    rows = [part.rows for part in used]
+    for place, name in enumerate(whole.names if data.skip_unreadable else ()):
+        part = ("train", "test")[place]
+        kept = readable_rows(whole.parts[place], whole.image_column, rows[place], name, part)
+        whole.parts[place], rows[place] = whole.parts[place].select(kept), rows[place][kept]
+    return whole, rows
 
 
 def load_unseen(data: DataArguments, forget: ForgetSetArguments, name: str, splits: UnlearningSplits) -> Any:
@@ -78,14 +86,15 @@ def load_splits(data: DataArguments, request: ForgetRequest, test: TestSetArgume
             image_column_name=data.image_column_name,
             label_column_name=data.label_column_name,
             label_mapping=data.label_mapping,
-            test=None if test is None else load_test_set(test, data.test_split),
+            test=None if test is None else load_test_set(test, data),
             report=lambda line: say(f"  {line}"),
+            skip_unreadable=data.skip_unreadable,
         )
     dataset, test_split = load(data.dataset_config_name), data.test_split
     if test is not None and test.test_dataset is not None:
         train_split, _ = find_splits(dataset, data.train_split, None)
         columns = (data.image_column_name, data.label_column_name)
-        dataset, test_split = with_test_set(dataset, train_split, load_test_set(test, data.test_split), *columns)
+        dataset, test_split = with_test_set(dataset, train_split, load_test_set(test, data), *columns)
     return make_splits(
         dataset,
         request,
@@ -98,11 +107,12 @@ def load_splits(data: DataArguments, request: ForgetRequest, test: TestSetArgume
         label_column_name=data.label_column_name,
         load_config=load,
         label_mapping=data.label_mapping,
+        skip_unreadable=data.skip_unreadable,
     )
 
 
-def load_test_set(test: TestSetArguments, split: str | None) -> Any:
-    """The test set from elsewhere, or None if none was named.
+def load_test_set(test: TestSetArguments, data: DataArguments) -> Any:
+    """The test set from elsewhere, its rows that have a label, or None if none was named.
 
     Raises:
         UnlearningError: no such dataset or split.
@@ -110,7 +120,8 @@ def load_test_set(test: TestSetArguments, split: str | None) -> Any:
     if test.test_dataset is None:
         return None
     place = (test.test_dataset, test.test_dataset_config_name, test.test_dataset_revision)
-    return one_split(_some_splits([split], *place), split, USUAL_TEST_SPLITS, "test")[1]
+    columns = (data.image_column_name, data.label_column_name)
+    return labelled_test_set(_some_splits([data.test_split], *place), data.test_split, *columns).dataset
 
 
 def load_samples(forget: ForgetSetArguments, test_split: str | None) -> Mapping[str, Any]:

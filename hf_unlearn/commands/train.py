@@ -78,19 +78,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.push_to_hub:
         raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
-    left_out, names, splits = "", None, None
+    left_out, splits = "", None
     columns: tuple[Any, ...]
     if has_request(request_flags):
-        splits = load_splits(data, make_request(request_flags))
-        assert splits.retain is not None
-        train_set, test_set, names = splits.retain, splits.test, splits.retain_indices.tolist()
+        splits = load_splits(data, make_request(request_flags)).with_readable_retain()
+        sets = [part for part in (splits.retain, splits.test) if part is not None]
+        origins = [splits.origin(part) for part in ("retain", "test")]
         columns = (splits.image_column, splits.label_column, splits.label_names)
         label_mapping, label_values = splits.label_mapping, splits.label_values
         left_out = f", without {splits.request.describe()} ({len(splits.forget)} samples)"
     else:
-        whole = load_whole(data)
-        train_set, *rest = whole.parts
-        test_set = rest[0] if rest else None
+        whole, rows = load_whole(data)
+        sets, origins = whole.parts, list(zip(whole.names, rows, strict=True))
         columns = (whole.image_column, whole.label_column, whole.label_names)
         label_mapping, label_values = as_label_mapping(data.label_mapping), whole.label_values
     columns = (*columns, label_mapping, label_values)
@@ -101,12 +100,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.evaluation.predict import predict_logits
     from hf_unlearn.trainers.base.classifier import ClassifierTrainer
 
-    pixels = PixelDataset.for_model(train_set, model.config, image_processor, *columns, index_names=names)
-    pixels.preload("Reading the training set")
-    test = None
-    if test_set is not None:
-        test = PixelDataset.for_model(test_set, model.config, image_processor, *columns)
-        test.preload("Reading the test set")
+    read = []
+    for part, (split_name, indices), what in zip(sets, origins, ("training", "test"), strict=False):
+        named: dict[str, Any] = {"split_name": split_name, "index_names": indices.tolist()}
+        read.append(PixelDataset.for_model(part, model.config, image_processor, *columns, **named))
+        read[-1].preload(f"Reading the {what} set")
+    pixels, test = read[0], read[1] if len(read) > 1 else None
     try_forward(model, pixels)
     with no_empty_folder(args.output_dir):
         trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
@@ -117,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             args,
             start.model_name_or_path or f"{start.model_type} of random weights",
             forget_request=(None, None) if splits is None else (splits.fingerprint.id, splits.request.describe()),
-            dataset=(content_fingerprint(train_set, columns[1]), data.dataset_name),
+            dataset=(content_fingerprint(sets[0], columns[1]), data.dataset_name),
         )
         check_resumed_run(checkpoint, trainer.identity)
         started = time.monotonic()
@@ -132,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if trainer.is_world_process_zero():
             # By it an evaluation knows which request the model is a reference for.
             keep_forget_set(splits, args.output_dir)
-    lines = [f"Trained {model.config.model_type} on {len(train_set)} samples of {data.dataset_name}{left_out}"]
+    lines = [f"Trained {model.config.model_type} on {len(pixels)} samples of {data.dataset_name}{left_out}"]
     if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")
         lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")

@@ -134,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     forget.preload("Reading the forget set")
     retain = None
     if not method.retain_free:
+        splits = splits.with_readable_retain()
         retain = pixels_of(splits, "retain", model, image_processor)
         retain.preload("Reading the retain set")
     try_forward(model, forget)

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -94,6 +94,8 @@ class PixelDataset(torch.utils.data.Dataset):
         # Of the first image that was processed: its row and its shape, which all others have.
         self._first: tuple[int, tuple[int, ...]] | None = None
         self._pixels: torch.Tensor | None = None
+        # Whether every image was read once.
+        self._verified = False
 
     @classmethod
     def for_model(
@@ -165,38 +167,57 @@ class PixelDataset(torch.utils.data.Dataset):
         """Decode and preprocess every image once, keeping the pixels where there is room for them.
 
         Raises:
-            UnlearningError: an image cannot be decoded; the message names its index.
+            UnlearningError: an image cannot be decoded, or the image processor does not take it; the message names its
+                index.
         """
         if self._pixels is not None or not len(self):
             return self
         pixels: torch.Tensor | None = None
-        batches = [range(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
+        for rows, batch in self._batches(range(len(self)), description, batch_size):
+            if not rows[0]:
+                pixels = self._room((len(self), *batch.shape[1:]))
+            if pixels is not None:
+                pixels[rows[0] : rows[-1] + 1] = batch
+        self._pixels = pixels
+        self._verified = True
+        return self
+
+    def verify(self, rows: Sequence[int] | None = None, description: str = "Checking images") -> PixelDataset:
+        """Decode and preprocess the images at `rows`, or all, keeping nothing: what is broken is found before the work.
+
+        Raises:
+            UnlearningError: as [`preload`].
+        """
+        if not self._verified:
+            for _ in self._batches(range(len(self)) if rows is None else rows, description):
+                pass
+            self._verified = rows is None
+        return self
+
+    def _batches(
+        self, rows: Sequence[int], description: str, batch_size: int = 256
+    ) -> Iterator[tuple[Sequence[int], torch.Tensor]]:
+        """Rows and their pixels, batch by batch."""
+        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
         with ThreadPoolExecutor(DECODERS) as pool:
             # Images are decoded while those before them are preprocessed, but not many batches ahead.
             waiting = [pool.submit(self._decode, batch) for batch in batches[:DECODERS]]
-            for position, rows in enumerate(
+            for position, batch in enumerate(
                 tqdm(batches, desc=description, unit="batch", delay=2, disable=None, leave=False)
             ):
                 images = waiting.pop(0).result()
                 if position + DECODERS < len(batches):
                     waiting.append(pool.submit(self._decode, batches[position + DECODERS]))
-                batch = self._preprocess(images, rows)
-                if not position:
-                    pixels = self._room((len(self), *batch.shape[1:]))
-                if pixels is not None:
-                    pixels[rows.start : rows.stop] = batch
-        self._pixels = pixels
-        return self
+                yield batch, self._preprocess(images, batch)
 
     def _room(self, shape: tuple[int, ...]) -> torch.Tensor | None:
         """Where float32 pixels of this shape can be kept; None if nowhere."""
         size = 4 * math.prod(shape)
         if size <= self.cache_gib * _GIB:
             return torch.empty(shape)
-        if size > 0.9 * shutil.disk_usage(tempfile.gettempdir()).free:
-            return None
         with tempfile.TemporaryFile() as file:
-            file.truncate(size)
+            if not _reserve(file.fileno(), size):
+                return None
             # The map keeps the file, which has no name any more.
             return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
 
@@ -215,6 +236,20 @@ class PixelDataset(torch.utils.data.Dataset):
     def _name(self, row: int) -> str:
         named = row if self._index_names is None else self._index_names[row]
         return f"the image at index {int(named)} of {self._split_name}"
+
+
+def _reserve(file: int, size: int) -> bool:
+    """Give a file so many bytes of the disk, if it has them; writing into one that merely has the size can be fatal."""
+    # Each of the processes on this machine keeps as much, and the disk is for other things, too.
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if size * processes > 0.9 * shutil.disk_usage(tempfile.gettempdir()).free:
+        return False
+    try:
+        os.posix_fallocate(file, 0, size)
+    # Not every system has it, nor every file system.
+    except (OSError, AttributeError):
+        return False
+    return True
 
 
 def pixels_of(

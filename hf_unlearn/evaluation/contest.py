@@ -83,12 +83,14 @@ def compare_models(
     num_retain = len(splits.retain_indices)
     if max_retain_samples:
         splits = splits.with_retain_sample(max_retain_samples, seed)
+    splits = splits.with_readable_retain()
     everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}
     with shared_folder(cache_dir) as folder:
         store = LogitStore(folder, splits, batch_size, device)
         _check_references(store, everyone)
         parts = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
         names = [name for name, part in parts.items() if part is not None]
+        store.verify_images(everyone, names)
         logits: dict[str, dict[str, np.ndarray]] = {role: {} for role in everyone}
         samples: dict[str, dict[str, SampleFigures]] = {role: {} for role in everyone}
         for name in names:

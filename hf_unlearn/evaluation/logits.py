@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import gather_object
 from datasets import Dataset
 from transformers import PreTrainedModel
 
@@ -18,7 +19,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.cache import LogitFile, file_name, from_first, images_key, model_key
 from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
 from hf_unlearn.models.labels import id2label_of
-from hf_unlearn.request import UnlearningSplits
+from hf_unlearn.request import UnlearningSplits, verify_images
 
 
 class LogitStore:
@@ -73,6 +74,28 @@ class LogitStore:
         # Nobody takes the folder away before all have opened its files.
         PartialState().wait_for_everyone()
         return found
+
+    def verify_images(self, contestants: Mapping[str, Contestant], splits: Sequence[str]) -> None:
+        """Decode every image of the splits of which some logits are not on file, so that what is broken is found first.
+
+        Raises:
+            UnlearningError: an image cannot be read; the message names its split and index, in all processes.
+        """
+        state = PartialState()
+        fault = None
+        for split in splits:
+            there = all(file.path.is_file() for file in self._files(contestants, split).values())
+            if fault is None and not there:
+                what, indices = self.splits.origin(split)
+                mine = np.arange(state.process_index, len(indices), state.num_processes)
+                part = self._dataset(split).select(mine)
+                try:
+                    verify_images(part, self.splits.image_column, indices[mine], what)
+                except UnlearningError as error:
+                    fault = str(error)
+        for found in gather_object([fault]):
+            if found is not None:
+                raise UnlearningError(found)
 
     def answer_names(self, contestant: Contestant) -> list[str]:
         """What the columns stand for: the dataset's labels, then the model's further ones."""

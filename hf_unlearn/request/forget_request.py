@@ -11,6 +11,8 @@ from typing import Any
 from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.request.indices import as_index_tuple
 
+# Kinds of request whose forget set is given by itself, not picked from the train split.
+GIVEN_SETS = ("dataset_config", "split", "samples")
 # What becomes of the classes of samples that are given by themselves; nothing else of the dataset says it.
 SAMPLES_OF = ("class", "subset")
 # Which field gives which kind of request; a request gives exactly one of them.

@@ -12,9 +12,9 @@ from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column, is_class_column
 from hf_unlearn.request.fingerprint import Fingerprint, is_hub_name
 from hf_unlearn.request.forget_request import SAMPLES_OF, ForgetRequest
-from hf_unlearn.request.images import samples_sha256
+from hf_unlearn.request.images import readable_rows, samples_sha256
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
-from hf_unlearn.request.labelled import USUAL_TEST_SPLITS
+from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, SplitRows, first_labelled, labelled_rows
 from hf_unlearn.request.labels import class_codes, label_values, with_labels
 from hf_unlearn.request.matching import folded, mapped_part
 from hf_unlearn.request.splits import UnlearningSplits
@@ -41,6 +41,7 @@ def forget_splits(
     dataset_config_name: str | None = None,
     dataset_revision: str | None = None,
     label_mapping: LabelMapping | os.PathLike | None = None,
+    skip_unreadable: bool = False,
 ) -> UnlearningSplits:
     """The splits of a request that brings only the samples to forget: `retain` is None.
 
@@ -56,14 +57,15 @@ def forget_splits(
         forget_label: the class of all samples, or a list with the class of each: for samples without labels of their
             own. What a model says of each comes from [`hf_unlearn.predict_labels`].
         test: a labelled test set from anywhere, for judging; None: figures that need one are left out.
-        forget_split, test_split: which split of a `DatasetDict`; by default the only one, or of `test` "test",
-            "validation", "valid" or "val".
+        forget_split, test_split: which split of a `DatasetDict`; by default the only one, or of `test` the first of
+            "test", "validation", "valid" and "val" that has labels.
         image_column_name: by default the column with the `Image` feature.
         label_column_name: by default the column with the `ClassLabel` feature.
         dataset_name, dataset_config_name, dataset_revision: where the samples are on the Hub, for the record. The name
             of a folder is not kept: it may say who is in it.
         label_mapping: which labels of a model these are, where names do not say it; as for [`make_splits`], but it may
             name labels that no sample has.
+        skip_unreadable: leave out images that cannot be read, as for [`make_splits`].
 
     Raises:
         UnlearningError: no sample, no image column, no labels and no `forget_label` or both, or `forget_kind` left
@@ -74,19 +76,30 @@ def forget_splits(
     if not len(forget):
         raise UnlearningError("the forget set is empty: it holds no image; expected at least one")
     image_column = find_image_column(forget, image_column_name)
+    forget = as_image_column(forget, image_column)
+    rows = np.arange(len(forget), dtype=np.int64)
+    if skip_unreadable:
+        kept = readable_rows(forget, image_column, rows, "the forget set", "forget")
+        if forget_label is not None and not isinstance(forget_label, str) and len(forget_label) == len(rows):
+            forget_label = [forget_label[row] for row in kept]
+        forget, rows = forget.select(kept), kept
     label_column, codes, own_names = _labels(forget, forget_label, label_column_name)
     names, ids = own_names, np.arange(len(own_names))
     values = [None if forget_label is not None else label_values(forget, label_column, own_names)]
     spelled_as = [own_names]
     tested: Dataset | None = None
+    test_rows: np.ndarray | None = None
     test_labels = np.zeros(0, dtype=np.int64)
     if test is not None:
-        test_split, tested = one_split(test, test_split, USUAL_TEST_SPLITS, "test")
+        labelled = labelled_test_set(test, test_split, image_column_name, label_column_name)
+        test_split, tested, test_rows = labelled.name, labelled.dataset, labelled.rows
         test_image = find_image_column(tested, _if_there(tested, image_column_name))
         test_label = find_label_column(tested, _if_there(tested, label_column_name))
+        if skip_unreadable:
+            tested = as_image_column(tested, test_image)
+            kept = readable_rows(tested, test_image, test_rows, "the test set", "test")
+            tested, test_rows = tested.select(kept), test_rows[kept]
         test_labels, test_names = class_codes(tested, test_label, "the test set")
-        if not len(tested):
-            raise UnlearningError("the test set is empty; expected at least one sample")
         values.append(label_values(tested, test_label, test_names))
         spelled_as.append(test_names)
         names, ids = _together(test_names, own_names)
@@ -109,7 +122,7 @@ def forget_splits(
         forget=forget,
         retain=None,
         test=tested,
-        forget_indices=np.arange(len(forget), dtype=np.int64),
+        forget_indices=rows,
         retain_indices=np.zeros(0, dtype=np.int64),
         test_forgotten=np.isin(test_labels, forgotten),
         forgotten_class_ids=tuple(forgotten.tolist()),
@@ -131,6 +144,9 @@ def forget_splits(
         ),
         train_split=name,
         test_split=test_split if tested is not None else None,
+        forget_rows=rows,
+        test_rows=test_rows,
+        skip_unreadable=skip_unreadable,
         label_values=integers,
         used_labels=tuple(np.union1d(ids[present], test_labels).tolist()),
         label_mapping=mapped_part(as_label_mapping(label_mapping), names, integers),
@@ -149,6 +165,30 @@ def check_forget_kind(kind: str | None) -> None:
             f"forget_kind {'was not said' if kind is None else f'is {kind!r}'}; expected 'class' (the classes of these "
             "samples are to vanish) or 'subset' (other samples of their classes stay)"
         )
+
+
+def labelled_test_set(
+    test: Dataset | DatasetDict, split: str | None, image_column_name: str | None, label_column_name: str | None
+) -> SplitRows:
+    """The rows of a test set that have a label; of one with several splits the first usual one that has labels.
+
+    Raises:
+        UnlearningError: there is no such split, it lacks a column, or nothing in it has a label.
+    """
+
+    def label_column(part: Dataset, name: str) -> str:
+        find_image_column(part, _if_there(part, image_column_name))
+        return find_label_column(part, _if_there(part, label_column_name))
+
+    usual = [name for name in USUAL_TEST_SPLITS if isinstance(test, Mapping) and name in test]
+    if split is None and len(usual) > 1:
+        assert isinstance(test, Mapping)
+        found = first_labelled(test, usual, label_column)
+        if found is None:
+            raise UnlearningError(f"no split of the test set has labels; there are: {there_are(test)}")
+        return found
+    name, part = one_split(test, split, USUAL_TEST_SPLITS, "test")
+    return labelled_rows(part, name, label_column(part, name), "the test set")
 
 
 def one_split(data: Any, name: str | None, usual: Sequence[str], what: str) -> tuple[str, Dataset]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from tqdm import tqdm
 
 from hf_unlearn.errors import UnlearningError, one_line
@@ -17,9 +19,10 @@ from hf_unlearn.request.image_modes import as_mode
 from hf_unlearn.request.labels import label_array
 
 if TYPE_CHECKING:
-    import numpy as np
     import PIL.Image
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 _BATCH_SIZE = 256
 # Threads; decoding does not hold Python's lock.
@@ -109,6 +112,33 @@ def verify_images(
     for row, fault in unreadable_images(dataset, image_column):
         index = row if indices is None else int(indices[row])
         raise UnreadableImage(f"the image at index {index} of {what} {fault}") from fault.__cause__
+
+
+def readable_rows(dataset: Dataset, image_column: str, indices: np.ndarray, what: str, part: str) -> np.ndarray:
+    """The positions of the images that can be read, sorted int64; how many others there are is logged as a warning.
+
+    Args:
+        indices: the position of each row in the original split, for the message; shape (rows,).
+        what: the name of the original split, for the message.
+        part: `"forget"`, `"retain"` or `"test"`.
+
+    Raises:
+        UnreadableImage: none of them can be read.
+    """
+    faults = list(unreadable_images(dataset, image_column))
+    if faults:
+        row, fault = faults[0]
+        first = f"the image at index {int(indices[row])} of {what} {fault}"
+        if len(faults) == len(dataset):
+            raise UnreadableImage(f"no image of the {part} set can be read: {first}")
+        logger.warning(
+            "%d of the %d images of the %s set cannot be read and are left out; %s",
+            len(faults),
+            len(dataset),
+            part,
+            first,
+        )
+    return np.setdiff1d(np.arange(len(dataset)), [row for row, _ in faults])
 
 
 def sample_digests(

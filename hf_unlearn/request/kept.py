@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.files import FORGET_SET_NAME, write_json
+from hf_unlearn.request.forget_request import GIVEN_SETS
 from hf_unlearn.request.images import images_sha256
 
 if TYPE_CHECKING:
     from hf_unlearn.request.splits import UnlearningSplits
-
-# Kinds of request whose forget set is given by itself, not picked from the train split.
-GIVEN_SETS = ("dataset_config", "split", "samples")
 
 
 def keep_forget_set(splits: UnlearningSplits | None, folder: str | os.PathLike) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
-from hf_unlearn.request.labels import encode_labels, label_names, label_values
+from hf_unlearn.request.labels import encode_labels, has_label, label_names, label_values
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+logger = logging.getLogger(__name__)
 
 USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -23,6 +28,7 @@ class LabelledParts:
 
     Attributes:
         parts: the datasets, in the order in which they were given.
+        names: what messages call them.
         image_column: the name of the image column, in all of them.
         label_column: the name of the label column, in all of them.
         label_names: the names of the labels, by label id.
@@ -31,6 +37,7 @@ class LabelledParts:
     """
 
     parts: list[Dataset]
+    names: list[str]
     image_column: str
     label_column: str
     label_names: list[str]
@@ -69,7 +76,110 @@ def label_parts(
             encode_labels(as_image_column(part, image_column), label_column, names, what)
             for what, part in parts.items()
         ]
-    return LabelledParts(alike, image_column, label_column, names, label_values(first, label_column, names))
+    return LabelledParts(
+        alike, list(parts), image_column, label_column, names, label_values(first, label_column, names)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """The rows of a split that have a label.
+
+    Attributes:
+        name: of the split.
+        dataset: those rows.
+        rows: their indices in the split; sorted int64.
+    """
+
+    name: str
+    dataset: Dataset
+    rows: np.ndarray
+
+
+def labelled_splits(
+    dataset: DatasetDict,
+    train_split: str | None = None,
+    test_split: str | None = None,
+    *,
+    taken: str | None = None,
+    image_column_name: str | None = None,
+    label_column_name: str | None = None,
+    exclude: str | None = None,
+    fits: Callable[[str], bool] | None = None,
+) -> tuple[SplitRows, SplitRows | None]:
+    """The train and the test split, without the rows that have no label.
+
+    Unless it is named, the test split is the first usual one that has labels; often those of "test" are withheld. What
+    is left out or passed over is logged as a warning.
+
+    Args:
+        train_split, test_split, taken: as for [`find_splits`].
+        image_column_name, label_column_name, exclude, fits: as for [`label_parts`].
+
+    Raises:
+        UnlearningError: as [`find_splits`]; no labels in the train split, or in the named test split.
+    """
+    train_split, found = find_splits(dataset, train_split, test_split, taken)
+    train = dataset[train_split]
+    what = f"the train split {train_split!r}"
+    if not len(train):
+        raise UnlearningError(f"{what} is empty")
+    image = find_image_column(train, image_column_name)
+    label = find_label_column(train, label_column_name, exclude=exclude, fits=fits)
+
+    def check(part: Dataset, name: str) -> str:
+        _check_columns(part, (image, label), f"the test split {name!r}")
+        return label
+
+    if test_split is None and found is not None:
+        tests = [name for name in USUAL_TEST_SPLITS if name in dataset and name not in (train_split, taken)]
+        test = first_labelled(dataset, tests, check)
+    elif test_split is not None:
+        test = labelled_rows(dataset[test_split], test_split, check(dataset[test_split], test_split))
+    else:
+        test = None
+    return labelled_rows(train, train_split, label, what), test
+
+
+def first_labelled(
+    dataset: Mapping[str, Dataset], names: Sequence[str], label_column: Callable[[Dataset, str], str]
+) -> SplitRows | None:
+    """Of the splits called `names` the first that has labels, without the rows that have none; None if none has.
+
+    Args:
+        label_column: gives the label column of a split, from the split and its name, or raises an `UnlearningError`.
+    """
+    passed_over, found = [], None
+    for name in names:
+        try:
+            found = labelled_rows(dataset[name], name, label_column(dataset[name], name))
+            break
+        except UnlearningError as error:
+            passed_over.append(str(error))
+    for reason in passed_over:
+        logger.warning("%s; %s", reason, f"{found.name!r} is the test split" if found else "there is no test set")
+    return found
+
+
+def labelled_rows(part: Dataset, name: str, label: str, what: str | None = None) -> SplitRows:
+    """The rows of a split that have a label; how many others there are is logged as a warning.
+
+    Args:
+        name: of the split.
+        label: its column of labels.
+        what: what messages call it; by default the test split of that name.
+
+    Raises:
+        UnlearningError: none of them has one.
+    """
+    what = what or f"the test split {name!r}"
+    rows = np.flatnonzero(has_label(part, label))
+    if not len(rows):
+        raise UnlearningError(f"{what} has no labels: column {label!r} holds none" if len(part) else f"{what} is empty")
+    if len(rows) < len(part):
+        logger.warning("%d of the %d rows of %s have no label and are left out", len(part) - len(rows), len(part), what)
+        part = part.select(rows)
+    return SplitRows(name, part, rows)
 
 
 def find_splits(

@@ -88,6 +88,18 @@ def _few(codes: np.ndarray, names: list[str], column: str, what: str) -> tuple[n
     return codes, names
 
 
+def has_label(dataset: Dataset, column: str) -> np.ndarray:
+    """Which rows have a label, boolean of shape (rows,): not null, not NaN, not negative, no blank text."""
+    values = column_array(dataset, column)
+    present = ~values.is_null().to_numpy()
+    if "string" in str(values.type):
+        return np.array([text is not None and bool(text.strip()) for text in values.to_pylist()], dtype=bool)
+    if is_class_column(dataset.features, column) and str(values.type) != "bool":
+        # NaN is not at least 0 either.
+        present &= values.fill_null(0).to_numpy() >= 0
+    return present
+
+
 def label_array(dataset: Dataset, column: str) -> np.ndarray:
     """The label id of every row, int64 of shape (rows,), without reading an image."""
     return class_codes(dataset, column)[0]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_unlearn.errors import UnlearningError, did_you_mean
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.request.columns import check_column
+from hf_unlearn.request.images import sample_digests
 from hf_unlearn.request.indices import check_range, read_indices
 from hf_unlearn.request.labels import class_codes, column_array, label_array, label_names, label_values
 from hf_unlearn.request.matching import in_normal_form, resolve_classes
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, DatasetDict
 
     from hf_unlearn.request.forget_request import ForgetRequest
 
@@ -66,6 +67,74 @@ def select_rows(
         rows = check_range(given, len(train))
         return rows, replace(request, indices=tuple(rows.tolist()))
     return _random_rows(request, train, label_column), request
+
+
+def given_forget_set(
+    dataset: DatasetDict,
+    request: ForgetRequest,
+    train_split: str,
+    load_config: Callable[[str], DatasetDict] | None,
+) -> Dataset:
+    """The forget set that is a split, or the train split of a configuration, by itself.
+
+    Raises:
+        UnlearningError: the configuration cannot be loaded, or has no such split.
+    """
+    if request.split is not None:
+        return dataset[request.split]
+    assert request.dataset_config is not None
+    if load_config is None:
+        raise UnlearningError(
+            f"the dataset configuration {request.dataset_config!r} cannot be loaded: no load_config was given"
+        )
+    other = load_config(request.dataset_config)
+    if train_split in other:
+        return other[train_split]
+    if len(other) == 1:
+        return next(iter(other.values()))
+    raise UnlearningError(
+        f"the dataset configuration {request.dataset_config!r} has no split {train_split!r}; "
+        f"there are: {there_are(other)}"
+    )
+
+
+def rows_in(train: Dataset, forget: Dataset, image_column: str, label_column: str) -> np.ndarray:
+    """The rows of the train split that are the same sample as one of the forget set, copies included; sorted int64."""
+    forgotten = set(sample_digests(forget, image_column, label_column))
+    digests = sample_digests(train, image_column, label_column)
+    return np.array([row for row, digest in enumerate(digests) if digest in forgotten], dtype=np.int64)
+
+
+def test_forgotten(
+    request: ForgetRequest, test: Dataset | None, label_column: str, forgotten: np.ndarray
+) -> np.ndarray:
+    """Which test samples belong to what was forgotten, boolean of shape (test rows,); see `UnlearningSplits`."""
+    if test is None:
+        return np.zeros(0, dtype=bool)
+    gone = np.isin(label_array(test, label_column), forgotten)
+    if request.subclass_column is not None and request.subclass_column in test.features:
+        gone |= rows_of_subclasses(test, request.subclass_column, request.subclasses)
+    return gone
+
+
+def counted_among(request: ForgetRequest, rows: np.ndarray, size: int) -> ForgetRequest:
+    """The request with indices, if it has any, that count the rows in use instead of all rows of the train split.
+
+    Args:
+        rows: the rows in use, sorted int64.
+        size: of the train split.
+
+    Raises:
+        UnlearningError: an index is out of range, or of a row that is not in use.
+    """
+    if request.indices is None or len(rows) == size:
+        return request
+    given = read_indices(request.indices) if isinstance(request.indices, str) else request.indices
+    wanted = check_range(given, size)
+    unused = np.setdiff1d(wanted, rows)
+    if len(unused):
+        raise UnlearningError(f"row {unused[0]} of the train split, which is to be forgotten, has no label")
+    return replace(request, indices=tuple(np.searchsorted(rows, wanted).tolist()))
 
 
 def rows_of_subclasses(dataset: Dataset, column: str, names: tuple[str | int, ...]) -> np.ndarray:

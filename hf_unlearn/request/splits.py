@@ -6,23 +6,24 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_unlearn.errors import UnlearningError, there_are
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request.fingerprint import (
     Fingerprint,
     content_fingerprint,
     indices_sha256,
     public_dataset_name,
 )
-from hf_unlearn.request.images import sample_digests, samples_sha256, verify_images
+from hf_unlearn.request.forget_request import GIVEN_SETS
+from hf_unlearn.request.images import readable_rows, samples_sha256, verify_images
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
-from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts
+from hf_unlearn.request.labelled import LabelledParts, label_parts, labelled_splits
 from hf_unlearn.request.labels import label_array
 from hf_unlearn.request.matching import check_mapped_labels, match_labels
-from hf_unlearn.request.selection import rows_of_subclasses, select_rows
+from hf_unlearn.request.selection import counted_among, given_forget_set, rows_in, select_rows, test_forgotten
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -43,7 +44,7 @@ class UnlearningSplits:
             no more than the forget set was fetched.
         test: the test split, or None if there is none.
         forget_indices: rows of the train split that are forgotten; sorted int64. With `retain_indices` they
-            are a partition of the train split.
+            are a partition of the train split, but for rows that were left out (without a label, or unreadable).
         retain_indices: the other rows of the train split; sorted int64. Empty for samples alone.
         test_forgotten: boolean, shape (test rows,): True where a test sample belongs to what was forgotten,
             that is to a class that is gone or to a forgotten sub-class. Empty without a test split.
@@ -62,6 +63,9 @@ class UnlearningSplits:
         used_labels: the sorted label ids that any sample has, of train, test and forget set; None for all. Other
             labels need none in a model.
         label_mapping: which labels of a model the dataset's are, where names do not say it; see [`match_labels`].
+        forget_rows: of a forget set that is given by itself, the row that each sample has there; None: all, in order.
+        test_rows: the row of the test split that each sample of `test` has; None: all, in order.
+        skip_unreadable: whether images that cannot be read are left out.
 
     When the request names a configuration or split as the forget set, `forget` is that set as it is, and may
     hold samples that the train split does not. `forget_indices` are then the rows of the train split that are
@@ -87,6 +91,9 @@ class UnlearningSplits:
     label_values: tuple[int, ...] | None = None
     used_labels: tuple[int, ...] | None = None
     label_mapping: LabelMapping | None = None
+    forget_rows: np.ndarray | None = None
+    test_rows: np.ndarray | None = None
+    skip_unreadable: bool = False
 
     def class_ids(self, id2label: Mapping[int, str]) -> list[int]:
         """A model's class id of every label of the dataset, by label id; −1 for labels that neither needs.
@@ -152,15 +159,58 @@ class UnlearningSplits:
             part: `"forget"`, `"retain"` or `"test"`.
         """
         if part == "test":
-            return f"the split {self.test_split!r}" if self.test_split else "the test set", np.arange(
-                len(self.test or ())
-            )
+            rows = np.arange(len(self.test or ())) if self.test_rows is None else self.test_rows
+            return f"the split {self.test_split!r}" if self.test_split else "the test set", rows
         train = f"the split {self.train_split!r}"
         if part == "retain":
             return train, self.retain_indices
-        if self.request.kind in ("dataset_config", "split", "samples"):
-            return self.request.describe(), np.arange(len(self.forget))
+        if self.request.kind in GIVEN_SETS:
+            rows = np.arange(len(self.forget)) if self.forget_rows is None else self.forget_rows
+            return self.request.describe(), rows
         return train, self.forget_indices
+
+    def without_unreadable(self, *parts: str) -> UnlearningSplits:
+        """The same without the images of some parts that cannot be read; how many these are is logged as a warning.
+
+        All images of the parts are decoded. Those of the forget set that are left out are not retained either.
+
+        Args:
+            parts: of `"forget"`, `"retain"` and `"test"`.
+
+        Raises:
+            UnlearningError: no image of a part can be read.
+        """
+        splits = self
+        for part in parts:
+            dataset = {"forget": self.forget, "retain": self.retain, "test": self.test}[part]
+            if dataset is None:
+                continue
+            what, indices = self.origin(part)
+            kept = readable_rows(dataset, self.image_column, indices, what, part)
+            if len(kept) == len(dataset):
+                continue
+            dataset, indices = dataset.select(kept), indices[kept]
+            if part == "retain":
+                changed: dict[str, Any] = {"retain": dataset, "retain_indices": indices}
+            elif part == "test":
+                forgotten = self.test_forgotten[kept]
+                changed = {"test": dataset, "test_rows": indices, "test_forgotten": forgotten}
+            else:
+                given = self.request.kind in GIVEN_SETS
+                columns = (self.image_column, self.label_column)
+                digest = samples_sha256(dataset, *columns) if given else indices_sha256(indices)
+                fingerprint = dataclasses.replace(self.fingerprint, sha256=digest, num_forget=len(dataset))
+                changed = {"forget": dataset, "fingerprint": fingerprint}
+                changed["forget_rows" if given else "forget_indices"] = indices
+            splits = dataclasses.replace(splits, **changed)
+        return splits
+
+    def with_readable_retain(self) -> UnlearningSplits:
+        """The same without retained images that cannot be read, if the splits were made to skip them; else itself.
+
+        They are not looked for before, since most methods need none.
+        """
+        return self.without_unreadable("retain") if self.skip_unreadable else self
 
     def verify_forget_images(self) -> None:
         """Decode every image of the forget set; an error names the first corrupt one by its index."""
@@ -181,6 +231,7 @@ def make_splits(
     label_column_name: str | None = None,
     load_config: Callable[[str], DatasetDict] | None = None,
     label_mapping: LabelMapping | os.PathLike | None = None,
+    skip_unreadable: bool = False,
 ) -> UnlearningSplits:
     """Resolve a request on a dataset.
 
@@ -191,13 +242,18 @@ def make_splits(
         dataset_config_name: the configuration that `dataset` is, for the fingerprint.
         dataset_revision: the commit that `dataset` is, for the fingerprint.
         train_split: by default "train", or the only split.
-        test_split: by default "test", "validation", "valid" or "val", or else none.
+        test_split: by default the first of "test", "validation", "valid" and "val" that has labels, or else none.
         image_column_name: by default the column with the `Image` feature.
         label_column_name: by default the column with the `ClassLabel` feature.
         load_config: loads another configuration of the same dataset; needed for a `dataset_config` request.
         label_mapping: which labels of a model the dataset's are, where names do not say it: dataset label (name or id)
             -> model label (name or id), or the path of a JSON file of that, or "order" (as many, in the same order), or
             "id" (the same ids). What it does not name is matched by name. The request may name classes by either.
+        skip_unreadable: leave out images of the forget and the test set that cannot be read (all are decoded once for
+            that), and log how many; of the retain set, too, once it is read. By default one such image is an error as
+            soon as it is needed.
+
+    Rows without a label (null, −1) are left out, too, and logged.
 
     Raises:
         UnlearningError: if a split, column, class, value or index does not exist; if the forget set would be
@@ -211,57 +267,66 @@ def make_splits(
         )
     if request.samples is not None:
         raise UnlearningError("make_splits parts a whole training set; for samples alone there is forget_splits")
-    train_split, test_split = find_splits(dataset, train_split, test_split, taken=request.split)
-    parts = {f"the train split {train_split!r}": dataset[train_split]}
-    if test_split is not None:
-        parts[f"the test split {test_split!r}"] = dataset[test_split]
-    if request.kind in ("dataset_config", "split"):
-        parts[request.describe()] = _given_forget_set(dataset, request, train_split, load_config)
-    labelled = label_parts(
-        parts,
-        image_column_name,
-        label_column_name,
-        exclude=request.subclass_column,
+    columns: dict[str, Any] = {
+        "image_column_name": image_column_name,
+        "label_column_name": label_column_name,
+        "exclude": request.subclass_column,
         # Of two columns of classes, a request by the values of the one leaves the other.
-        fits=lambda column: bool(request.where) and column not in request.where,
-    )
+        "fits": lambda column: bool(request.where) and column not in request.where,
+    }
+    used, tested = labelled_splits(dataset, train_split, test_split, taken=request.split, **columns)
+    train_split, test_split = used.name, None if tested is None else tested.name
+    parts = {f"the train split {train_split!r}": used.dataset}
+    if tested is not None:
+        parts[f"the test split {test_split!r}"] = tested.dataset
+    if request.kind in ("dataset_config", "split"):
+        parts[request.describe()] = given_forget_set(dataset, request, train_split, load_config)
+    labelled = label_parts(parts, **columns)
     image_column, label_column = labelled.image_column, labelled.label_column
     targets: dict[int, str | int] = {}
     if isinstance(label_mapping, Mapping):
         targets = check_mapped_labels(label_mapping, labelled.label_names, labelled.label_values)
     train, *others = labelled.parts
-    test = others.pop(0) if test_split is not None else None
+    test = others.pop(0) if tested is not None else None
 
+    forget_rows = None
     if not others:
-        forget_indices, request = select_rows(
-            request,
+        counted = counted_among(request, used.rows, len(dataset[train_split]))
+        positions, request = select_rows(
+            counted,
             train,
             label_column,
             labelled.label_values,
             {target: label for label, target in targets.items() if isinstance(target, str)},
         )
-        forget = train.select(forget_indices)
+        if request.indices is not None:
+            request = dataclasses.replace(request, indices=tuple(used.rows[positions].tolist()))
+        forget = train.select(positions)
     else:
         (forget,) = others
         if not len(forget):
             raise UnlearningError(f"the forget set is empty: {request.describe()} has no samples")
-        forget_indices = _rows_in(train, forget, image_column, label_column)
-    retain_indices = np.setdiff1d(np.arange(len(train), dtype=np.int64), forget_indices, assume_unique=True)
-    if not len(retain_indices):
+        if skip_unreadable:
+            # Before its samples are looked for in the train split.
+            forget_rows = readable_rows(forget, image_column, np.arange(len(forget)), request.describe(), "forget")
+            forget = forget.select(forget_rows)
+        positions = rows_in(train, forget, image_column, label_column)
+    stay = np.setdiff1d(np.arange(len(train), dtype=np.int64), positions, assume_unique=True)
+    if not len(stay):
         raise UnlearningError(
             f"the forget set is everything: {request.describe()} leaves none of the {len(train)} samples of "
             "the train split"
         )
-
     # Which classes are gone depends on the samples alone, not on how the request named them.
-    forgotten = np.setdiff1d(label_array(forget, label_column), label_array(train, label_column)[retain_indices])
-    return UnlearningSplits(
+    forgotten = np.setdiff1d(label_array(forget, label_column), label_array(train, label_column)[stay])
+    forget_indices = used.rows[positions]
+    splits = UnlearningSplits(
         forget=forget,
-        retain=train.select(retain_indices),
+        retain=train.select(stay),
         test=test,
         forget_indices=forget_indices,
-        retain_indices=retain_indices,
-        test_forgotten=_test_forgotten(request, test, label_column, forgotten),
+        retain_indices=used.rows[stay],
+        test_forgotten=test_forgotten(request, test, label_column, forgotten),
         forgotten_class_ids=tuple(forgotten.tolist()),
         image_column=image_column,
         label_column=label_column,
@@ -283,51 +348,13 @@ def make_splits(
         label_values=labelled.label_values,
         used_labels=_used_labels(labelled),
         label_mapping=label_mapping,
+        forget_rows=forget_rows,
+        test_rows=None if tested is None else tested.rows,
+        skip_unreadable=skip_unreadable,
     )
+    return splits.without_unreadable("forget", "test") if skip_unreadable else splits
 
 
 def _used_labels(labelled: LabelledParts) -> tuple[int, ...]:
     labels = [label_array(part, labelled.label_column) for part in labelled.parts]
     return tuple(np.unique(np.concatenate(labels)).tolist())
-
-
-def _given_forget_set(
-    dataset: DatasetDict,
-    request: ForgetRequest,
-    train_split: str,
-    load_config: Callable[[str], DatasetDict] | None,
-) -> Dataset:
-    """The forget set that is a split, or the train split of a configuration, by itself."""
-    if request.split is not None:
-        return dataset[request.split]
-    assert request.dataset_config is not None
-    if load_config is None:
-        raise UnlearningError(
-            f"the dataset configuration {request.dataset_config!r} cannot be loaded: no load_config was given"
-        )
-    other = load_config(request.dataset_config)
-    if train_split in other:
-        return other[train_split]
-    if len(other) == 1:
-        return next(iter(other.values()))
-    raise UnlearningError(
-        f"the dataset configuration {request.dataset_config!r} has no split {train_split!r}; "
-        f"there are: {there_are(other)}"
-    )
-
-
-def _rows_in(train: Dataset, forget: Dataset, image_column: str, label_column: str) -> np.ndarray:
-    forgotten = set(sample_digests(forget, image_column, label_column))
-    digests = sample_digests(train, image_column, label_column)
-    return np.array([row for row, digest in enumerate(digests) if digest in forgotten], dtype=np.int64)
-
-
-def _test_forgotten(
-    request: ForgetRequest, test: Dataset | None, label_column: str, forgotten: np.ndarray
-) -> np.ndarray:
-    if test is None:
-        return np.zeros(0, dtype=bool)
-    gone = np.isin(label_array(test, label_column), forgotten)
-    if request.subclass_column is not None and request.subclass_column in test.features:
-        gone |= rows_of_subclasses(test, request.subclass_column, request.subclasses)
-    return gone

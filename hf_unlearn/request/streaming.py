@@ -15,6 +15,7 @@ from tqdm import tqdm
 from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import find_image_column, find_label_column
+from hf_unlearn.request.forget_request import GIVEN_SETS
 from hf_unlearn.request.label_mapping import LabelMapping
 from hf_unlearn.request.labelled import find_splits, with_test_set
 from hf_unlearn.request.loading import explained
@@ -45,6 +46,7 @@ def stream_splits(
     test: Dataset | None = None,
     token: str | None = None,
     report: Callable[[str], None] | None = None,
+    skip_unreadable: bool = False,
 ) -> UnlearningSplits:
     """The splits of a request on a dataset that is not downloaded: `retain` is None.
 
@@ -59,13 +61,13 @@ def stream_splits(
         test_split: a split for testing, which is downloaded; by default none.
         test: a labelled test set from elsewhere, in its place.
         report: is told in a line how much will be fetched, before it is.
-        dataset_config_name, dataset_revision, image_column_name, label_column_name, label_mapping, token: as for
-            [`load_image_dataset`] and [`make_splits`].
+        dataset_config_name, dataset_revision, image_column_name, label_column_name, label_mapping, skip_unreadable,
+            token: as for [`load_image_dataset`] and [`make_splits`].
 
     Raises:
         UnlearningError: as [`load_image_dataset`] and [`make_splits`]; or the dataset is not stored as parquet.
     """
-    if request.kind in ("dataset_config", "split", "samples"):
+    if request.kind in GIVEN_SETS:
         raise UnlearningError(
             f"{request.describe()} cannot be streamed: it is the forget set itself; expected it as forget_dataset (by "
             "command), or for forget_splits"
@@ -105,7 +107,8 @@ def stream_splits(
         except Exception as error:
             raise explained(dataset_name, dataset_config_name, error, revision=dataset_revision, token=token) from error
         forget = _with_images(splits.forget.select_columns(list(dict.fromkeys([label, *asked]))), image, images)
-    return dataclasses.replace(splits, forget=forget, retain=None)
+    splits = dataclasses.replace(splits, forget=forget, retain=None, skip_unreadable=skip_unreadable)
+    return splits.without_unreadable("forget", "test") if skip_unreadable else splits
 
 
 def load_one_split(name: str, split: str, config: str | None = None, revision: str | None = None) -> Dataset:

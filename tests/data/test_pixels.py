@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
+import os
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,7 +38,7 @@ def test_cached_and_fresh_are_the_same():
 def test_above_the_limit_they_are_kept_in_a_file_that_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     fresh, kept = make_pixels(), make_pixels(cache_gib=1e-6).preload(batch_size=3)
-    assert list(tmp_path.iterdir()) == [], "the file has no name"
+    assert [path for path in tmp_path.iterdir() if path.is_file()] == [], "the file has no name"
     kept.process = None
     for index in range(10):
         assert torch.equal(fresh[index]["pixel_values"], kept[index]["pixel_values"])
@@ -52,6 +54,39 @@ def test_without_room_anywhere_nothing_is_kept(monkeypatch):
     monkeypatch.setattr("hf_unlearn.data.pixels.shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     fresh, none = make_pixels(), make_pixels(cache_gib=1e-6).preload()
     assert none._pixels is None and torch.equal(none[3]["pixel_values"], fresh[3]["pixel_values"])
+
+
+def test_the_room_on_disk_is_really_there(monkeypatch):
+    blocks, memmap = [], np.memmap
+
+    def spy(file, **kwargs):
+        blocks.append(os.fstat(file.fileno()).st_blocks * 512)
+        return memmap(file, **kwargs)
+
+    monkeypatch.setattr("hf_unlearn.data.pixels.np.memmap", spy)
+    assert make_pixels(cache_gib=1e-6).preload()._pixels is not None
+    assert blocks[0] >= 4 * 10 * 3 * 16 * 16, "a file with holes has none of it"
+
+
+@pytest.mark.parametrize("fault", ["full", "unknown"])
+def test_a_disk_that_gives_no_room_is_not_mapped(monkeypatch, fault):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if fault == "full":
+        monkeypatch.setattr("os.posix_fallocate", full)
+    else:
+        monkeypatch.delattr("os.posix_fallocate")
+    fresh, none = make_pixels(), make_pixels(cache_gib=1e-6).preload()
+    assert none._pixels is None and torch.equal(none[3]["pixel_values"], fresh[3]["pixel_values"])
+
+
+@pytest.mark.parametrize(("processes", "kept"), [(1, True), (2, True), (4, False)])
+def test_each_process_of_this_machine_needs_room(monkeypatch, processes, kept):
+    free = 3.5 * 4 * 10 * 3 * 16 * 16
+    monkeypatch.setattr("hf_unlearn.data.pixels.shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    assert (make_pixels(cache_gib=1e-6).preload()._pixels is not None) == kept
 
 
 def test_greyscale_models_get_one_channel():

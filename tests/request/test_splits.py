@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, DatasetDict, Features, Value
+from datasets import ClassLabel, DatasetDict, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -302,32 +302,3 @@ def test_no_split_called_train(animals):
 def test_an_empty_train_split(animals):
     with pytest.raises(UnlearningError, match="the train split 'train' is empty"):
         make_splits(DatasetDict({"train": animals["train"].select([])}), ForgetRequest(count=1))
-
-
-def test_a_test_split_without_labels(animals):
-    dataset = DatasetDict({**animals, "test": animals["test"].remove_columns("label")})
-    with pytest.raises(UnlearningError, match="the test split 'test' has no column 'label'; there are: 'image'"):
-        make_splits(dataset, ForgetRequest(count=1))
-
-
-def test_a_test_split_with_hidden_labels(animals):
-    features = Features({**animals["test"].features, "label": Value("int64")})
-    hidden = animals["test"].cast(features).remove_columns("label")
-    hidden = hidden.add_column("label", [-1] * 6, feature=ClassLabel(names=["cat", "dog", "owl"]))
-    with pytest.raises(UnlearningError, match="row 0 of the test split 'test' has no class"):
-        make_splits(DatasetDict({**animals, "test": hidden}), ForgetRequest(count=1))
-
-
-@pytest.mark.parametrize(
-    ("fields", "kind"),
-    [
-        ({"classes": ("cat",)}, "class"),
-        ({"where": {"label": ("cat",)}}, "class"),
-        ({"subclasses": ("tabby",), "subclass_column": "fine"}, "subclass"),
-        ({"subclasses": ("barn owl",), "subclass_column": "fine"}, "class"),
-        ({"count": 3}, "subset"),
-        ({"indices": (0, 3)}, "subset"),
-    ],
-)
-def test_the_kind_follows_from_what_becomes_of_the_classes(animals, fields, kind):
-    assert make_splits(animals, ForgetRequest(**fields)).forget_kind == kind

@@ -13,13 +13,14 @@ from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import HubStrategy
 
 from hf_unlearn.data.pixels import PixelDataset, pixels_of
+from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import write_card
 from hf_unlearn.publishing.destination import find_destination
 from hf_unlearn.publishing.push import PUBLISHED, push_folder
-from hf_unlearn.publishing.quick_checks import quick_checks
+from hf_unlearn.publishing.quick_checks import QUICK_SAMPLES, quick_checks
 from hf_unlearn.publishing.record import unlearning_record, write_record
 from hf_unlearn.publishing.settings import public_arguments
 from hf_unlearn.request.kept import keep_forget_set
@@ -49,6 +50,8 @@ class Publishes(_Base):
     splits: UnlearningSplits | None
     forget_kind: str
     provenance: dict[str, Any]
+
+    _images_verified = False
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """Check that a push can work; nothing is created yet.
@@ -188,8 +191,26 @@ class Publishes(_Base):
         name = base.name or self.original_model.config.model_type
         return {"kind": adapter_kind(self.original_model), "base_model": {**base._asdict(), "name": name}}
 
-    def _checks(self) -> dict[str, Any]:
-        parts: dict[str, Any] = {}
+    def verify_images(self) -> None:
+        """Read what the run looks at only on its way or after it, so that a broken image is found before.
+
+        Raises:
+            UnlearningError: an image cannot be read; the message names its split and index.
+        """
+        if self._images_verified:
+            return
+        for part in self._checked_parts().values():
+            part.verify(evenly_spaced(len(part), QUICK_SAMPLES).tolist(), "Checking test images")
+        if self.args.eval_strategy != "no":
+            evaluated: Any = self.eval_dataset
+            for part in evaluated.values() if isinstance(evaluated, dict) else [evaluated]:
+                if isinstance(part, PixelDataset):
+                    part.verify(description="Checking evaluation images")
+        self._images_verified = True
+
+    def _checked_parts(self) -> dict[str, PixelDataset]:
+        """What the record's checks look at, by what they are called there."""
+        parts: dict[str, PixelDataset] = {}
         if isinstance(self.train_dataset, PixelDataset):
             parts["forget_accuracy"] = self.train_dataset
         splits = self.splits
@@ -197,6 +218,10 @@ class Publishes(_Base):
             remaining = (~splits.test_forgotten).nonzero()[0].tolist()
             processor = cast("Callable[..., Any]", self.processing_class)
             parts["test_accuracy_remaining"] = pixels_of(splits, "test", self.original_model, processor, remaining)
+        return parts
+
+    def _checks(self) -> dict[str, Any]:
+        parts = self._checked_parts()
         batch_size = self.args.per_device_eval_batch_size
         for part in parts.values():
             # Accuracies do not depend on it, and small images go faster in larger batches than the evaluation's.

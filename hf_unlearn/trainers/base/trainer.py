@@ -267,6 +267,7 @@ class UnlearningTrainer(
             self.train_dataset.preload("Reading the forget set")
         if isinstance(self.retain_dataset, PixelDataset):
             self.retain_dataset.preload("Reading the retain set")
+        self.verify_images()
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2)))
         self._start_anew()
