@@ -7,7 +7,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from datasets import ClassLabel, Dataset, Image
 from PIL.Image import Image as Picture
 from tqdm.auto import tqdm
 
+from hf_unlearn.data.ahead import ahead
 from hf_unlearn.data.processing import shape_problem, to_pixels
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.models.labels import id2label_of
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
 _GIB = 2**30
+# Images that are decoded together: large photographs take much memory before they are resized.
+_CHUNK = 64
 
 
 class PixelDataset(torch.utils.data.Dataset):
@@ -139,10 +141,28 @@ class PixelDataset(torch.utils.data.Dataset):
     def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
         # The hook by which a DataLoader fetches a whole batch at once.
         pixels = self.process(indices) if self._pixels is None else self._pixels[indices]
+        return self._items(pixels, indices)
+
+    def in_batches(self, batches: Sequence[Sequence[int]]) -> Iterator[list[dict[str, Any]]]:
+        """The items at the indices of each batch in turn; several threads decode images ahead of their use."""
+        if self._pixels is not None:
+            yield from (self.__getitems__(list(batch)) for batch in batches)
+            return
+        chunks = [batch[start : start + _CHUNK] for batch in batches for start in range(0, len(batch), _CHUNK)]
+        processed = self._processed(chunks)
+        for batch in batches:
+            parts = [next(processed) for _ in range(0, len(batch), _CHUNK)]
+            yield self._items(torch.cat(parts), batch)
+
+    def _items(self, pixels: torch.Tensor, indices: Sequence[int]) -> list[dict[str, Any]]:
         return [
             {"pixel_values": pixels[row], "labels": int(self.labels[index]), "index": index}
             for row, index in enumerate(indices)
         ]
+
+    def _processed(self, chunks: Sequence[Sequence[int]]) -> Iterator[torch.Tensor]:
+        """The pixels of each chunk; while one is in use, the next ones are decoded."""
+        return (self._preprocess(images, chunk) for chunk, images in ahead(self._decode, chunks, DECODERS))
 
     def process(self, indices: Sequence[int]) -> torch.Tensor:
         """Decode and preprocess the rows at `indices`: `(len(indices), channels, height, width)` float32.
@@ -163,7 +183,7 @@ class PixelDataset(torch.utils.data.Dataset):
             raise UnlearningError(shape_problem(self.image_processor, (expected, shape), (self._name(first), names[0])))
         return pixels
 
-    def preload(self, description: str = "Reading images", batch_size: int = 256) -> PixelDataset:
+    def preload(self, description: str = "Reading images", batch_size: int = _CHUNK) -> PixelDataset:
         """Decode and preprocess every image once, keeping the pixels where there is room for them.
 
         Raises:
@@ -195,20 +215,12 @@ class PixelDataset(torch.utils.data.Dataset):
         return self
 
     def _batches(
-        self, rows: Sequence[int], description: str, batch_size: int = 256
+        self, rows: Sequence[int], description: str, batch_size: int = _CHUNK
     ) -> Iterator[tuple[Sequence[int], torch.Tensor]]:
         """Rows and their pixels, batch by batch."""
         batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-        with ThreadPoolExecutor(DECODERS) as pool:
-            # Images are decoded while those before them are preprocessed, but not many batches ahead.
-            waiting = [pool.submit(self._decode, batch) for batch in batches[:DECODERS]]
-            for position, batch in enumerate(
-                tqdm(batches, desc=description, unit="batch", delay=2, disable=None, leave=False)
-            ):
-                images = waiting.pop(0).result()
-                if position + DECODERS < len(batches):
-                    waiting.append(pool.submit(self._decode, batches[position + DECODERS]))
-                yield batch, self._preprocess(images, batch)
+        shown = tqdm(batches, desc=description, unit="batch", delay=2, disable=None, leave=False)
+        return zip(shown, self._processed(batches), strict=True)
 
     def _room(self, shape: tuple[int, ...]) -> torch.Tensor | None:
         """Where float32 pixels of this shape can be kept; None if nowhere."""

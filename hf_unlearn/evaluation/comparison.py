@@ -134,6 +134,7 @@ def compare(
             max_retain_samples=max_retain_samples,
         )
     results["left_out"] = {**left_out, **results["left_out"]}
+    results.folder = os.path.realpath(unlearned.name) if os.path.isdir(unlearned.name) else None
     results.same_request = same
     return results
 

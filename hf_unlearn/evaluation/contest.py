@@ -30,11 +30,15 @@ from hf_unlearn.evaluation.references import noise_floor, summarise, verdict
 from hf_unlearn.evaluation.report.curves import make_curves
 from hf_unlearn.evaluation.report.html import forget_strip
 from hf_unlearn.evaluation.report.results import Comparison
+from hf_unlearn.models.from_scratch import new_weights
 from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
 ROLES = ("original", "unlearned")
+TIMED = ("unlearned", "retrained")
+# What the zero-retrain forgetting is measured against.
+RANDOM = "random"
 
 
 def compare_models(
@@ -79,7 +83,7 @@ def compare_models(
             another image size than the model's, splits that overlap, logits that are not finite.
     """
     check_settings(level, references, batch_size, max_retain_samples, seed)
-    _check(contestants, splits)
+    _check(contestants, splits, seconds or {})
     num_retain = len(splits.retain_indices)
     if max_retain_samples:
         splits = splits.with_retain_sample(max_retain_samples, seed)
@@ -95,14 +99,21 @@ def compare_models(
         samples: dict[str, dict[str, SampleFigures]] = {role: {} for role in everyone}
         for name in names:
             labels = store.labels(name)
-            for role, values in store.logits(everyone, name).items():
+            beside = {}
+            if level == "standard" and name == "forget":
+                first = next(iter(everyone.values()))
+                beside[RANDOM] = first._replace(model=new_weights(first.model, seed))
+            found = store.logits({**everyone, **beside}, name)
+            if beside:
+                random_logits = found.pop(RANDOM)
+            for role, values in found.items():
                 logits[role][name] = values
                 samples[role][name] = SampleFigures.of(values, labels)
         figures = {role: split_figures(samples[role], splits.test_forgotten) for role in everyone}
         left_out = {f"figures of the {name} set": NO_SUCH_SET[name] for name in parts if name not in names}
         probed = Probed()
         if level == "standard":
-            probed = probe(store, everyone, samples, logits, figures, seed)
+            probed = probe(store, everyone, samples, logits, random_logits, figures, seed)
             left_out.update(probed.left_out)
         else:
             left_out["membership attacks, sensitivities, ZRF, relearning"] = "at the level fast they are not taken"
@@ -200,6 +211,10 @@ def _add_distances(
 ) -> dict[str, float] | None:
     """Fill in what is measured against the retrained models; returns the noise floor."""
     references = [role for role in figures if role not in judged]
+    for role in figures:
+        known = seconds.get(role if role in judged else "retrained")
+        if known is not None:
+            figures[role]["seconds"] = known
     if not has_references:
         left_out["distances to the retrained model"] = "there is no retrained model (--reference_model)"
         return None
@@ -224,25 +239,27 @@ def _add_distances(
         steps = figures[role].get("relearn_steps")
         if steps is not None and all(relearned):
             figures[role]["relearn_ratio"] = steps / float(np.mean([value for value in relearned if value]))
-    if {"unlearned", "retrained"} <= seconds.keys():
-        figures["unlearned"]["seconds"] = seconds["unlearned"]
+        elif 0.0 in relearned:
+            left_out["relearn_ratio"] = "a retrained model needs no step"
+    if "unlearned" in judged and {"unlearned", "retrained"} <= seconds.keys():
         figures["unlearned"]["runtime_ratio"] = runtime_ratio(seconds["unlearned"], seconds["retrained"])
-        for other in references:
-            figures[other]["seconds"] = seconds["retrained"]
     else:
-        left_out["runtime ratio (RTE)"] = "the models' folders do not both say how long they took"
+        left_out["runtime ratio (RTE)"] = "it is not known of both unlearning and retraining how long they took"
     if len(references) < 2:
         left_out["noise floor"] = "it takes at least two retrained models"
         return None
     return noise_floor([between(a, b) for a in references for b in references if a != b])
 
 
-def _check(contestants: Mapping[str, Contestant], splits: UnlearningSplits) -> None:
+def _check(contestants: Mapping[str, Contestant], splits: UnlearningSplits, seconds: Mapping[str, float]) -> None:
     for role in contestants:
         if role not in ROLES:
             raise UnlearningError(f"role {role!r} is not one of {', '.join(ROLES)}")
     if not contestants:
         raise UnlearningError("no model was given; expected an original or an unlearned one")
+    for role, value in seconds.items():
+        if role not in TIMED or not value > 0:
+            raise UnlearningError(f"seconds of {role!r} are {value}; expected more than 0, of {' or '.join(TIMED)}")
     shared = np.intersect1d(splits.forget_indices, splits.retain_indices)
     if len(shared):
         raise UnlearningError(f"forget set and retain set share {len(shared)} samples; expected none")

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from hf_unlearn.data.pixels import PixelDataset, pixels_of, try_forward
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.cache import LogitFile, file_name, from_first, images_key, model_key
-from hf_unlearn.evaluation.predict import Contestant, batches_of_logits, predict_logits
+from hf_unlearn.evaluation.predict import Contestant, Remembered, batches_of_logits
 from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.request import UnlearningSplits, verify_images
 
@@ -44,6 +44,7 @@ class LogitStore:
         self.splits = splits
         self.batch_size = batch_size
         self.device = device
+        self._remembered: dict[tuple[str, str], Remembered] = {}
         self._model_keys: dict[tuple[int, int], list[Any]] = {}
 
     def labels(self, split: str) -> np.ndarray:
@@ -102,16 +103,16 @@ class LogitStore:
         own = [self.splits.label_names[label] for label in label_columns(self.splits)]
         return [*own, *further_labels(contestant.model, self.splits)]
 
-    def logits_here(self, contestant: Contestant, split: str) -> np.ndarray:
-        """The logits of one more model, in this process alone and not kept: `(samples, num_labels)` float32."""
-        predicted = predict_logits(
-            {"m": contestant.model}, self.pixels(contestant, split), self.batch_size, self.device
-        )
-        return predicted["m"][:, label_order(contestant.model, self.splits)]
-
     def pixels(self, contestant: Contestant, split: str) -> PixelDataset:
         """A split as this model eats it."""
         return pixels_of(self.splits, split, contestant.model, contestant.image_processor)
+
+    def remembered(self, contestant: Contestant, split: str) -> Remembered:
+        """The same, for looking at some samples again and again: all models that see them alike share them."""
+        key = (_seen(contestant), split)
+        if key not in self._remembered:
+            self._remembered[key] = Remembered(self.pixels(contestant, split))
+        return self._remembered[key]
 
     def _dataset(self, split: str) -> Dataset:
         found = {"forget": self.splits.forget, "retain": self.splits.retain, "test": self.splits.test}[split]

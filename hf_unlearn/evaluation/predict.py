@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
-from typing import NamedTuple, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 from transformers import BaseImageProcessor, PreTrainedModel
 
-from hf_unlearn.data.pixels import collate
+from hf_unlearn.data.pixels import PixelDataset, collate
 
 
 class Contestant(NamedTuple):
@@ -22,10 +21,35 @@ class Contestant(NamedTuple):
     image_processor: BaseImageProcessor
 
 
+class Items(Protocol):
+    """A split as a model eats it: a [`PixelDataset`], or some of one."""
+
+    def __len__(self) -> int: ...
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]: ...
+
+
+class Remembered:
+    """The items of a split, each decoded and preprocessed when it is first asked for, and kept from then on."""
+
+    def __init__(self, items: Items):
+        self._source = items
+        self._items: dict[int, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        new = [index for index in dict.fromkeys(indices) if index not in self._items]
+        if new:
+            self._items.update(zip(new, self._source.__getitems__(new), strict=True))
+        return [self._items[index] for index in indices]
+
+
 @torch.no_grad()
 def batches_of_logits(
     models: Mapping[str, PreTrainedModel],
-    pixels: Dataset,
+    pixels: Items,
     batch_size: int,
     device: str | torch.device,
     description: str,
@@ -39,21 +63,22 @@ def batches_of_logits(
     """
     for model in models.values():
         model.eval().to(device)
-    size = len(cast(Sized, pixels))
+    size = len(pixels)
     first, step = share
     starts = range(first * batch_size, size, step * batch_size)
     batches = [list(range(start, min(start + batch_size, size))) for start in starts]
-    loader = DataLoader(pixels, batch_sampler=batches, collate_fn=collate)
-    shown = tqdm(loader, desc=description, unit="batch", delay=2, disable=None if first == 0 else True, leave=False)
-    for start, batch in zip(starts, shown, strict=True):
-        pixel_values = batch["pixel_values"].to(device)
+    # Images are decoded ahead where they are read as they come.
+    items = pixels.in_batches(batches) if isinstance(pixels, PixelDataset) else map(pixels.__getitems__, batches)
+    shown = tqdm(starts, desc=description, unit="batch", delay=2, disable=None if first == 0 else True, leave=False)
+    for start, batch in zip(shown, items, strict=True):
+        pixel_values = collate(batch)["pixel_values"].to(device)
         logits = {role: model(pixel_values=pixel_values.to(model.dtype))["logits"] for role, model in models.items()}
         yield start, {role: values.float().cpu().numpy() for role, values in logits.items()}
 
 
 def predict_logits(
     models: Mapping[str, PreTrainedModel],
-    pixels: Dataset,
+    pixels: Items,
     batch_size: int = 256,
     device: str | torch.device = "cpu",
     description: str = "Evaluating",

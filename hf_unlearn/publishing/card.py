@@ -76,6 +76,8 @@ def record_evaluation(folder: str | os.PathLike, results: Comparison) -> None:
     """
     folder = os.fspath(folder)
     record = read_record(folder)
+    if results.folder != os.path.realpath(folder):
+        raise UnlearningError(f"the results are of {results.folder!r}, not of the model in {folder!r}")
     if results.same_request is None:
         raise UnlearningError(
             f"{folder!r} does not say for certain that it is of this request, only the folder that unlearn wrote does"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -24,8 +25,6 @@ def forgot_one(tmp_path_factory, saved_dataset, saved_model):
 
 @pytest.fixture
 def forgot(forgot_one, tmp_path):
-    import shutil
-
     return shutil.copytree(forgot_one, tmp_path / "forgot")
 
 
@@ -101,3 +100,19 @@ def test_a_record_that_cannot_be_read_is_refused_before_the_work(forgot, saved_d
     before = contents(forgot)
     assert evaluate(forgot, saved_dataset, "--forget_where", "person=p1") == 2
     assert "schema version 1" in capsys.readouterr().err and contents(forgot) == before
+
+
+def test_figures_of_another_model_are_not_put_into_a_record_from_python(forgot, saved_dataset, tmp_path):
+    from datasets import DatasetDict
+
+    from hf_unlearn import ForgetRequest, UnlearningError, compare, make_splits, record_evaluation
+
+    splits = make_splits(DatasetDict.load_from_disk(saved_dataset), ForgetRequest(where={"person": "p1"}))
+    copy = shutil.copytree(forgot, tmp_path / "copy")
+    results = compare(copy, splits=splits, level="fast")
+    before = contents(forgot)
+    with pytest.raises(UnlearningError, match="copy', not of the model in"):
+        record_evaluation(forgot, results)
+    assert contents(forgot) == before
+    record_evaluation(copy, results)
+    assert json.loads((copy / "unlearning.json").read_text())["evaluation"]["level"] == "fast"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -226,6 +227,61 @@ def test_standard_takes_everything(splits):
     assert set(results["curves"]["sensitivity"]) == {"edges", "original", "unlearned", "retrained", "unseen"}
     for name in ("target_sensitivity", "zrf", "mia_entropy"):
         assert results["models"]["retrained"][name] is not None
+
+
+def test_images_are_decoded_once_for_all_models(monkeypatch):
+    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
+    splits = make_splits(data, ForgetRequest(classes=("red",)))
+    decoded = Counter()
+    decode = PixelDataset._decode
+
+    def count(self, indices):
+        decoded[len(self)] += len(indices)
+        return decode(self, indices)
+
+    monkeypatch.setattr(PixelDataset, "_decode", count)
+    both = contestants(original=make_model(seed=0), unlearned=make_model(seed=1))
+    references = [Contestant(n, make_model(seed=seed), make_processor()) for n, seed in (("a", 2), ("b", 3))]
+    compare_models(both, splits, references, level="standard")
+    # Once for logits, and once for what looks at samples one by one; the shape of one image of each of four models,
+    # and one image through each model (with that of random weights) before a pass.
+    assert decoded[8] <= 2 * 8 + 4 + 5
+    assert decoded[24] == 24 + 4 and decoded[16] == 16 + 4 + 4
+
+
+def test_answers_that_the_dataset_has_no_name_for_are_wrong_ones(splits):
+    class Further(ByColour):
+        """Says of half the images what is no label of the dataset."""
+
+        def __init__(self):
+            super().__init__()
+            self.config = make_model(label_names=[*LABELS, "violet"]).config
+
+        def forward(self, pixel_values):
+            logits = torch.nn.functional.pad(super().forward(pixel_values)["logits"], (0, 1), value=-9.0)
+            logits[::2, 4] = 99.0
+            return {"logits": logits}
+
+    results = compare_models(contestants(unlearned=Further()), splits, batch_size=4)
+    # Of four images in a batch the second is green and the fourth grey.
+    assert results["curves"]["per_class_accuracy"]["unlearned"] == [0.0, 100.0, 0.0, 0.0]
+    assert results["models"]["unlearned"]["test_accuracy"] == 25.0
+    assert np.array(results["curves"]["confusion"]["unlearned"]).sum() == 16
+
+
+def test_times_are_told_as_far_as_they_are_known(splits):
+    both = contestants(original=ByColour(), unlearned=ByColour(never="red"))
+    reference = [Contestant("r", ByColour(never="red"), make_processor())]
+    alone = compare_models(both, splits, seconds={"unlearned": 3.0})
+    assert alone["models"]["unlearned"]["seconds"] == 3.0 and "seconds" not in alone["models"]["original"]
+    half = compare_models(both, splits, reference, seconds={"retrained": 9.0})
+    assert half["models"]["retrained"]["seconds"] == 9.0 and "RTE" in str(half["left_out"])
+    only = contestants(original=ByColour())
+    other = compare_models(only, splits, reference, seconds={"unlearned": 3.0, "retrained": 9.0})
+    assert "runtime_ratio" not in other["models"]["original"]
+    for wrong in ({"unlearned": 0.0}, {"unlearned": float("nan")}, {"teacher": 1.0}):
+        with pytest.raises(UnlearningError, match="seconds of"):
+            compare_models(both, splits, reference, seconds=wrong)
 
 
 def test_identical_models_have_no_distance(splits):

@@ -9,7 +9,7 @@ from datasets import DatasetDict
 from hf_unlearn import ForgetRequest, UnlearningError, make_splits
 from hf_unlearn.evaluation import logits as logits_module
 from hf_unlearn.evaluation.logits import LogitStore
-from hf_unlearn.evaluation.predict import Contestant
+from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from tests.tiny import make_dataset, make_model, make_processor
 
 
@@ -25,7 +25,7 @@ def model():
 
 def test_runs_on_one_folder_with_one_port_do_not_meet(store, monkeypatch):
     monkeypatch.setenv("MASTER_PORT", "29500")
-    alone = store.logits_here(model()["original"], "forget")
+    alone = predict_logits({"m": model()["original"].model}, store.pixels(model()["original"], "forget"), 4)["m"]
     compute, second = logits_module.batches_of_logits, []
 
     def meanwhile(*args, **kwargs):

@@ -13,11 +13,10 @@ from hf_unlearn.evaluation.attacks.membership import TooFewSamples, confidence_a
 from hf_unlearn.evaluation.attacks.relearning import relearn
 from hf_unlearn.evaluation.attacks.residual import Sensitivities, sensitivities
 from hf_unlearn.evaluation.attacks.rmia import auc, likelihood_ratios, rmia_scores, tpr_at_fpr
-from hf_unlearn.evaluation.logits import LogitStore
+from hf_unlearn.evaluation.logits import LogitStore, label_order
 from hf_unlearn.evaluation.metrics.divergences import zero_retrain_forgetting
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import Contestant
-from hf_unlearn.models.from_scratch import new_weights
 from hf_unlearn.request import UnlearningSplits
 
 SENSITIVITY_SAMPLES = 256
@@ -46,10 +45,15 @@ def probe(
     everyone: Mapping[str, Contestant],
     samples: Mapping[str, Mapping[str, SampleFigures]],
     logits: Mapping[str, Mapping[str, np.ndarray]],
+    random_logits: np.ndarray,
     figures: dict[str, dict[str, float | None]],
     seed: int,
 ) -> Probed:
-    """Add these figures to `figures`, for every role."""
+    """Add these figures to `figures`, for every role.
+
+    Args:
+        random_logits: of a model of random weights on the forget set.
+    """
     probed = Probed()
     unseen = unseen_rows(store.splits)
     references = [role for role in everyone if role.startswith("reference")]
@@ -57,7 +61,7 @@ def probe(
         _attack(role, references, store, samples, figures[role], probed, seed)
     # What is slow here is done by one process; the others have nothing to wait for.
     if PartialState().is_main_process:
-        _forgetting_of_a_random_model(store, everyone, logits, figures, seed)
+        _forgetting_of_a_random_model(logits, random_logits, figures)
         _sensitivities(store, everyone, unseen, figures, probed, seed)
         _relearning(store, everyone, figures, probed, seed)
     return probed
@@ -140,15 +144,11 @@ def _attack(
 
 
 def _forgetting_of_a_random_model(
-    store: LogitStore,
-    everyone: Mapping[str, Contestant],
     logits: Mapping[str, Mapping[str, np.ndarray]],
+    random_logits: np.ndarray,
     figures: dict[str, dict[str, float | None]],
-    seed: int,
 ) -> None:
-    first = next(iter(everyone.values()))
-    random_logits = store.logits_here(first._replace(model=new_weights(first.model, seed)), "forget")
-    for role in everyone:
+    for role in figures:
         figures[role]["zrf"] = zero_retrain_forgetting(logits[role]["forget"], random_logits)
 
 
@@ -162,8 +162,9 @@ def _sensitivities(
 ) -> None:
     rows = evenly_spaced(len(store.splits.forget), SENSITIVITY_SAMPLES)
     for role, contestant in everyone.items():
-        pixels = store.pixels(contestant, "forget")
-        found = sensitivities(contestant.model, pixels, rows, seed, device=store.device)
+        order = label_order(contestant.model, store.splits)
+        pixels = store.remembered(contestant, "forget")
+        found = sensitivities(contestant.model, pixels, rows, seed, device=store.device, order=order)
         probed.sensitivities[role] = found
         figures[role]["target_sensitivity"] = float(found.target.mean())
         figures[role]["irrelevant_sensitivity"] = float(found.irrelevant.mean())
@@ -171,8 +172,10 @@ def _sensitivities(
         first = next(iter(everyone.values()))
         chosen = np.flatnonzero(unseen)
         chosen = chosen[evenly_spaced(len(chosen), SENSITIVITY_SAMPLES)]
-        pixels = store.pixels(first, "test")
-        probed.sensitivities["unseen"] = sensitivities(first.model, pixels, chosen, seed, device=store.device)
+        order = label_order(first.model, store.splits)
+        probed.sensitivities["unseen"] = sensitivities(
+            first.model, store.pixels(first, "test"), chosen, seed, device=store.device, order=order
+        )
 
 
 def _relearning(
@@ -189,7 +192,7 @@ def _relearning(
     for role, contestant in everyone.items():
         if role == "original":
             continue
-        pixels = store.pixels(contestant, "forget").preload("Reading the forget set")
+        pixels = store.remembered(contestant, "forget")
         found = relearn(contestant.model, pixels, RELEARN_SHARE * before, seed=seed, device=store.device)
         figures[role]["relearn_steps"] = None if found.steps is None else float(found.steps)
         if found.steps is None:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
-from hf_unlearn.data.pixels import PixelDataset, collate
+from hf_unlearn.data.pixels import collate
 from hf_unlearn.data.spacing import evenly_spaced
+from hf_unlearn.evaluation.predict import Items
 
 LEARNING_RATE = 1e-4
 BATCH_SIZE = 32
@@ -31,7 +32,7 @@ class Relearning(NamedTuple):
 
 def relearn(
     model: PreTrainedModel,
-    forget: PixelDataset,
+    forget: Items,
     goal: float,
     *,
     learning_rate: float = LEARNING_RATE,
@@ -47,6 +48,7 @@ def relearn(
     steps of two models compare, if everything here is the same for both; the number itself depends on all of it.
 
     Args:
+        forget: the forget set, a [`PixelDataset`].
         goal: percent; usual is a share of the original model's forget accuracy.
         seed: of the order of the samples, a new one each pass.
 

@@ -14,6 +14,7 @@ class Comparison(dict[str, Any]):
 
     Attributes:
         strip: some samples of the forget set with the models' answers, for the report. They are in no file but that.
+        folder: of the unlearned model, if it was given as one.
         same_request: whether the unlearned model was made for this request, as far as what lies beside it says; None
             where it does not say.
     """
@@ -21,6 +22,7 @@ class Comparison(dict[str, Any]):
     def __init__(self, results: Mapping[str, Any], strip: Sequence[Mapping[str, Any]] = ()):
         super().__init__(results)
         self.strip = list(strip)
+        self.folder: str | None = None
         self.same_request: bool | None = None
 
     def __str__(self) -> str:

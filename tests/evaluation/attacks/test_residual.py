@@ -50,6 +50,23 @@ def test_sensitivities_do_not_depend_on_the_batch(pixels, architecture):
     np.testing.assert_allclose(one.irrelevant, other.irrelevant, rtol=1e-4)
 
 
+def test_the_irrelevant_classes_are_those_of_the_other_model_whatever_the_order_of_its_labels(pixels):
+    names = [str(number) for number in range(14)]
+    model, turned = make_model(label_names=names), make_model(label_names=names)
+    order = np.random.default_rng(0).permutation(14)
+    head, other = model.classifier[1], turned.classifier[1]
+    # Class `order[i]` of the one is what class i is of the other.
+    other.weight.data[order], other.bias.data[order] = head.weight.data, head.bias.data
+    theirs = PixelDataset(make_dataset(16), make_processor(), "image", "label", order[:4].tolist())
+    rows = np.arange(8)
+    expected = sensitivities(model, pixels, rows, order=range(14))
+    found = sensitivities(turned, theirs, rows, order=order.tolist())
+    np.testing.assert_allclose(found.irrelevant, expected.irrelevant, rtol=1e-4)
+    np.testing.assert_allclose(found.target, expected.target, rtol=1e-4)
+    # Nine of thirteen are looked at: another nine are another mean.
+    assert not np.allclose(sensitivities(turned, theirs, rows).irrelevant, expected.irrelevant, rtol=1e-3)
+
+
 def test_residual_contribution_is_a_ratio_to_the_retrained():
     assert residual_contribution(3.0, 2.0) == 1.5
     with pytest.raises(ValueError, match="expected more than 0"):
