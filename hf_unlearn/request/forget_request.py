@@ -135,6 +135,10 @@ class ForgetRequest:
         """One of `KINDS`."""
         return self._given()[0]
 
+    def leaves(self, column: str) -> bool:
+        """Whether this may be the column of labels: of two columns of classes, a request by values of one leaves it."""
+        return bool(self.where) and column not in self.where
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it, for the user's own records; `from_dict` reads it back.
 

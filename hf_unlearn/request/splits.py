@@ -271,8 +271,7 @@ def make_splits(
         "image_column_name": image_column_name,
         "label_column_name": label_column_name,
         "exclude": request.subclass_column,
-        # Of two columns of classes, a request by the values of the one leaves the other.
-        "fits": lambda column: bool(request.where) and column not in request.where,
+        "fits": request.leaves,
     }
     used, tested = labelled_splits(dataset, train_split, test_split, taken=request.split, **columns)
     train_split, test_split = used.name, None if tested is None else tested.name

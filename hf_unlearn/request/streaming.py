@@ -84,7 +84,7 @@ def stream_splits(
             with _Source(files_of[train_split], token) as source:
                 features = builder.info.features or source.features()
                 image, label, *asked = _columns(features, request, image_column_name, label_column_name)
-                parts: Any = {train_split: source.without_images(features, [label, *asked])}
+                parts: Any = {train_split: source.without_images(features, [image, *request.where], [label, *asked])}
                 if test is not None:
                     parts, test_split = with_test_set(parts, train_split, test, image, label)
                 elif test_split is not None:
@@ -162,7 +162,8 @@ def _columns(features: Features, request: ForgetRequest, image: str | None, labe
     asked = [*request.where, *([request.subclass_column] if request.subclass_column else [])]
     # What is wrong with others is said where the rows are chosen, and nothing is read of them.
     plain = [column for column in asked if isinstance(features.get(column), (ClassLabel, Value))]
-    return [find_image_column(empty, image), find_label_column(empty, label, exclude=request.subclass_column), *plain]
+    image = find_image_column(empty, image)
+    return [image, find_label_column(empty, label, exclude=request.subclass_column, fits=request.leaves), *plain]
 
 
 def _whole_split(builder: DatasetBuilder, name: str) -> Dataset:
@@ -216,22 +217,21 @@ class _Source:
 
         return Features.from_arrow_schema(self._files[0].schema)
 
-    def without_images(self, features: Features, columns: Sequence[str]) -> Dataset:
-        """Every row, of which `columns` were read; in all other columns nothing is there."""
+    def without_images(self, features: Features, kept: Sequence[str], columns: Sequence[str]) -> Dataset:
+        """Every row, of which `columns` were read; of images and all other columns nothing but the names is there."""
         import pyarrow
-        from datasets import Dataset, DatasetInfo
+        from datasets import Dataset, DatasetInfo, Features, Value
         from datasets.table import InMemoryTable
 
         names = list(dict.fromkeys(columns))
-        tables = self._each(lambda file: file.columns(names), self._files, "Reading columns")
-        read = pyarrow.concat_tables(tables)
-        schema = features.arrow_schema
+        read = pyarrow.concat_tables(self._each(lambda file: file.columns(names), self._files, "Reading columns"))
+        bare = Features({name: features[name] if name in (*kept, *names) else Value("null") for name in features})
         filled = [
             read[field.name].cast(field.type) if field.name in names else pyarrow.nulls(len(read), field.type)
-            for field in schema
+            for field in bare.arrow_schema
         ]
-        table = pyarrow.Table.from_arrays(filled, schema=schema)
-        return Dataset(InMemoryTable(table), info=DatasetInfo(features=features))
+        table = pyarrow.Table.from_arrays(filled, schema=bare.arrow_schema)
+        return Dataset(InMemoryTable(table), info=DatasetInfo(features=bare))
 
     def images(self, column: str, rows: np.ndarray, name: str, report: Callable[[str], None] | None) -> list[Any]:
         """The encoded images of some rows, as arrow arrays whose values are in the rows' order.

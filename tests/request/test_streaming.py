@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
+from datasets import Array2D, ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 from PIL import Image as PilImage
 
 from hf_unlearn import ForgetRequest, UnlearningError, make_splits, stream_splits
@@ -37,7 +37,10 @@ def photos():
         "tags": [["a", "b"]] * count,
     }
     features = {"image": Image(), "label": ClassLabel(names=CLASSES), "person": Value("string")}
-    train = Dataset.from_dict(rows, features=Features({**features, "tags": List(Value("string"))}))
+    # What nobody asks for, whatever it is: it is not read.
+    rows["grid"] = [[[1, 2], [3, 4]]] * count
+    others = {"tags": List(Value("string")), "grid": Array2D((2, 2), "int8")}
+    train = Dataset.from_dict(rows, features=Features({**features, **others}))
     return DatasetDict(train=train, test=train.select(range(0, count, 20)))
 
 
@@ -127,6 +130,18 @@ def test_a_test_set_comes_only_where_one_is_asked_for(hub, photos):
     assert other.test_forgotten.tolist() == streamed.test_forgotten.tolist()
     assert fetched == {"train-00000-of-00001.parquet", "test-00000-of-00001.parquet"}
     assert other.fingerprint == streamed.fingerprint
+
+
+def test_of_two_columns_of_classes_the_request_leaves_one(photos, tmp_path):
+    two = photos["train"].rename_column("label", "kind")
+    two = two.add_column("maker", [row % 3 for row in range(len(two))], feature=ClassLabel(names=["x", "y", "z"]))
+    two.to_parquet(tmp_path / "train.parquet")
+    request = ForgetRequest(where={"maker": ("y",)})
+    streamed, whole = stream_splits(str(tmp_path), request), make_splits(DatasetDict(train=two), request)
+    assert streamed.label_column == whole.label_column == "kind"
+    assert encoded(streamed.forget) == encoded(whole.forget)
+    with pytest.raises(UnlearningError, match="several columns of class labels"):
+        stream_splits(str(tmp_path), ForgetRequest(classes=("y",)))
 
 
 def test_a_folder_of_parquet_files(photos, tmp_path):
