@@ -83,7 +83,8 @@ def load_forget_set(
     Raises:
         UnlearningError: no such dataset, split, column or label.
     """
-    samples: Any = load_samples(forget, None if test.test_dataset is not None else data.test_split)
+    its_test_split = None if test.test_dataset is not None else data.test_split
+    samples: Any = load_samples(forget, its_test_split, data.skip_unreadable)
     if test.test_dataset is not None or data.test_split is None:
         tested = load_test_set(test, data)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, ForgetSetArguments, ModelArguments, TestSetArguments
 from hf_unlearn.commands.parsing import say
-from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are, warn_once
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, stream_splits
 from hf_unlearn.request.fingerprint import is_hub_name
 from hf_unlearn.request.forget_set import labelled_test_set
@@ -124,8 +124,13 @@ def load_test_set(test: TestSetArguments, data: DataArguments) -> Any:
     return labelled_test_set(_some_splits([data.test_split], *place), data.test_split, *columns).dataset
 
 
-def load_samples(forget: ForgetSetArguments, test_split: str | None) -> Mapping[str, Any]:
+def load_samples(
+    forget: ForgetSetArguments, test_split: str | None, skip_unreadable: bool = False
+) -> Mapping[str, Any]:
     """What the samples to forget come from: all its splits, or the one that was named, and one for testing.
+
+    Args:
+        skip_unreadable: go on without pictures of formats that cannot be loaded, and say how many.
 
     Raises:
         UnlearningError: no such dataset or split; a folder with pictures that are not loaded, and so not forgotten.
@@ -142,16 +147,21 @@ def load_samples(forget: ForgetSetArguments, test_split: str | None) -> Mapping[
             _refuse_left_out(name, left_out_pictures(folder, ()))
         raise error
     if folder.is_dir():
-        _refuse_left_out(name, left_out_pictures(folder, loaded.values()))
+        _refuse_left_out(name, left_out_pictures(folder, loaded.values()), skip_unreadable)
     return loaded
 
 
-def _refuse_left_out(name: str, left_out: Sequence[str]) -> None:
-    if left_out:
-        raise UnlearningError(
-            f"{len(left_out)} of the pictures in {name!r} would not be forgotten, since they cannot be loaded: "
-            f"{there_are(left_out, 3)}; expected JPEG or PNG files, all of them named in metadata.csv if there is one"
-        )
+def _refuse_left_out(name: str, left_out: Sequence[str], skip: bool = False) -> None:
+    if not left_out:
+        return
+    named = f"{len(left_out)} of the pictures in {name!r}"
+    if skip:
+        warn_once(f"{named} cannot be loaded and are left out: {there_are(left_out, 3)}")
+        return
+    raise UnlearningError(
+        f"{named} would not be forgotten, since they cannot be loaded: {there_are(left_out, 3)}; expected JPEG or PNG "
+        "files, all of them named in metadata.csv if there is one, or --skip_unreadable"
+    )
 
 
 def _some_splits(

@@ -64,7 +64,9 @@ def read_image(encoded: Mapping[str, Any] | None, mode: str = "RGB", stored_mode
         return as_mode(as_mode(image, stored_mode) if stored_mode else image, mode)
     # Decoders raise nearly anything on a broken file: OSError, SyntaxError, struct.error, DecompressionBombError...
     except Exception as error:
-        raise UnreadableImage(f"cannot be read: {one_line(error)}") from error
+        # Whoever looks for it in a folder knows files, not rows.
+        file = "" if encoded["bytes"] is not None else f"({os.path.basename(encoded['path'])!r}) "
+        raise UnreadableImage(f"{file}cannot be read: {one_line(error)}") from error
 
 
 def unreadable_images(dataset: Dataset, image_column: str) -> Iterator[tuple[int, UnreadableImage]]:

@@ -157,6 +157,27 @@ def test_places(model_folder, tmp_path, form):
     assert ("test_accuracy_remaining" in record["checks"]) == (form == "several splits")
 
 
+@pytest.mark.parametrize("label", ["red", "predicted"])
+def test_broken_photographs_are_named_or_left_out_with_their_number(model_folder, tmp_path, capsys, label):
+    photos = photographs(tmp_path / "photos", count=4)
+    (photos / "jane-doe-1.jpg").write_bytes(b"no picture any more")
+    (photos / "jane-doe-9.heic").write_bytes(b"nor is this one for Pillow")
+    words = ["unlearn", "--model_name_or_path", model_folder, "--forget_dataset", photos, "--forget_kind", "subset"]
+    words += ["--forget_label", label, "--max_steps", "1", "--output_dir", tmp_path / "out"]
+    assert run(*words) == 2
+    assert "'jane-doe-9.heic'" in capsys.readouterr().err
+    (photos / "jane-doe-9.heic").rename(tmp_path / "jane-doe-9.heic")
+    assert run(*words) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "('jane-doe-1.jpg') cannot be read" in line and not (tmp_path / "out").exists()
+    (tmp_path / "jane-doe-9.heic").rename(photos / "jane-doe-9.heic")
+    assert run(*words, "--skip_unreadable") == 0
+    captured = capsys.readouterr()
+    assert "1 of the pictures in" in captured.err and "1 of the 4 images of the forget set" in captured.err
+    assert "3 samples" in captured.out and records(tmp_path / "out")["num_forget"] == 3
+    assert "jane-doe" not in (tmp_path / "out" / "unlearning.json").read_text()
+
+
 def test_a_dataset_of_the_hub_is_named_with_its_commit(connected_hub, model_folder, tmp_path):
     samples = make_dataset(8).filter(lambda row: row["label"] == 1)
     commit = add_dataset(connected_hub, "org/gone", samples, home=tmp_path / "home", split="gone")
