@@ -151,11 +151,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if not is_first_process():
         return
+    # Before it is saved: if the disk is full, the work was not for nothing.
+    say(f"Forget request: {described(splits, data, forget_flags)}", str(results))
     with no_empty_folder(folder):
         results.save(folder)
     say(
-        f"Forget request: {described(splits, data, forget_flags)}",
-        str(results),
         *_keep_in_record(name, results),
         f"Saved {path} and {REPORT_NAME}, which shows forget samples and is not for publishing",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import torch
@@ -32,7 +32,7 @@ def compare(
     *,
     splits: UnlearningSplits,
     original: AnyModel | None = None,
-    references: Sequence[AnyModel] | AnyModel = (),
+    references: Iterable[AnyModel] | AnyModel = (),
     processing_class: BaseImageProcessor | None = None,
     level: str = "standard",
     revision: str | None = None,
@@ -102,17 +102,18 @@ def compare(
     """
     if isinstance(model, Mapping):
         raise UnlearningError("compare takes a model; contestants by role go to hf_unlearn.evaluation.compare_models")
-    one = isinstance(references, (str, os.PathLike, Contestant)) or not isinstance(references, Sequence)
-    targets: list[Any] = [references] if one else list(cast("Sequence[AnyModel]", references))
+    if not isinstance(splits, UnlearningSplits):
+        raise UnlearningError(f"splits are a {type(splits).__name__}; expected those of make_splits")
+    one = isinstance(references, (str, os.PathLike, Contestant)) or callable(references)
+    targets: list[Any] = [references] if one else list(cast("Iterable[AnyModel]", references or ()))
     check_settings(level, targets, batch_size, max_retain_samples, seed)
     record = record_of(model, revision, token)
     same = check_request(model, "unlearned", record, splits, other_request)
     for reference in targets:
         check_request(reference, "reference", record_of(reference, token=token), splits, other_request)
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(device)
     # Started by a launcher, the processes find each other here.
-    PartialState(cpu=torch.device(device).type == "cpu")
+    PartialState(cpu=device.type == "cpu")
 
     common: dict[str, Any] = {"token": token, "trust_remote_code": trust_remote_code, "dtype": dtype}
     common.update(allow_pickle=allow_pickle, processing_class=processing_class)
@@ -137,6 +138,17 @@ def compare(
     results.folder = os.path.realpath(unlearned.name) if os.path.isdir(unlearned.name) else None
     results.same_request = same
     return results
+
+
+def _device(named: str | torch.device | None) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    try:
+        device = torch.device(named or ("cuda" if has_gpu else "cpu"))
+    except RuntimeError as error:
+        raise UnlearningError(f"device {named!r} is none that torch knows; expected 'cpu' or 'cuda'") from error
+    if device.type == "cuda" and not has_gpu:
+        raise UnlearningError(f"device {str(named)!r} was asked for, and there is no GPU; expected 'cpu'")
+    return device
 
 
 def _original(

@@ -92,6 +92,11 @@ def compare_models(
     with shared_folder(cache_dir) as folder:
         store = LogitStore(folder, splits, batch_size, device)
         _check_references(store, everyone)
+        twins = store.twins({role: each for role, each in everyone.items() if role not in contestants})
+        if twins is not None:
+            # How far retrained models differ is what a model's distance is measured against.
+            one, other = (everyone[role].name for role in twins)
+            raise UnlearningError(f"the references {one!r} and {other!r} are one model; expected different seeds")
         parts = {"forget": splits.forget, "retain": splits.retain, "test": splits.test}
         names = [name for name, part in parts.items() if part is not None]
         store.verify_images(everyone, names)

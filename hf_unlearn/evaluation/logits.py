@@ -98,6 +98,15 @@ class LogitStore:
             if found is not None:
                 raise UnlearningError(found)
 
+    def twins(self, contestants: Mapping[str, Contestant]) -> tuple[str, str] | None:
+        """Two roles of one model: with the same weights, configuration and image processing; None if there are none."""
+        seen: dict[Path, str] = {}
+        for role, file in self._files(contestants, "forget").items():
+            if file.path in seen:
+                return seen[file.path], role
+            seen[file.path] = role
+        return None
+
     def answer_names(self, contestant: Contestant) -> list[str]:
         """What the columns stand for: the dataset's labels, then the model's further ones."""
         own = [self.splits.label_names[label] for label in label_columns(self.splits)]

@@ -20,6 +20,8 @@ from hf_unlearn.request.kept import keep_forget_set
 from tests.hub.clients import add_model
 from tests.tiny import make_adapter, make_dataset, make_model, make_processor
 
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+
 
 @pytest.fixture(scope="module")
 def data():
@@ -74,6 +76,8 @@ def test_names_folders_objects_and_contestants_are_one(splits, save):
             level="fast",
         ),
     ]
+    again = compare(folders[1], original=folders[0], references=iter(folders[2:]), splits=splits, level="fast")
+    assert again == by_folder and compare(folders[1], splits=splits, references=None, level="fast")["references"] == []
     low = [Contestant(folder, model, make_processor()) for folder, model in zip(folders, models, strict=True)]
     assert by_folder == compare_models({"original": low[0], "unlearned": low[1]}, splits, [low[2]])
     for other in others:
@@ -184,7 +188,12 @@ def test_a_model_of_another_request_is_refused(data, splits, save, what):
         ({"level": "slow"}, "level 'slow'"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"max_retain_samples": -1}, "max_retain_samples is -1"),
-        ({"references": [None] * 5}, "5 reference models"),
+        ({"references": [f"m{number}" for number in range(5)]}, "5 reference models"),
+        ({"splits": {"forget": 1}}, "splits are a dict; expected those of make_splits"),
+        ({"device": "gpu"}, "device 'gpu'"),
+        pytest.param(
+            {"device": "cuda"}, "there is no GPU", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="")
+        ),
         ({"processing_class": None}, "made in memory; expected processing_class"),
         ({"dtype": "float33", "original": "nobody/nothing"}, "dtype 'float33'"),
         ({"dtype": "int8", "original": "nobody/nothing"}, "dtype 'int8'"),

@@ -90,6 +90,8 @@ def test_several_references_give_mean_spread_and_floor(splits):
 
 def test_a_gap_above_the_floor_is_no_tie(splits):
     references = [Contestant(n, ByColour(never="red"), make_processor()) for n in "ab"]
+    # Other weights, which say the same.
+    references[1].model.marks.data += 1
     results = compare_models(contestants(original=ByColour(), unlearned=ByColour(never="blue")), splits, references)
     assert results["noise_floor"]["average_gap"] == 0
     assert "no tie" in " ".join(findings(results))
@@ -170,6 +172,14 @@ def test_a_reference_of_another_image_size_is_refused(splits):
     reference = Contestant("r", make_model(seed=1), new_image_processor(24))
     with pytest.raises(UnlearningError, match=r"'r' takes images of \(3, 24, 24\).*\(3, 16, 16\)"):
         compare_models(contestants(unlearned=make_model()), splits, [reference])
+
+
+def test_one_reference_under_two_names_is_refused(splits):
+    references = [Contestant(name, make_model(seed=2), make_processor()) for name in "ab"]
+    with pytest.raises(UnlearningError, match="references 'a' and 'b' are one model"):
+        compare_models(contestants(unlearned=make_model()), splits, references)
+    # The model that is judged may be one of them.
+    compare_models(contestants(unlearned=make_model(seed=2)), splits, references[:1])
 
 
 def test_splits_that_overlap_are_refused_with_their_number(splits):
