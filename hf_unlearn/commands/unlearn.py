@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         retain.preload("Reading the retain set")
     try_forward(model, forget)
     import hf_unlearn.trainers
+    from hf_unlearn.models.labels import id2label_of
     from hf_unlearn.models.saved import stale_files
     from hf_unlearn.publishing.card import write_card
     from hf_unlearn.publishing.record import write_record
@@ -163,6 +165,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             },
         )
         quieten(trainer)
+        # What the mapping does, not where its file lies.
+        class_ids = hashlib.sha256(repr(splits.class_ids(id2label_of(model.config))).encode()).hexdigest()
         trainer.identity = run_identity(
             model,
             image_processor,
@@ -171,6 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             method=(method_name, method_name),
             forget_request=(splits.fingerprint.id, splits.request.describe()),
             unseen_split=(method_flags.unseen_split, method_flags.unseen_split),
+            label_mapping=(class_ids, data.label_mapping),
         )
         check_resumed_run(checkpoint, trainer.identity)
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -201,6 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{trainer.stop_reason}",
         f"  saved   {args.output_dir}, with its card",
         loading_line(args.output_dir),
+        *([f"  WARNING: {trainer.mismatch}"] if trainer.mismatch is not None else []),
         f"  {_verdict(splits.removes_whole_classes, accuracies['forget_accuracy']['after'])}",
     )
     if args.push_to_hub:

@@ -6,6 +6,7 @@ import json
 import shlex
 
 import pytest
+import torch
 import yaml
 from datasets import ClassLabel, DatasetDict, Value
 
@@ -146,6 +147,22 @@ def test_ids_that_count_from_1_are_taken_in_order_when_asked(tmp_path, saved_dat
     for command, model in (("unlearn", tmp_path / "model"), ("evaluate", tmp_path / "out")):
         flags = QUICK[1:] if command == "unlearn" else ["--level", "fast"]
         assert run(command, "--model_name_or_path", model, *words, *flags, "--output_dir", tmp_path / "out") == 0
+
+
+def test_a_model_that_does_not_know_the_samples_is_told_of(tmp_path, saved_dataset, capsys):
+    """Names in another order than the outputs are looks like nothing else, and nobody could tell afterwards."""
+    made = make_model()
+    with torch.no_grad():
+        made.classifier[1].bias[1] = 100.0
+    made.save_pretrained(tmp_path / "model")
+    make_processor().save_pretrained(tmp_path / "model")
+    words = ["--model_name_or_path", tmp_path / "model", "--dataset_name", saved_dataset, *QUICK]
+    for forgotten, said in (("red", True), ("green", False)):
+        assert run("unlearn", *words, "--forget_classes", forgotten, "--output_dir", tmp_path / forgotten) == 0
+        captured = capsys.readouterr()
+        warning = "before unlearning the model gives 0.0 % of the forget samples their label"
+        assert (f"  WARNING: {warning}" in captured.out) is said
+        assert (f"hf-unlearn unlearn: warning: {warning}" in captured.err) is said
 
 
 def test_one_of_two_classes_of_one_name_by_its_id(tmp_path, capsys):

@@ -92,6 +92,12 @@ def test_other_settings_are_refused(resume, command, more, without, said):
             "with method 'mu_mis', and this command says 'gradient_ascent'",
         ),
         ("unlearn", ["--label_shift", "2"], (), "label_shift"),
+        (
+            "unlearn",
+            ["--label_mapping", '{"red": 1, "green": 0}'],
+            (),
+            "with label_mapping None, and this command says",
+        ),
         ("train", [], ("--forget_classes",), "with forget_request"),
         ("train", ["--weight_decay", "0.1"], (), "with weight_decay 0.05, and this command says 0.1"),
         ("train", ["--image_size", "8"], ("--image_size",), "which has changed"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from datasets import ClassLabel, Value
+from datasets import ClassLabel, DatasetDict, Value
 
-from hf_unlearn.data.pixels import as_pixels
+from hf_unlearn.data.pixels import as_pixels, pixels_of
 from hf_unlearn.errors import UnlearningError, warn_once
+from hf_unlearn.request import ForgetRequest, make_splits
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 
 SIZE = 8
@@ -68,6 +69,18 @@ def test_of_several_columns_it_is_the_one_whose_labels_the_model_has():
     assert class_ids(dataset, make_model(label_names=["cold", "warm"])) == [1, 0] * 4
     with pytest.raises(UnlearningError, match="several columns of class labels, name one of: 'fine', 'coarse'"):
         class_ids(dataset, make_model(label_names=["a", "b"]))
+
+
+@pytest.mark.parametrize("request_", [{"subclasses": "f1", "subclass_column": "fine"}, {"where": {"fine": "f1"}}])
+def test_a_request_on_one_of_two_columns_leaves_the_other(request_):
+    dataset = make_dataset(SIZE).rename_column("label", "coarse")
+    fine = ClassLabel(names=[f"f{row}" for row in range(SIZE)])
+    dataset = DatasetDict(train=dataset.add_column("fine", list(range(SIZE)), feature=fine))
+    splits = make_splits(dataset, ForgetRequest(**request_))
+    assert splits.label_column == "coarse" and splits.forget_indices.tolist() == [1]
+    assert pixels_of(splits, "forget", make_model(), make_processor()).labels.tolist() == [1]
+    # The forget set by itself is read as the model's labels are.
+    assert class_ids(splits.forget) == [1]
 
 
 def test_a_mapping_may_name_more_than_the_samples_have(tmp_path):

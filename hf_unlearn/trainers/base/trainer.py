@@ -43,6 +43,7 @@ from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
 from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
 from hf_unlearn.trainers.safety.idle_rules import refuse_idle_rule
+from hf_unlearn.trainers.safety.mismatch import find_mismatch
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
 from hf_unlearn.trainers.safety.preflight import mend, refuse, refuse_problems, refuse_unverified_distribution
 from hf_unlearn.trainers.safety.probe import probe_double_backward
@@ -176,6 +177,7 @@ class UnlearningTrainer(
         self._start_anew()
         self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
+        self.mismatch: str | None = None
         self.unseen_odds: torch.Tensor | None = None
         if unseen is not None:
             sample = Sample.of(unseen, len(unseen), self.model)
@@ -271,6 +273,9 @@ class UnlearningTrainer(
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2)))
         self._start_anew()
+        self.mismatch = find_mismatch(self.original_model, self.forget_sample())
+        if self.mismatch is not None and self.is_world_process_zero():
+            logger.warning("%s", self.mismatch)
         self.before_first_step()
         self._renew_stop_rule()
         for rule in self._stop_rules:

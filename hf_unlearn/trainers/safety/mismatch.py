@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from transformers import PreTrainedModel
+
+from hf_unlearn.trainers.safety.samples import Sample, sample_accuracy
+
 # Percent. Above it a model of many classes answers by more than chance.
 LEAST_ACCURACY = 5.0
 
 
-def label_mismatch(accuracy: float, num_labels: int) -> str | None:
-    """What to say of a model that answers the forget samples hardly better than by chance; None of others.
+def find_mismatch(original: PreTrainedModel, sample: Sample) -> str | None:
+    """What to say of an original that answers forget samples hardly better than by chance; None of others."""
+    return label_mismatch(100 * sample_accuracy(original, sample), int(original.config.num_labels or 2))
 
-    Either its labels are not those that the names say, or there is nothing to forget.
+
+def label_mismatch(accuracy: float, num_labels: int) -> str | None:
+    """As [`find_mismatch`], of an accuracy. Either labels do not mean the same here and there, or nothing was learned.
 
     Args:
         accuracy: of the original model on the forget set, before unlearning, percent.
