@@ -119,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         model, image_processor = load_model(model_flags)
     check_output_dir(args.output_dir, True, None, {"the adapter's base": str(model.name_or_path)})
 
-    from hf_unlearn.data.pixels import as_pixels, pixels_like, pixels_of, try_forward
+    from hf_unlearn.data.pixels import pixels_like, pixels_of, try_forward
+    from hf_unlearn.data.reading import as_pixels
 
     unseen = None
     if method_flags.unseen_split is not None:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, Image
+from datasets import Dataset, Image
 from PIL.Image import Image as Picture
 from tqdm.auto import tqdm
 
 from hf_unlearn.data.ahead import ahead
 from hf_unlearn.data.processing import shape_problem, to_pixels
+from hf_unlearn.data.room import room_for
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.models.labels import id2label_of
-from hf_unlearn.request import label_array, label_names, match_labels
+from hf_unlearn.request import label_array, match_labels
 from hf_unlearn.request.columns import as_image_column
 from hf_unlearn.request.images import DECODERS, UnreadableImage, read_image
-from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
-from hf_unlearn.request.labelled import label_parts
-from hf_unlearn.request.matching import mapped_part
+from hf_unlearn.request.label_mapping import LabelMapping
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
     from hf_unlearn.request import UnlearningSplits
 
-_GIB = 2**30
 # Images that are decoded together: large photographs take much memory before they are resized.
 _CHUNK = 64
 
@@ -59,6 +52,9 @@ class PixelDataset(torch.utils.data.Dataset):
     Attributes:
         source: `dataset` as it was given.
     """
+
+    # Where pixels are from, for messages.
+    made = "its image processor makes them"
 
     def __init__(
         self,
@@ -130,7 +126,7 @@ class PixelDataset(torch.utils.data.Dataset):
             used=label_array(dataset, label_column).tolist(),
             complete=complete,
         )
-        return cls(dataset, image_processor, image_column, label_column, class_ids, _num_channels(config), **kwargs)
+        return cls(dataset, image_processor, image_column, label_column, class_ids, num_channels_of(config), **kwargs)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -195,7 +191,7 @@ class PixelDataset(torch.utils.data.Dataset):
         pixels: torch.Tensor | None = None
         for rows, batch in self._batches(range(len(self)), description, batch_size):
             if not rows[0]:
-                pixels = self._room((len(self), *batch.shape[1:]))
+                pixels = room_for((len(self), *batch.shape[1:]), self.cache_gib)
             if pixels is not None:
                 pixels[rows[0] : rows[-1] + 1] = batch
         self._pixels = pixels
@@ -222,17 +218,6 @@ class PixelDataset(torch.utils.data.Dataset):
         shown = tqdm(batches, desc=description, unit="batch", delay=2, disable=None, leave=False)
         return zip(shown, self._processed(batches), strict=True)
 
-    def _room(self, shape: tuple[int, ...]) -> torch.Tensor | None:
-        """Where float32 pixels of this shape can be kept; None if nowhere."""
-        size = 4 * math.prod(shape)
-        if size <= self.cache_gib * _GIB:
-            return torch.empty(shape)
-        with tempfile.TemporaryFile() as file:
-            if not _reserve(file.fileno(), size):
-                return None
-            # The map keeps the file, which has no name any more.
-            return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=shape))
-
     def _decode(self, indices: Sequence[int]) -> list[Picture]:
         rows = [int(index) for index in indices]
         return [
@@ -248,20 +233,6 @@ class PixelDataset(torch.utils.data.Dataset):
     def _name(self, row: int) -> str:
         named = row if self._index_names is None else self._index_names[row]
         return f"the image at index {int(named)} of {self._split_name}"
-
-
-def _reserve(file: int, size: int) -> bool:
-    """Give a file so many bytes of the disk, if it has them; writing into one that merely has the size can be fatal."""
-    # Each of the processes on this machine keeps as much, and the disk is for other things, too.
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if size * processes > 0.9 * shutil.disk_usage(tempfile.gettempdir()).free:
-        return False
-    try:
-        os.posix_fallocate(file, 0, size)
-    # Not every system has it, nor every file system.
-    except (OSError, AttributeError):
-        return False
-    return True
 
 
 def pixels_of(
@@ -313,57 +284,14 @@ def pixels_like(
         splits.image_column,
         splits.label_column,
         splits.class_ids(id2label_of(config)),
-        _num_channels(config),
+        num_channels_of(config),
         **kwargs,
     )
 
 
-def _num_channels(config: PretrainedConfig) -> int:
+def num_channels_of(config: PretrainedConfig) -> int:
+    """Channels of the images that a model with this configuration takes."""
     return int(getattr(config, "num_channels", 3))
-
-
-def as_pixels(
-    dataset: Any,
-    model: PreTrainedModel,
-    processing_class: Any,
-    image_column: str | None,
-    label_column: str | None,
-    label_mapping: LabelMapping | os.PathLike | None = None,
-) -> Any:
-    """A `datasets` dataset as `model` eats it, its columns found or named; anything else as it is.
-
-    Of several columns of class labels it is the one whose labels the model has. Labels may be names or numbers, too.
-
-    Raises:
-        UnlearningError: no such column, a label that the model does not have, or no image processor.
-    """
-    if not isinstance(dataset, Dataset) or "pixel_values" in dataset.column_names:
-        return dataset
-    id2label = id2label_of(model.config)
-    mapping = as_label_mapping(label_mapping)
-
-    def knows(column: str) -> bool:
-        names = label_names(dataset, column)
-        try:
-            used = label_array(dataset, column).tolist()
-            match_labels(names, id2label, mapped_part(mapping, names), used=used)
-        except UnlearningError:
-            return False
-        return True
-
-    labelled = label_parts({"the dataset": dataset}, image_column, label_column, fits=knows)
-    return PixelDataset.for_model(
-        labelled.parts[0],
-        model.config,
-        processing_class,
-        labelled.image_column,
-        labelled.label_column,
-        labelled.label_names,
-        mapped_part(mapping, labelled.label_names, labelled.label_values),
-        labelled.label_values,
-        # Of names that are only in the rows there may be more in other rows.
-        complete=isinstance(dataset.features[labelled.label_column], ClassLabel),
-    )
 
 
 def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:
@@ -381,8 +309,7 @@ def try_forward(model: PreTrainedModel, pixels: PixelDataset) -> None:
     # A model's own code raises what it likes.
     except Exception as error:
         raise UnlearningError(
-            f"the model does not take images of {tuple(one.shape[1:])}, as its image processor makes them: "
-            f"{one_line(error)}"
+            f"the model does not take images of {tuple(one.shape[1:])}, as {pixels.made}: {one_line(error)}"
         ) from error
     expected = (1, model.config.num_labels)
     if "logits" not in outputs or tuple(outputs["logits"].shape) != expected:

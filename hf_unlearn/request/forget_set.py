@@ -13,6 +13,7 @@ from hf_unlearn.request.columns import as_image_column, find_image_column, find_
 from hf_unlearn.request.fingerprint import Fingerprint, is_hub_name
 from hf_unlearn.request.forget_request import SAMPLES_OF, ForgetRequest
 from hf_unlearn.request.images import readable_rows, samples_sha256
+from hf_unlearn.request.iterable import Materialised, materialised
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, SplitRows, first_labelled, labelled_rows
 from hf_unlearn.request.labels import class_codes, label_values, with_labels
@@ -183,7 +184,7 @@ def labelled_test_set(
     usual = [name for name in USUAL_TEST_SPLITS if isinstance(test, Mapping) and name in test]
     if split is None and len(usual) > 1:
         assert isinstance(test, Mapping)
-        found = first_labelled(test, usual, label_column)
+        found = first_labelled(Materialised(test), usual, label_column)
         if found is None:
             raise UnlearningError(f"no split of the test set has labels; there are: {there_are(test)}")
         return found
@@ -197,14 +198,17 @@ def one_split(data: Any, name: str | None, usual: Sequence[str], what: str) -> t
     Raises:
         UnlearningError: there is no such split, or there are several, or no dataset at all.
     """
-    from datasets import Dataset
+    from datasets import Dataset, IterableDataset
 
+    if isinstance(data, IterableDataset):
+        data = materialised(data, f"the {what} set")
     if isinstance(data, Dataset):
         if name is not None:
             raise UnlearningError(f"{what}_split is {name!r}, but the {what} set is a single dataset without splits")
         return what, data
     if not isinstance(data, Mapping):
         raise UnlearningError(f"the {what} set is a {type(data).__name__}; expected a Dataset or a DatasetDict")
+    data = Materialised(data)
     if name is not None:
         if name not in data:
             raise UnlearningError(f"{what}_split {name!r} does not exist; {did_you_mean(name, data)}")

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from hf_unlearn.request.fingerprint import (
 )
 from hf_unlearn.request.forget_request import GIVEN_SETS
 from hf_unlearn.request.images import readable_rows, samples_sha256, verify_images
+from hf_unlearn.request.iterable import Materialised
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import LabelledParts, label_parts, labelled_splits
 from hf_unlearn.request.labels import label_array
@@ -236,7 +237,8 @@ def make_splits(
     """Resolve a request on a dataset.
 
     Args:
-        dataset: all its splits, as `load_image_dataset` gives them.
+        dataset: all its splits, as `load_image_dataset` gives them. Those that are streams and are needed are read into
+            memory, up to 2 GiB each.
         request: what to forget from the train split.
         dataset_name: its name on the Hub or its path, for the fingerprint.
         dataset_config_name: the configuration that `dataset` is, for the fingerprint.
@@ -265,6 +267,7 @@ def make_splits(
             f"make_splits takes a DatasetDict of all splits, not a {type(dataset).__name__}: wrap it as "
             "DatasetDict(train=...)"
         )
+    dataset = cast("DatasetDict", Materialised(dataset))
     if request.samples is not None:
         raise UnlearningError("make_splits parts a whole training set; for samples alone there is forget_splits")
     columns: dict[str, Any] = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from datasets import ClassLabel, DatasetDict, Value
 
-from hf_unlearn.data.pixels import as_pixels, pixels_of
+from hf_unlearn.data.pixels import pixels_of
+from hf_unlearn.data.reading import as_pixels
 from hf_unlearn.errors import UnlearningError, warn_once
 from hf_unlearn.request import ForgetRequest, make_splits
 from tests.tiny import LABELS, make_dataset, make_model, make_processor

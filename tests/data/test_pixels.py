@@ -51,7 +51,7 @@ def test_above_the_limit_they_are_kept_in_a_file_that_leaves_nothing(tmp_path, m
 
 
 def test_without_room_anywhere_nothing_is_kept(monkeypatch):
-    monkeypatch.setattr("hf_unlearn.data.pixels.shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
+    monkeypatch.setattr("hf_unlearn.data.room.shutil.disk_usage", lambda folder: SimpleNamespace(free=1000))
     fresh, none = make_pixels(), make_pixels(cache_gib=1e-6).preload()
     assert none._pixels is None and torch.equal(none[3]["pixel_values"], fresh[3]["pixel_values"])
 
@@ -63,7 +63,7 @@ def test_the_room_on_disk_is_really_there(monkeypatch):
         blocks.append(os.fstat(file.fileno()).st_blocks * 512)
         return memmap(file, **kwargs)
 
-    monkeypatch.setattr("hf_unlearn.data.pixels.np.memmap", spy)
+    monkeypatch.setattr("hf_unlearn.data.room.np.memmap", spy)
     assert make_pixels(cache_gib=1e-6).preload()._pixels is not None
     assert blocks[0] >= 4 * 10 * 3 * 16 * 16, "a file with holes has none of it"
 
@@ -84,7 +84,7 @@ def test_a_disk_that_gives_no_room_is_not_mapped(monkeypatch, fault):
 @pytest.mark.parametrize(("processes", "kept"), [(1, True), (2, True), (4, False)])
 def test_each_process_of_this_machine_needs_room(monkeypatch, processes, kept):
     free = 3.5 * 4 * 10 * 3 * 16 * 16
-    monkeypatch.setattr("hf_unlearn.data.pixels.shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
+    monkeypatch.setattr("hf_unlearn.data.room.shutil.disk_usage", lambda folder: SimpleNamespace(free=free))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     assert (make_pixels(cache_gib=1e-6).preload()._pixels is not None) == kept
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from hf_unlearn.data.pixels import PixelDataset, as_pixels, pixels_of
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.data.pixels import PixelDataset, pixels_of
+from hf_unlearn.data.reading import as_pixels
+from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.request import UnlearningSplits
@@ -127,7 +129,7 @@ def part_of(splits: UnlearningSplits | None, part: str, given: Any) -> Any:
 
 
 def refuse_empty(**parts: Any) -> None:
-    """Refuse a dataset without a sample.
+    """Refuse a dataset without a sample, and one of several splits.
 
     Args:
         **parts: datasets by what they are, or None.
@@ -136,6 +138,10 @@ def refuse_empty(**parts: Any) -> None:
         UnlearningError: one is empty.
     """
     for what, dataset in parts.items():
+        if isinstance(dataset, Mapping):
+            raise UnlearningError(
+                f"the {what} set is a {type(dataset).__name__} of {there_are(dataset)}; expected one of its splits"
+            )
         if hasattr(dataset, "__len__") and len(dataset) == 0:
             raise UnlearningError(f"the {what} set is empty; expected at least one sample")
 

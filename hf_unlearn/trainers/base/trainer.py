@@ -18,7 +18,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.data.exact_batches import ExactBatches, split_ignored
-from hf_unlearn.data.pixels import PixelDataset, collate
+from hf_unlearn.data.pixels import PixelDataset, collate, try_forward
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.adapter_checks import refuse_unverified_adapter
 from hf_unlearn.models.adapters import is_adapter
@@ -70,9 +70,9 @@ class UnlearningTrainer(
         splits: of the request, from [`make_splits`] or [`forget_splits`]: forget and retain set, columns, labels and
             what becomes of the forgotten classes follow from them.
         train_dataset: the forget set, where there are no splits: a `datasets` dataset with an image and a label column
-            (found from the features, labels matched to the model's by name), or any dataset of
-            `{"pixel_values", "labels", "index"}` with model class ids as labels. With splits it may be theirs, read
-            already.
+            (found from the features, labels matched to the model's by name), streaming or not; or any map-style
+            dataset, such as a `Subset` or a list, of images and labels or of `{"pixel_values", "labels"}` with model
+            class ids (see [`MapStylePixels`]). With splits it may be theirs, read already.
         eval_dataset: as for `Trainer`; of `datasets` datasets, too, and a dict of them.
         processing_class: the image processor; by default the one that comes with the model.
         retain_dataset: the rest of the training set, as `train_dataset`, for methods that need it; others never look
@@ -267,8 +267,10 @@ class UnlearningTrainer(
         """
         if isinstance(self.train_dataset, PixelDataset):
             self.train_dataset.preload("Reading the forget set")
+            try_forward(self.model, self.train_dataset)
         if isinstance(self.retain_dataset, PixelDataset):
             self.retain_dataset.preload("Reading the retain set")
+            try_forward(self.model, self.retain_dataset)
         self.verify_images()
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2)))
