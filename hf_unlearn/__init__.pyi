@@ -15,7 +15,11 @@ from .request import forget_splits as forget_splits
 from .request import load_image_dataset as load_image_dataset
 from .request import make_splits as make_splits
 from .request import stream_splits as stream_splits
+from .trainers.base.config import PassesConfig as PassesConfig
 from .trainers.base.config import UnlearningConfig as UnlearningConfig
+from .trainers.base.method import UnlearningMethod as UnlearningMethod
+from .trainers.base.paper import cite as cite
+from .trainers.base.settings import setting as setting
 from .trainers.base.trainer import UnlearningTrainer as UnlearningTrainer
 from .trainers.methods.bad_teacher import BadTeacherConfig as BadTeacherConfig
 from .trainers.methods.bad_teacher import BadTeacherTrainer as BadTeacherTrainer
@@ -70,6 +74,7 @@ __all__ = [
     "MUMisTrainer",
     "NegGradPlusConfig",
     "NegGradPlusTrainer",
+    "PassesConfig",
     "PublishingError",
     "RandomLabelsConfig",
     "RandomLabelsTrainer",
@@ -85,8 +90,10 @@ __all__ = [
     "ScrubTrainer",
     "UnlearningConfig",
     "UnlearningError",
+    "UnlearningMethod",
     "UnlearningSplits",
     "UnlearningTrainer",
+    "cite",
     "compare",
     "forget_splits",
     "load_image_classifier",
@@ -96,5 +103,6 @@ __all__ = [
     "predict_labels",
     "push_folder",
     "record_evaluation",
+    "setting",
     "stream_splits",
 ]

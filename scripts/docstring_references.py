@@ -13,9 +13,21 @@ from typing import Any
 
 import griffe
 
-STUB = Path(__file__).resolve().parents[1] / "hf_unlearn" / "__init__.pyi"
-PUBLIC = set(re.findall(r"^from \S+ import (\w+) as \1$", STUB.read_text(encoding="utf-8"), re.MULTILINE))
+PACKAGE = Path(__file__).resolve().parents[1] / "hf_unlearn"
 REFERENCE = re.compile(r"\[`([\w.]+)`\](?![\[(])")
+
+
+def public_names() -> dict[str, str]:
+    """The full name of each public thing, by how a docstring may call it."""
+    found = {}
+    for package in ("hf_unlearn.evaluation", "hf_unlearn"):
+        stub = PACKAGE.parent / package.replace(".", "/") / "__init__.pyi"
+        names = re.findall(r"^from \S+ import (\w+) as \1$", stub.read_text(encoding="utf-8"), re.MULTILINE)
+        found.update({name: f"{package}.{name}" for name in names})
+    return found | {full: full for full in found.values()}
+
+
+PUBLIC = public_names()
 
 
 def linked(text: str) -> str:
@@ -23,7 +35,7 @@ def linked(text: str) -> str:
 
     def replace(match: re.Match[str]) -> str:
         name = match[1]
-        return f"[`{name}`][hf_unlearn.{name}]" if name in PUBLIC else f"`{name}`"
+        return f"[`{name}`][{PUBLIC[name]}]" if name in PUBLIC else f"`{name}`"
 
     return REFERENCE.sub(replace, text)
 

@@ -1,4 +1,4 @@
-"""Write what follows from the registry of methods: the list of public names, and the table of docs/methods.md.
+"""Write what follows from the code: the list of public names, and the tables of methods and of figures in docs/.
 
     python scripts/make_stub.py
 
@@ -28,7 +28,10 @@ HOMES = {
         "make_splits",
         "stream_splits",
     ),
-    "trainers.base.config": ("UnlearningConfig",),
+    "trainers.base.config": ("PassesConfig", "UnlearningConfig"),
+    "trainers.base.method": ("UnlearningMethod",),
+    "trainers.base.paper": ("cite",),
+    "trainers.base.settings": ("setting",),
     "trainers.base.trainer": ("UnlearningTrainer",),
 }
 
@@ -60,11 +63,28 @@ def methods_table() -> str:
     return "\n".join(lines)
 
 
+def figures_table() -> str:
+    """What the rows of a comparison are called, which way is good, and what they mean."""
+    from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
+
+    lines = ["| row | | target | meaning |", "|---|---|---|---|"]
+    for group in dict.fromkeys(row.group for row in ROWS):
+        lines.append(f"| **{group}** | | | |")
+        for row in ROWS:
+            if row.group == group:
+                ideal = "" if row.ideal is None else f"{row.ideal:g}"
+                cells = (row.title, ARROWS[row.good], ideal, row.meaning)
+                # A bar would end the cell.
+                lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    from page_parts import METHODS_PART
+    from page_parts import FIGURES_PART, METHODS_PART
 
     STUB.write_text(stub(), encoding="utf-8")
     METHODS_PART.write(methods_table())
+    FIGURES_PART.write(figures_table())
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class Part:
 
 
 METHODS_PART = Part("methods", "make_stub.py", "docs/methods.md")
+FIGURES_PART = Part("rows", "make_stub.py", "docs/judging.md")
 
 
 def main_of_report(

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
+
+import pytest
 
 from hf_unlearn.commands.main import main
 
@@ -21,6 +24,7 @@ FENCE = re.compile(
 # ```yaml title="run.yaml" is a file of that name, which the reader makes.
 TITLE = re.compile(r'title="([\w.]+)"')
 RUN = ("python", "bash")
+MODULE = "blocks_of_a_page"
 # What is shown and cannot be run.
 SHOWN = ("text", "yaml", "json", "bibtex")
 # What a shell changes or acts on, outside of single quotes.
@@ -79,17 +83,20 @@ def run_page(blocks: Sequence[Block], folder: Path, also: dict[str, Sequence[str
     Args:
         also: flags that are added to an `hf-unlearn` command, by its name.
     """
-    names: dict[str, object] = {"__name__": "__main__"}
-    for block in blocks:
-        if block.title is not None:
-            (folder / block.title).write_text(f"{block.text}\n", encoding="utf-8")
-        if block.not_run is not None or block.language not in RUN or block.included is not None:
-            continue
-        if block.language == "python":
-            # The line numbers of an error are then those of the page.
-            exec(compile("\n" * (block.line - 1) + block.text, block.page, "exec"), names)
-        else:
-            _run_shell(block, folder, also or {})
+    # A module, as a script is one: what pickles a class of the page looks for it there.
+    module = ModuleType(MODULE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, MODULE, module)
+        for block in blocks:
+            if block.title is not None:
+                (folder / block.title).write_text(f"{block.text}\n", encoding="utf-8")
+            if block.not_run is not None or block.language not in RUN or block.included is not None:
+                continue
+            if block.language == "python":
+                # The line numbers of an error are then those of the page.
+                exec(compile("\n" * (block.line - 1) + block.text, block.page, "exec"), vars(module))
+            else:
+                _run_shell(block, folder, also or {})
 
 
 def _run_shell(block: Block, folder: Path, also: dict[str, Sequence[str]]) -> None:

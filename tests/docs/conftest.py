@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from huggingface_hub import HfApi
 
 from tests.docs import stock
 from tests.hub import LocalHub
@@ -24,9 +25,18 @@ def stocked(tmp_path_factory):
     with LocalHub() as hub:
         hub.add_token(WRITE_TOKEN, "you", organisations=("ORG",))
         for name, model_type in (("ORG/MODEL", "resnet"), ("ORG/VIT", "vit")):
-            processor = new_image_processor(stock.SIZE)
-            add_model(hub, name, stock.trained(model_type, data["train"]), processor, home=home)
+            model = stock.trained(model_type, data["train"])
+            add_model(hub, name, model, new_image_processor(stock.SIZE), home=home)
+        with pointed_here(hub, home, WRITE_TOKEN):
+            adapter = stock.adapter(model, "ORG/VIT", data["train"])
+            adapter.save_pretrained(home / "adapter")
+            adapter.config.save_pretrained(home / "adapter")
+            (home / "adapter" / "README.md").write_text("---\nlicense: mit\n---\n")
+            HfApi().create_repo("ORG/ADAPTER")
+            HfApi().upload_folder(repo_id="ORG/ADAPTER", folder_path=home / "adapter")
         add_dataset(hub, "ORG/DATA", data, home=home)
+        german = DatasetDict({"train": stock.pictures(96, 0, stock.GERMAN)})
+        add_dataset(hub, "ORG/BILDER", german, home=home)
         stock.lay_out(folder)
         yield hub, folder
 

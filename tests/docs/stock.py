@@ -9,6 +9,7 @@ import numpy as np
 
 COLOURS = {"rocket": (200, 40, 40), "plane": (40, 200, 40), "boat": (40, 40, 200), "car": (120, 120, 120)}
 CLASSES = list(COLOURS)
+GERMAN = ["Rakete", "Flugzeug", "Boot", "Auto"]
 # Finer labels, two a class.
 FINE = [f"{size} {name}" for name in CLASSES for size in ("small", "large")]
 SIZE = 16
@@ -24,13 +25,13 @@ def picture(name: str, large: bool, rng: np.random.Generator):
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def pictures(num_samples: int, seed: int):
+def pictures(num_samples: int, seed: int, label_names: list[str] = CLASSES):
     """A dataset of them, with columns `image`, `label`, `fine_label` and `photographer_id`; labels go round."""
     from datasets import ClassLabel, Dataset, Features, Image, Value
 
     rng = np.random.default_rng(seed)
     fine = [index % len(FINE) for index in range(num_samples)]
-    features = {"image": Image(), "label": ClassLabel(names=CLASSES), "fine_label": ClassLabel(names=FINE)}
+    features = {"image": Image(), "label": ClassLabel(names=label_names), "fine_label": ClassLabel(names=FINE)}
     return Dataset.from_dict(
         {
             "image": [picture(CLASSES[label // 2], label % 2 == 1, rng) for label in fine],
@@ -44,9 +45,7 @@ def pictures(num_samples: int, seed: int):
 
 def trained(model_type: str, dataset: Any, seed: int = 0, classes: list[str] = CLASSES) -> Any:
     """A small classifier that knows the dataset's images."""
-    import torch
-
-    from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+    from hf_unlearn.models.from_scratch import new_image_classifier
 
     overrides = {
         "resnet": {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"},
@@ -55,18 +54,39 @@ def trained(model_type: str, dataset: Any, seed: int = 0, classes: list[str] = C
             **{"image_size": SIZE, "patch_size": 8},
         },
     }
-    model = new_image_classifier(model_type, classes, overrides[model_type], seed)
+    return taught(new_image_classifier(model_type, classes, overrides[model_type], seed), dataset)
+
+
+def taught(model: Any, dataset: Any) -> Any:
+    """The same model, after it has seen the dataset's images."""
+    import torch
+
+    from hf_unlearn.models.from_scratch import new_image_processor
+
     pixels = new_image_processor(SIZE)([image.convert("RGB") for image in dataset["image"]], return_tensors="pt")[
         "pixel_values"
     ]
     labels = torch.tensor(list(dataset["label"]))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=1e-2)
     model.train()
     for _ in range(40):
         optimizer.zero_grad()
         model(pixel_values=pixels, labels=labels).loss.backward()
         optimizer.step()
     return model.eval()
+
+
+def adapter(base: Any, name: str, dataset: Any) -> Any:
+    """A LoRA on the base that is on the Hub as `name`."""
+    import copy
+
+    import peft
+
+    places = {"target_modules": ["q_proj", "v_proj"], "modules_to_save": ["classifier"]}
+    model = peft.get_peft_model(copy.deepcopy(base), peft.LoraConfig(r=2, lora_alpha=4, **places))
+    model.peft_config["default"].base_model_name_or_path = name
+    return taught(model, dataset)
 
 
 def save(model: Any, folder: Path) -> None:

@@ -14,8 +14,8 @@ BLOCKS = {path.relative_to(ROOT).as_posix(): blocks_of(path) for path in PAGES}
 # These live on what the demo leaves, on a machine without a Hub. The others are in the slow tests.
 WITHOUT_HUB = {"README.md", "docs/quickstart.md"}
 QUICK = {"README.md"}
-# The demo as a reader runs it takes two minutes; `make demo` is that.
-ALSO = {"demo": ["--num_train_epochs", "4"]}
+# What a reader runs takes minutes; the demo has a test of its own.
+ALSO = {"demo": ["--num_train_epochs", "3"], "evaluate": ["--level", "fast"]}
 MOST_NOT_RUN = 8
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import hf_unlearn
+import hf_unlearn.evaluation
+from hf_unlearn.commands.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)(?:#([^)]+))?\)")
@@ -32,10 +33,16 @@ def test_links_of_the_pages_outside_the_site(name):
         assert not anchor or anchor in headings(ROOT / target), f"{target}#{anchor}"
 
 
+def test_every_command_is_in_the_reference():
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert re.findall(r"\{\{ help (\w+) \}\}", page) == list(COMMANDS)
+
+
 def test_every_public_name_is_in_the_reference():
     pages = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "reference").glob("*.md")))
-    named = re.findall(r"^::: hf_unlearn\.(\w+)$", pages, re.MULTILINE)
-    assert set(hf_unlearn.__all__) - set(named) == set()
+    named = re.findall(r"^::: hf_unlearn\.([\w.]+)$", pages, re.MULTILINE)
+    metrics = {f"evaluation.{name}" for name in hf_unlearn.evaluation.__all__}
+    assert {*hf_unlearn.__all__, *metrics} - set(named) == set()
     assert len(named) == len(set(named))
 
 
@@ -75,4 +82,5 @@ def test_the_site_is_built_without_the_network(tmp_path):
     # A docstring's reference is a link, and a setting has its description.
     assert re.search(r'for <a [^>]*href="#hf_unlearn.UnlearningTrainer"><code>UnlearningTrainer</code></a>', trainers)
     assert "Weight of the target term (paper, App. F.4)." in trainers
+    assert "--forget_classes VALUE" in pages["reference/commands.html"]
     assert "setting(" not in trainers and "[<code>" not in trainers

@@ -122,3 +122,10 @@ def test_the_page_names_every_method(script):
     assert (
         "| `mu_mis` | `MUMisTrainer` | MU-Mis | no | [2402.15109](https://huggingface.co/papers/2402.15109) |" in table
     )
+
+
+def test_the_page_names_every_figure(script):
+    table = script("make_stub").figures_table()
+    assert script("page_parts").FIGURES_PART.holds(table)
+    assert {line.count("|") for line in table.splitlines()} == {5}
+    assert "| average gap (MU-Mis), points | ↓ | 0 | Over FA, remaining and whole test. |" in table

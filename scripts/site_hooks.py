@@ -1,0 +1,27 @@
+"""What the site adds to its pages when it is built; mkdocs.yml names it.
+
+`{{ help unlearn }}` becomes what `hf-unlearn unlearn --help` prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+from typing import Any
+
+HELP = re.compile(r"\{\{ help (\w+) \}\}")
+
+
+def help_of(command: str) -> str:
+    """The help of a command, without the network and without torch."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        importlib.import_module(f"hf_unlearn.commands.{command}").main(["--help"])
+    return printed.getvalue().rstrip()
+
+
+def on_page_markdown(markdown: str, **kwargs: Any) -> str:
+    """Called by mkdocs with the text of each page."""
+    return HELP.sub(lambda match: help_of(match[1]), markdown)
