@@ -61,8 +61,8 @@ def stream_splits(
         test_split: a split for testing, which is downloaded; by default none.
         test: a labelled test set from elsewhere, in its place.
         report: is told in a line how much will be fetched, before it is.
-        dataset_config_name, dataset_revision, image_column_name, label_column_name, label_mapping, skip_unreadable,
-            token: as for [`load_image_dataset`] and [`make_splits`].
+        dataset_config_name, dataset_revision, image_column_name, label_column_name: as for [`make_splits`].
+        label_mapping, skip_unreadable, token: as for [`make_splits`] and [`load_image_dataset`].
 
     Raises:
         UnlearningError: as [`load_image_dataset`] and [`make_splits`]; or the dataset is not stored as parquet.
