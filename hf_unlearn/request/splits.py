@@ -103,16 +103,24 @@ class UnlearningSplits:
             id2label: the model's `config.id2label`.
 
         Raises:
-            UnlearningError: as [`match_labels`].
+            UnlearningError: as [`match_labels`]; samples that are given alone, of all the model's classes, are to take
+                their classes with them.
         """
-        return match_labels(
+        alone = self.request.kind == "samples"
+        class_ids = match_labels(
             self.label_names,
             id2label,
             self.label_mapping,
             values=self.label_values,
             used=self.used_labels,
-            complete=self.request.kind != "samples",
+            complete=not alone,
         )
+        if alone and len({class_ids[label] for label in self.forgotten_class_ids}) == len(id2label):
+            raise UnlearningError(
+                f"the forget set is everything: its samples are of all {len(id2label)} classes of the model, and with "
+                "forget_kind 'class' none would be left; expected samples of some, or forget_kind 'subset'"
+            )
+        return class_ids
 
     @property
     def removes_whole_classes(self) -> bool:

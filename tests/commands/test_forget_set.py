@@ -252,6 +252,7 @@ def test_a_run_is_resumed_by_the_same_samples_only(model_folder, tmp_path, capsy
 
 def test_bad_input(model_folder, saved_dataset, tmp_path, capsys):
     photos, two = photographs(tmp_path / "photos", count=2), photographs(tmp_path / "two", "red", "blue", count=2)
+    photographs(tmp_path / "all", *LABELS, count=1)
     (tmp_path / "none").mkdir()
     (photographs(tmp_path / "telephone", count=2) / "b.heic").write_bytes(b"not for Pillow")
     (tmp_path / "telephone only").mkdir()
@@ -275,6 +276,7 @@ def test_bad_input(model_folder, saved_dataset, tmp_path, capsys):
         ([*alone, *red, "--test_dataset", photos], "no column of class labels"),
         ([*alone, *red, "--forget_split_name", "gone"], "forget_split 'gone' does not exist"),
         (["--forget_dataset", two, "--forget_kind", "class", *red], "labels of their own, of 2 classes"),
+        (["--forget_dataset", tmp_path / "all", "--forget_kind", "class"], "of all 4 classes of the model"),
         (["--forget_dataset", tmp_path / "none", "--forget_kind", "class", *red], "none"),
         (
             ["--forget_dataset", tmp_path / "telephone", *alone[2:], *red],

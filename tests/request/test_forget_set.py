@@ -173,3 +173,11 @@ def test_labels_of_a_part_are_never_matched_by_their_place(split, tmp_path):
     assert forget_splits(split([2]), "class").class_ids(nameless) == [0, 1, 2]
     tested = forget_splits(unlabelled(), "class", forget_label="owl", test=split([0, 1]))
     assert tested.class_ids(nameless) == [0, 1, 2] and tested.forget_labels().tolist() == [2] * 4
+
+
+def test_all_classes_cannot_vanish(split):
+    animals = {0: "cat", 1: "dog", 2: "owl"}
+    with pytest.raises(UnlearningError, match="everything: its samples are of all 3 classes"):
+        forget_splits(split([0, 1, 2, 0]), "class").class_ids(animals)
+    assert forget_splits(split([0, 1, 2, 0]), "subset").class_ids(animals) == [0, 1, 2]
+    assert forget_splits(split([0, 1, 1]), "class").class_ids(animals) == [0, 1, 2]
