@@ -88,7 +88,7 @@ def stream_splits(
                 if test is not None:
                     parts, test_split = with_test_set(parts, train_split, test, image, label)
                 elif test_split is not None:
-                    parts[test_split] = _whole_split(builder, test_split)
+                    parts[test_split] = _whole_split(builder, test_split, token)
                 splits = make_splits(
                     parts,
                     request,
@@ -126,7 +126,7 @@ def load_one_split(name: str, split: str, config: str | None = None, revision: s
             files = _files_by_split(builder)
             if split not in files:
                 raise UnlearningError(f"split {split!r} does not exist; {did_you_mean(split, files)}")
-            return _whole_split(builder, split)
+            return _whole_split(builder, split, None)
         except UnlearningError:
             raise
         except Exception as error:
@@ -166,12 +166,12 @@ def _columns(features: Features, request: ForgetRequest, image: str | None, labe
     return [image, find_label_column(empty, label, exclude=request.subclass_column, fits=request.leaves), *plain]
 
 
-def _whole_split(builder: DatasetBuilder, name: str) -> Dataset:
+def _whole_split(builder: DatasetBuilder, name: str, token: str | None) -> Dataset:
     from datasets import load_dataset
 
     kind = type(builder).__module__.rpartition(".")[2]
     files = {name: _files_by_split(builder)[name]}
-    return load_dataset(kind, data_files=files, split=name, features=builder.info.features)
+    return load_dataset(kind, data_files=files, split=name, features=builder.info.features, token=token)
 
 
 class _Source:
@@ -182,7 +182,7 @@ class _Source:
 
         options = {"token": token} if places[0].startswith("hf://") else {}
         self._system, _ = url_to_fs(places[0], **options)
-        paths = [self._system._strip_protocol(place) for place in places]
+        paths = [url_to_fs(place, **options)[1] for place in places]
         for folder in sorted({path.rpartition("/")[0] for path in paths}):
             # Once for all the files in it, which are asked for their sizes next.
             self._system.ls(folder, detail=True)
@@ -244,6 +244,10 @@ class _Source:
 
         stored = self._files[0].schema.field(column).type
         leaf = (column, "bytes") if pyarrow.types.is_struct(stored) else (column,)
+        if pyarrow.types.is_string(stored):
+            raise UnlearningError(
+                f"column {column!r} of dataset {name!r} holds paths of images, not the images: it cannot be streamed"
+            )
 
         def plan(both: tuple[ParquetFile, np.ndarray]) -> list[tuple[int, np.ndarray, list[Piece]]]:
             file, here = both
@@ -256,9 +260,10 @@ class _Source:
         sizes = [sum(piece.size for _, _, pieces in found for piece in pieces) for found in plans]
         if report is not None:
             whole = sum(file.size for file in self._open)
+            taken, among = (tqdm.format_sizeof(size, "B") for size in (sum(sizes), whole))
             report(
-                f"fetching {len(rows):,} images of {name}: {_as_text(sum(sizes))} of {_as_text(whole)}, from "
-                f"{len(concerned):,} of {len(self._files):,} files"
+                f"fetching {len(rows):,} images of {name}: {taken} of {among}, from {len(concerned):,} of "
+                f"{len(self._files):,} files"
             )
 
         def fetch(both: tuple[ParquetFile, list[tuple[int, np.ndarray, list[Piece]]]]) -> list[Any]:
@@ -294,12 +299,3 @@ def _with_images(dataset: Dataset, column: str, images: Sequence[Any]) -> Datase
     table = dataset.with_format("arrow")[:]
     together = table.add_column(0, column, pyarrow.chunked_array(bare, type=kind)).select(list(features))
     return Dataset(InMemoryTable(together.cast(features.arrow_schema)), info=DatasetInfo(features=features))
-
-
-def _as_text(size: int) -> str:
-    """A number of bytes, as `1.3 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.1f} {unit}" if unit != "bytes" else f"{size} {unit}"
-        size /= 1000  # type: ignore[assignment]
-    raise AssertionError(size)

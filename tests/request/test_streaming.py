@@ -116,7 +116,7 @@ def test_hardly_more_is_served_than_the_forget_set(hub, repository, fields):
     assert wanted < hub.bytes_sent() < 2 * wanted
     assert not any(request.sent > 2 * wanted for request in hub.requests)
     (line,) = told
-    assert f"fetching {len(streamed.forget)} images of {repository}" in line and " MB of 9." in line
+    assert f"fetching {len(streamed.forget)} images of {repository}" in line and "MB of 9." in line
 
 
 def test_a_test_set_comes_only_where_one_is_asked_for(hub, photos):
@@ -148,6 +148,22 @@ def test_a_folder_of_parquet_files(photos, tmp_path):
     photos["train"].to_parquet(tmp_path / "train.parquet")
     streamed = stream_splits(str(tmp_path), ForgetRequest(classes="class 1"))
     assert encoded(streamed.forget) == encoded(photos["train"].select(range(60, 120)))
+
+
+def test_images_as_bytes_alone_and_as_paths(photos, tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    few = photos["train"].select([0, 70, 71])
+    table = pyarrow.table({"image": encoded(few), "label": ["a", "b", "b"]})
+    pyarrow.parquet.write_table(table, tmp_path / "train.parquet")
+    streamed = stream_splits(str(tmp_path), ForgetRequest(classes=("b",)))
+    assert encoded(streamed.forget) == encoded(few)[1:]
+    paths = table.set_column(0, "image", pyarrow.array(["a.jpg", "b.jpg", "c.jpg"]))
+    (tmp_path / "paths").mkdir()
+    pyarrow.parquet.write_table(paths, tmp_path / "paths" / "train.parquet")
+    with pytest.raises(UnlearningError, match="column 'image' .*paths|no column of images"):
+        stream_splits(str(tmp_path / "paths"), ForgetRequest(classes=("b",)))
 
 
 def test_bad_input(hub, tmp_path):
