@@ -74,7 +74,7 @@ def watch(clock: Stopwatch) -> None:
         ("optimizer and figures of a step", MUMisTrainer, "finish_step"),
         ("checks of the outcome", MUMisTrainer, "check_outcome"),
         ("checks of the outcome", publishing, "quick_checks"),
-        ("saving", MUMisTrainer, "save_model"),
+        ("saving", MUMisTrainer, "save_with_record"),
         ("card", card, "write_card"),
     ]
     for part, owner, name in parts:

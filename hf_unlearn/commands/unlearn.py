@@ -26,7 +26,6 @@ from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint, run
 from hf_unlearn.commands.terminal import loading_line, quieten, seconds_as_text, settle
 from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.files import replacing_files
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of
 
 DESCRIPTION = (
@@ -142,10 +141,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     try_forward(model, forget)
     import hf_unlearn.trainers
     from hf_unlearn.models.labels import id2label_of
-    from hf_unlearn.models.saved import stale_files
-    from hf_unlearn.publishing.card import write_card
-    from hf_unlearn.publishing.record import write_record
-    from hf_unlearn.request.kept import keep_forget_set
 
     if args.device.type == "cpu":
         keep_freed_memory()
@@ -180,15 +175,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         check_resumed_run(checkpoint, trainer.identity)
         trainer.train(resume_from_checkpoint=checkpoint)
-        if not trainer.is_world_process_zero():
-            trainer.save_model(_internal_call=True)
-            return
-        record = trainer.record()
-        with replacing_files(args.output_dir, stale_files(args.output_dir)) as aside:
-            trainer.save_model(aside, _internal_call=True)
-            write_record(record, aside)
-            keep_forget_set(splits, aside)
-            write_card(aside, trainer.hub_model_id or os.path.basename(os.path.abspath(args.output_dir)))
+        record = trainer.save_with_record()
+    if not trainer.is_world_process_zero():
+        return
     premise = getattr(trainer, "premise", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(

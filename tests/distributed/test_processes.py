@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from hf_unlearn.models.pretrained import load_image_classifier
+from hf_unlearn.models.weights import weights_digest
+from hf_unlearn.publishing.record import read_record
+
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -66,6 +70,27 @@ def test_two_processes_make_the_run_of_one(tmp_path, model_type, objective, layo
 @pytest.mark.distributed
 def test_what_does_not_fill_a_step_is_left_out_by_two_processes_as_by_one(tmp_path):
     same_run(tmp_path, "resnet", "matched", [(1, 8, 1), (2, 4, 1)], 21, "--drop_last")
+
+
+@pytest.mark.distributed
+def test_two_processes_save_one_model_with_its_record(tmp_path):
+    words = (
+        "--model",
+        "vit",
+        "--objective",
+        "matched",
+        "--batch",
+        "4",
+        "--steps",
+        "2",
+        "--save",
+        str(tmp_path / "out"),
+    )
+    ran = launch(2, *words, "--out", str(tmp_path / "ran.json"))
+    record, saved = read_record(str(tmp_path / "out")), load_image_classifier(tmp_path / "out")
+    assert ran["num_processes"] == 2 and record["steps"] == 2 and not record["in_progress"]
+    assert weights_digest(saved) == record["weights_sha256"]["unlearned"] != record["weights_sha256"]["original"]
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.slow

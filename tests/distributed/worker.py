@@ -9,6 +9,7 @@ import tempfile
 import torch
 
 from hf_unlearn import MUMisConfig, MUMisTrainer
+from hf_unlearn.publishing.record import read_record
 from tests.tiny import make_dataset, make_model, make_processor
 
 
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--drop_last", action="store_true")
+    parser.add_argument("--save")
     parser.add_argument("--out")
     flags = parser.parse_args()
     model = make_model(flags.model)
@@ -48,6 +50,9 @@ def main() -> None:
         forget_kind="class",
     )
     trainer.train()
+    if flags.save:
+        trainer.save_model(flags.save)
+        read_record(flags.save)  # There it is for every process.
     if trainer.is_world_process_zero():
         figures = {
             "num_processes": trainer.accelerator.num_processes,

@@ -31,7 +31,6 @@ def _unlearned(tmp_path_factory):
     trainer = unlearn(folder, ForgetRequest(classes=("red",)))
     # The class of an untrained model's choice may be the forgotten one; what is tested here is not forgetting.
     trainer.save_model()
-    trainer.create_model_card()
     return folder
 
 

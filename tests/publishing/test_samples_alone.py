@@ -31,7 +31,6 @@ def forgotten(tmp_path, folder, kind, test=None):
     trainer = MUMisTrainer(make_model(), args, splits, processing_class=make_processor())
     trainer.train()
     trainer.save_model()
-    trainer.create_model_card()
     return splits, tmp_path / "out"
 
 

@@ -199,7 +199,6 @@ def test_by_name(tmp_path):
     args = MUMisConfig(str(tmp_path / "out"), max_steps=1, use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False)
     trainer = train(MUMisTrainer(str(tmp_path / "adapter"), args, train_dataset=make_dataset(8), forget_kind="class"))
     trainer.save_model()
-    trainer.create_model_card()
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         *("adapter_config.json", "adapter_model.safetensors", "adapter_base.json", "config.json", "README.md"),

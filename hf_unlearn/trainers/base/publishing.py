@@ -14,8 +14,11 @@ from transformers.trainer_utils import HubStrategy
 
 from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.data.spacing import evenly_spaced
+from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.files import replacing_files
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
 from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.models.saved import stale_files
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import write_card
 from hf_unlearn.publishing.destination import find_destination
@@ -25,6 +28,9 @@ from hf_unlearn.publishing.record import unlearning_record, write_record
 from hf_unlearn.publishing.settings import public_arguments
 from hf_unlearn.request.kept import keep_forget_set
 from hf_unlearn.trainers.safety.samples import chunk_size
+
+# How far the run is.
+NOT_BEGUN, RUNNING, FAILED, FINISHED = "not begun", "running", "failed", "finished"
 
 if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
@@ -39,7 +45,13 @@ class Publishes(_Base):
 
     The destination is checked when the trainer is made, and the repository is created only when there is something to
     put into it.
+
+    Attributes:
+        progress: how far the last run is: `"not begun"`, `"running"` (or cut short), `"failed"` (the model is the
+            original), `"finished"`.
     """
+
+    progress = NOT_BEGUN
 
     # What the mixing class has.
     title: str
@@ -71,8 +83,70 @@ class Publishes(_Base):
         self.hub_model_id: str | None = self._destination.repo_id  # type: ignore[assignment]
         self.push_in_progress = None
 
-    def record(self, in_progress: bool = False) -> dict[str, Any]:
-        """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`]."""
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what was unlearned: weights and image processor, record and card. `hf-unlearn push` takes the folder.
+
+        Everything takes its place once all of it is whole; of another model that was there nothing is left. A run that
+        was cut short is saved as one. With `push_to_hub` the model is pushed, too.
+
+        Args:
+            output_dir: by default that of the arguments.
+
+        Raises:
+            UnlearningError: nothing was unlearned yet, the run failed and left the original, or the disk is full.
+        """
+        if _internal_call:
+            # A checkpoint, which is no model to be published.
+            super().save_model(output_dir, _internal_call=True)
+            return
+        self.save_with_record(output_dir)
+        if self.args.push_to_hub:
+            self.push_to_hub()
+
+    def save_with_record(self, output_dir: str | None = None) -> dict[str, Any] | None:
+        """As [`save_model`], without a push.
+
+        Returns:
+            The record; None in a process that does not write.
+        """
+        if self.progress in (NOT_BEGUN, FAILED):
+            why = "train() was not called" if self.progress == NOT_BEGUN else "the run failed and left the original"
+            raise UnlearningError(f"there is no unlearned model to save: {why}")
+        folder = str(output_dir if output_dir is not None else self.args.output_dir)
+        record = None
+        if self.args.should_save:
+            record = self.record()
+            try:
+                with replacing_files(folder, stale_files(folder)) as aside:
+                    super().save_model(aside, _internal_call=True)
+                    self.save_beside(aside, record, os.path.basename(os.path.abspath(folder)))
+            except (OSError, RuntimeError) as error:
+                raise UnlearningError(f"the model could not be saved: {one_line(error)}") from error
+        else:
+            super().save_model(folder, _internal_call=True)
+        # Whatever a process does next, it finds the whole of it.
+        self.accelerator.wait_for_everyone()
+        return record
+
+    def save_beside(self, folder: str, record: dict[str, Any], name: str) -> None:
+        """Write everything that lies beside the weights of an unlearned model.
+
+        Args:
+            record: from [`record`].
+            name: of the model, where it has no repository.
+        """
+        write_record(record, folder)
+        keep_forget_set(self.splits, folder)
+        write_card(folder, self.hub_model_id or name)
+
+    def record(self, in_progress: bool | None = None) -> dict[str, Any]:
+        """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`].
+
+        Args:
+            in_progress: whether the run is not finished; by default as it is.
+        """
+        if in_progress is None:
+            in_progress = self.progress != FINISHED
         premise = getattr(self, "premise", None)
         run = {
             "steps": self.state.global_step,
@@ -111,9 +185,7 @@ class Publishes(_Base):
         if self.is_world_process_zero():
             folder = str(self.args.output_dir)
             os.makedirs(folder, exist_ok=True)
-            write_record(self.record(), folder)
-            keep_forget_set(self.splits, folder)
-            write_card(folder, self.hub_model_id)
+            self.save_beside(folder, self.record(), os.path.basename(os.path.abspath(folder)))
 
     def push_to_hub(  # type: ignore[override]
         self,
@@ -130,12 +202,11 @@ class Publishes(_Base):
             UnlearningError: the run's own figures say that the request was not met, and `push_anyway` is off.
             PublishingError: the Hub did not take it, or answers differently; the output folder is whole.
         """
-        self.save_model(_internal_call=True)
-        if not self.is_world_process_zero():
-            return None
         if self.hub_model_id is None or token is not None or private is not None:
             self.init_hf_repo(token=token, private=private)
-        self.create_model_card()
+        self.save_with_record()
+        if not self.is_world_process_zero():
+            return None
         commit = push_folder(
             str(self.args.output_dir),
             self._destination,

@@ -38,7 +38,7 @@ from hf_unlearn.trainers.base.inputs import (
     refuse_other_types,
 )
 from hf_unlearn.trainers.base.method import UnlearningMethod
-from hf_unlearn.trainers.base.publishing import Publishes
+from hf_unlearn.trainers.base.publishing import FAILED, FINISHED, RUNNING, Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
 from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
@@ -275,6 +275,7 @@ class UnlearningTrainer(
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2)))
         self._start_anew()
+        self.progress = RUNNING
         self.mismatch = find_mismatch(self.original_model, self.forget_sample())
         if self.mismatch is not None and self.is_world_process_zero():
             logger.warning("%s", self.mismatch)
@@ -298,6 +299,7 @@ class UnlearningTrainer(
             output = self.unlearning_run(resume_from_checkpoint, **kwargs)
             elapsed.on_train_end()
         self.check_outcome()
+        self.progress = FINISHED
         return output
 
     def unlearning_run(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> TrainOutput:
@@ -370,6 +372,7 @@ class UnlearningTrainer(
 
     def _fail(self, why: str, advice: str = "") -> None:
         self.model.load_state_dict(self.original_model.state_dict())
+        self.progress = FAILED
         raise DivergenceError(f"{why}; the original weights were put back{advice}")
 
     # Figures of a step, and divergence

@@ -313,9 +313,10 @@ def test_the_best_of_a_run_is_what_is_left(tmp_path, architecture):
 
 def test_nothing_saved_is_a_pickle_or_holds_a_token(tmp_path):
     trainer = make_trainer(tmp_path, hub_token="hf_secret_of_mine")
+    trainer.train()
     trainer.save_model(str(tmp_path / "saved"))
     assert "training_args.bin" not in os.listdir(tmp_path / "saved")
-    for path in (tmp_path / "saved").iterdir():
+    for path in (path for path in (tmp_path / "saved").rglob("*") if path.is_file()):
         assert b"hf_secret_of_mine" not in path.read_bytes()
     saved = json.loads((tmp_path / "saved" / "training_args.json").read_text())
     assert saved["objective"] == "matched" and str(tmp_path) not in json.dumps(saved)
