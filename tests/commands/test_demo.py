@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from hf_unlearn.commands import demo
 from hf_unlearn.commands.main import main
 
 
+# The quick tests run it as a block of README.md.
+@pytest.mark.slow
 def test_the_whole_demo(tmp_path, capsys):
     folder = tmp_path / "demo"
     assert main(["demo", "--output_dir", str(folder), "--num_train_epochs", "4", "--forget_class", "one"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,9 @@ def test_the_blocks_of_a_page_run(page, request, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path if page in WITHOUT_HUB else request.getfixturevalue("stocked_folder")
     run_page(BLOCKS[page], folder, ALSO)
+    if page in WITHOUT_HUB:
+        # What the lines of Python saved can be pushed as it is.
+        assert {"model.safetensors", "unlearning.json", "README.md"} <= set(os.listdir("forgot"))
 
 
 def test_few_blocks_do_not_run_and_each_says_why():
