@@ -167,6 +167,8 @@ class UnlearningConfig(TrainingArguments):
         }
         for name, value in filled.items():
             setattr(settled, name, value)
+        # Without a GPU torch warns of it at every pass.
+        settled.dataloader_pin_memory = self.dataloader_pin_memory and self.device.type == "cuda"
         settled.check()
         return settled, filled
 

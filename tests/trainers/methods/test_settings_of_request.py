@@ -155,3 +155,8 @@ def test_a_forget_set_of_every_class_leaves_something_to_say(tmp_path):
     assert trainer._lowered(torch.tensor([1]), 4).tolist() == [[False, True, False, False]]
     trainer.train()
     assert all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters())
+
+
+def test_memory_is_pinned_for_a_gpu_alone(tmp_path):
+    # Torch would warn of it at every pass.
+    assert trainer_for(tmp_path, count=3).args.dataloader_pin_memory is False
