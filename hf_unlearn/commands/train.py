@@ -132,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             # By it an evaluation knows which request the model is a reference for.
             keep_forget_set(splits, args.output_dir)
     lines = [f"Trained {model.config.model_type} on {len(pixels)} samples of {data.dataset_name}{left_out}"]
+    lines += [f"  mended  {line}" for line in trainer.mended]
     if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")
         lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")

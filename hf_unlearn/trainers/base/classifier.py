@@ -10,6 +10,7 @@ from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingA
 from hf_unlearn.data.pixels import PixelDataset, collate
 from hf_unlearn.trainers.base.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.base.settings import setting
+from hf_unlearn.trainers.safety.preflight import take_one_gpu
 
 
 @dataclass
@@ -44,6 +45,8 @@ class ClassifierTrainer(WholeCheckpoints, Trainer):
         processing_class: BaseImageProcessor,
         **kwargs: Any,
     ):
+        # The batch of a recipe is the batch on any machine.
+        self.mended = take_one_gpu(args)
         super().__init__(
             model=model,
             args=args,

@@ -72,6 +72,11 @@ class UnlearningConfig(TrainingArguments):
     )
     target_forget_accuracy: float = setting(1.0, "Percent, for stop_rule round and forget_accuracy.")
     stop_delta: float = setting(1.0, "For stop_rule loss_drop and irrelevant_recovery.")
+    fast_double_backward: bool = setting(
+        True,
+        "For methods that differentiate twice: by this library's own operations. Off: by torch's, slower, with the "
+        "same gradients up to rounding, which tells where a fault lies.",
+    )
     stop_window: int = setting(256, "Stop rules look at a mean over this many of the latest forget samples.")
     max_grad_norm: float = field(default=0.0, metadata={"help": "Clip gradients (step_rule optim); 0: do not."})
     ddp_find_unused_parameters: bool | None = field(

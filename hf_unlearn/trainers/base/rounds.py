@@ -1,16 +1,18 @@
-"""Where the rounds of a run end: one list for the stop rule and for the length of the steps."""
+"""The steps of a run: where its rounds end, one list for the stop rule and for the length of the steps."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from transformers import SchedulerType, Trainer
+from torch import nn
+from transformers import PreTrainedModel, SchedulerType, Trainer
 
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.objectives import RelativeSGD
 
 if TYPE_CHECKING:
     from hf_unlearn.trainers.base.config import UnlearningConfig
@@ -65,9 +67,27 @@ def length_of_step(step: int, ends: list[int], warmup_steps: int = 0) -> float:
 
 
 class StepsInRounds(_Base):
-    """Mixed into a `Trainer`: `cosine_with_restarts` is that of [`length_of_step`], with the config's rounds."""
+    """Mixed into a `Trainer`: its relative steps, and their length in the config's rounds.
+
+    `cosine_with_restarts` is that of [`length_of_step`].
+    """
 
     args: UnlearningConfig
+    model: PreTrainedModel
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        if self.optimizer is None and self.args.step_rule == "relative":
+            # By identity: below an adapter the same modules have longer names.
+            body = getattr(self.model, self.model.base_model_prefix, nn.Module())
+            inner = {id(parameter) for parameter in body.parameters()}
+            head: list[nn.Parameter] = []
+            rest: list[nn.Parameter] = []
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    (rest if id(parameter) in inner else head).append(parameter)
+            groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
+            self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
+        return super().create_optimizer(model)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None

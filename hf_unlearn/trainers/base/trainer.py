@@ -22,7 +22,7 @@ from hf_unlearn.data.pixels import PixelDataset, collate, try_forward
 from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.models.adapter_checks import refuse_unverified_adapter
 from hf_unlearn.models.adapters import is_adapter
-from hf_unlearn.objectives import RelativeSGD, double_backward
+from hf_unlearn.objectives import double_backward
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.label_mapping import LabelMapping
 from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last_whole_checkpoint
@@ -45,7 +45,13 @@ from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
 from hf_unlearn.trainers.safety.idle_rules import refuse_idle_rule
 from hf_unlearn.trainers.safety.mismatch import find_mismatch
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
-from hf_unlearn.trainers.safety.preflight import mend, refuse, refuse_problems, refuse_unverified_distribution
+from hf_unlearn.trainers.safety.preflight import (
+    mend,
+    refuse,
+    refuse_problems,
+    refuse_unverified_distribution,
+    take_one_gpu,
+)
 from hf_unlearn.trainers.safety.probe import probe_double_backward
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, own_logits
 from hf_unlearn.trainers.safety.stopping import BeforeStep, StopRule, attach_figures, had_stopped, make_stop_rule
@@ -140,6 +146,7 @@ class UnlearningTrainer(
         if isinstance(model, (str, os.PathLike)):
             model, self.provenance = load_by_name(os.fspath(model), self.provenance)
             named = (self.provenance["name"], self.provenance["revision"])
+        one_gpu = take_one_gpu(args)
         refuse_problems(model, args)
         refuse_unverified_adapter(model, bool(getattr(args, "train_mode", False)))
         if is_adapter(model) and not self.unlearns_adapters:
@@ -166,7 +173,7 @@ class UnlearningTrainer(
         )
         refuse_unverified_distribution(self.accelerator)
         self.filled_settings = filled
-        self.mended = mend(self.model, self.second_order, bool(getattr(args, "train_mode", False)))
+        self.mended = [*one_gpu, *mend(self.model, self.second_order, bool(getattr(args, "train_mode", False)))]
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
         # The loss here is always ours, so it always wants the count.
         self.model_accepts_loss_kwargs = True
@@ -185,6 +192,8 @@ class UnlearningTrainer(
         self._rule: StopRule | None = None
         self._renew_stop_rule()
         self.prepare()
+        for line in one_gpu:
+            logger.warning("%s", line)
         for line in (*self.settled, *self.mended):
             logger.info("%s", line)
 
@@ -234,22 +243,8 @@ class UnlearningTrainer(
     def compute_loss_context_manager(self) -> ExitStack:
         stack = super().compute_loss_context_manager()
         if self.second_order:
-            stack.enter_context(double_backward())
+            stack.enter_context(double_backward(self.args.fast_double_backward))
         return stack
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        if self.optimizer is None and self.args.step_rule == "relative":
-            # By identity: below an adapter the same modules have longer names.
-            body = getattr(self.model, self.model.base_model_prefix, nn.Module())
-            inner = {id(parameter) for parameter in body.parameters()}
-            head: list[nn.Parameter] = []
-            rest: list[nn.Parameter] = []
-            for parameter in self.model.parameters():
-                if parameter.requires_grad:
-                    (rest if id(parameter) in inner else head).append(parameter)
-            groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
-            self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
-        return super().create_optimizer(model)
 
     def train(  # type: ignore[override]
         self, resume_from_checkpoint: str | bool | None = None, **kwargs: Any
@@ -273,7 +268,7 @@ class UnlearningTrainer(
             try_forward(self.model, self.retain_dataset)
         self.verify_images()
         if self.second_order:
-            refuse(probe_double_backward(self.model, self.forget_sample(2)))
+            refuse(probe_double_backward(self.model, self.forget_sample(2), self.args.fast_double_backward))
         self._start_anew()
         self.progress = RUNNING
         self.mismatch = find_mismatch(self.original_model, self.forget_sample())

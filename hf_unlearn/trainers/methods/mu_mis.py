@@ -293,7 +293,8 @@ class MUMisTrainer(UnlearningTrainer):
         return term, {"target_sensitivity": target, "irrelevant_sensitivity": irrelevant}
 
     def _measure_premise(self) -> Premise:
-        return measure_premise(self.original_model, self.forget_sample(), self.args.seed)
+        fast = self.args.fast_double_backward
+        return measure_premise(self.original_model, self.forget_sample(), self.args.seed, fast=fast)
 
     @property
     def _level(self) -> float:

@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import strtobool
 
 from hf_unlearn.errors import UnlearningError
@@ -59,12 +59,6 @@ def find_problems(
 
 
 def _of_arguments(args: UnlearningConfig) -> Iterator[Problem]:
-    if args.n_gpu > 1:
-        yield Problem(
-            f"{args.n_gpu} GPUs in one process",
-            "nn.DataParallel breaks the gradient with respect to the input",
-            "start with `accelerate launch`, or show one GPU with CUDA_VISIBLE_DEVICES",
-        )
     if getattr(args, "ddp_static_graph", None):
         why = "with a second-order loss it leaves gradients unsynchronised without an error"
         yield Problem("ddp_static_graph", why, "leave it unset")
@@ -161,6 +155,19 @@ def refuse(problems: list[Problem]) -> None:
     """
     if problems:
         raise UnlearningError("this run would go wrong: " + "; also: ".join(str(problem) for problem in problems))
+
+
+def take_one_gpu(args: TrainingArguments) -> list[str]:
+    """Have a process that sees several GPUs take the first; in words, what was done.
+
+    The Trainer would spread each batch over all of them with `nn.DataParallel`, which breaks the gradient with respect
+    to the input, and would make the batch that many times as large.
+    """
+    found = args.n_gpu
+    if found <= 1:
+        return []
+    args._n_gpu = 1
+    return [f"one of {found} GPUs is used, the first; started with `accelerate launch` all of them are"]
 
 
 def mend(model: PreTrainedModel, second_order: bool, train_mode: bool = False) -> list[str]:

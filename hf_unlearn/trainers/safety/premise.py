@@ -39,12 +39,18 @@ class Premise(NamedTuple):
 
 
 def measure_premise(
-    model: nn.Module, sample: Sample, seed: int, count: int = 4, batch_size: int | None = None
+    model: nn.Module,
+    sample: Sample,
+    seed: int,
+    count: int = 4,
+    batch_size: int | None = None,
+    fast: bool = True,
 ) -> Premise:
     """The sensitivities of the own class, and of `count` random classes among all others and among the unlikely.
 
     Args:
         batch_size: samples at a time; by default as many as [`chunk_size`] says.
+        fast: see [`double_backward`].
     """
     generator = torch.Generator().manual_seed(seed)
     batch_size = batch_size or chunk_size(sample.pixel_values)
@@ -52,7 +58,7 @@ def measure_premise(
     for start in range(0, len(sample.labels), batch_size):
         pixels = sample.pixel_values[start : start + batch_size].clone().requires_grad_()
         labels = sample.labels[start : start + batch_size]
-        with double_backward():
+        with double_backward(fast):
             logits = model(pixel_values=pixels)["logits"]
             # The own class comes first, then the others from likely to unlikely.
             first = logits.detach().float().scatter(1, labels.unsqueeze(1), float("inf"))

@@ -11,13 +11,14 @@ from hf_unlearn.trainers.safety.preflight import Problem
 from hf_unlearn.trainers.safety.samples import Sample
 
 
-def probe_double_backward(model: PreTrainedModel, sample: Sample) -> list[Problem]:
+def probe_double_backward(model: PreTrainedModel, sample: Sample, fast: bool = True) -> list[Problem]:
     """What goes wrong when the sensitivities of two samples are differentiated with respect to the weights.
 
     Gradients that the weights hold are left alone, and so is the random state.
 
     Args:
         sample: of the forget set; its first two samples are used.
+        fast: see [`double_backward`].
 
     Returns:
         Problems, empty when the model can be unlearned: a layer without a second derivative, a layer through which
@@ -30,7 +31,7 @@ def probe_double_backward(model: PreTrainedModel, sample: Sample) -> list[Proble
     for weight in weights:
         weight.grad = None
     try:
-        with double_backward():
+        with double_backward(fast):
             logits = model(pixel_values=pixels)["logits"]
             # Unequal factors: centred logits add up to nothing.
             factors = torch.linspace(1, 2, logits.shape[1], device=logits.device, dtype=logits.dtype)

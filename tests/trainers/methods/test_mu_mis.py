@@ -191,7 +191,7 @@ def test_default_attention_has_a_second_derivative(tmp_path):
 
 def test_default_attention_has_none_without_the_guard(tmp_path, monkeypatch):
     flash = [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr("hf_unlearn.trainers.base.trainer.double_backward", lambda: sdpa_kernel(flash))
+    monkeypatch.setattr("hf_unlearn.trainers.base.trainer.double_backward", lambda fast: sdpa_kernel(flash))
     with pytest.raises(RuntimeError, match="not implemented"):
         make_trainer(tmp_path, make_model("vit")).train()
 
@@ -375,3 +375,21 @@ def test_nothing_to_forget_is_refused(tmp_path):
     args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
     with pytest.raises(UnlearningError, match="nothing to forget"):
         MUMisTrainer(make_model(), args, processing_class=make_processor(), forget_kind="class")
+
+
+def test_the_textbooks_double_backward_makes_the_same_run(tmp_path, architecture, monkeypatch):
+    ends = []
+    for fast in (True, False):
+        trainer = make_trainer(tmp_path, make_model(architecture), fast_double_backward=fast)
+        if not fast:
+
+            def refuse():
+                raise AssertionError("an operation of the library's own")
+
+            monkeypatch.setattr("hf_unlearn.objectives.second_order.context.Operations", refuse)
+        trainer.train()
+        ends.append(weights(trainer))
+    torch.testing.assert_close(ends[1], ends[0], rtol=1e-3, atol=1e-5)
+    with pytest.raises(AssertionError, match="an operation of the library's own"):
+        make_trainer(tmp_path, make_model(architecture)).train()
+    assert make_trainer(tmp_path, fast_double_backward=False).record()["settings"]["fast_double_backward"] is False

@@ -14,7 +14,15 @@ from accelerate.utils import DistributedType
 from torch import nn
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
-from hf_unlearn.trainers.safety.preflight import find_problems, mend, refuse_problems, refuse_unverified_distribution
+from hf_unlearn.data.pixels import PixelDataset
+from hf_unlearn.trainers.base.classifier import ClassifierConfig, ClassifierTrainer
+from hf_unlearn.trainers.safety.preflight import (
+    find_problems,
+    mend,
+    refuse_problems,
+    refuse_unverified_distribution,
+    take_one_gpu,
+)
 from tests.tiny import make_dataset, make_model, make_processor
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +45,6 @@ def test_nothing_is_wrong_with_the_defaults(tmp_path, architecture):
         ("torch_compile", True, "torch_compile"),
         ("average_tokens_across_devices", False, "average_tokens_across_devices"),
         ("fp16", True, "fp16"),
-        ("_n_gpu", 4, "4 GPUs in one process"),
     ],
 )
 def test_arguments_that_go_wrong(tmp_path, field, value, named):
@@ -191,3 +198,32 @@ def test_what_can_be_mended_is_mended_and_said(tmp_path):
 def test_settings_out_of_range(tmp_path, settings, named):
     with pytest.raises(UnlearningError, match=named):
         make_args(tmp_path, **settings)
+
+
+def test_a_process_that_sees_several_gpus_takes_one_and_says_so(tmp_path, caplog):
+    args = make_args(tmp_path, max_steps=1)
+    args._n_gpu = 4
+    trainer = MUMisTrainer(
+        make_model("vit"), args, train_dataset=make_dataset(8), processing_class=make_processor(), forget_kind="subset"
+    )
+    assert trainer.mended[0] == "one of 4 GPUs is used, the first; started with `accelerate launch` all of them are"
+    assert trainer.mended[0] in caplog.text
+    assert trainer.args.n_gpu == 1 and trainer.args.train_batch_size == args.per_device_train_batch_size
+    assert args.n_gpu == 4, "the caller's arguments are the caller's"
+    trainer.train()
+    assert not isinstance(trainer.model_wrapped, torch.nn.DataParallel) and trainer.state.global_step == 1
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_gpu_or_none_is_nothing_to_speak_of(tmp_path, number):
+    args = make_args(tmp_path)
+    args._n_gpu = number
+    assert take_one_gpu(args) == [] and args.n_gpu == number
+
+
+def test_training_takes_one_gpu_too(tmp_path):
+    args = ClassifierConfig(str(tmp_path), use_cpu=True)
+    args._n_gpu = 2
+    pixels = PixelDataset(make_dataset(8), make_processor(), "image", "label", range(4))
+    trainer = ClassifierTrainer(make_model(), args, pixels, make_processor())
+    assert trainer.mended and trainer.args.train_batch_size == args.per_device_train_batch_size

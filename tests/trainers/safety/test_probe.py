@@ -101,6 +101,6 @@ def test_attention_without_a_second_derivative_would_be_found(monkeypatch):
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     flash = [SDPBackend.FLASH_ATTENTION]
-    monkeypatch.setattr("hf_unlearn.trainers.safety.probe.double_backward", lambda: sdpa_kernel(flash))
+    monkeypatch.setattr("hf_unlearn.trainers.safety.probe.double_backward", lambda fast: sdpa_kernel(flash))
     (problem,) = probe_double_backward(make_model("vit"), make_sample())
     assert "not implemented" in problem.found
