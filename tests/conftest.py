@@ -8,6 +8,8 @@ import tempfile
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Logits that a test leaves behind belong to nobody.
 os.environ["HF_UNLEARN_CACHE"] = tempfile.mkdtemp(prefix="hf-unlearn-tests-")
+# Nor does code that came with a model.
+os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="hf-unlearn-tests-")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import hypothesis

@@ -24,6 +24,7 @@ class PushArguments:
     folder: str = field(metadata={"help": "What hf-unlearn unlearn saved; the flag's name may be left out."})
     hub_model_id: str | None = flag("Repository: organisation/name, or a name of your own (default: the folder's).")
     hub_private_repo: bool = flag("Create it private.", False)
+    trust_remote_code: bool = flag("Run code that lies beside the model, and publish it with it.", False)
     push_anyway: bool = flag("Even if the run's own figures say that the request was not met.", False)
 
 
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.publishing.push import destination_of, push_folder
 
     destination = destination_of(flags.folder, flags.hub_model_id, private=flags.hub_private_repo)
-    commit = push_folder(flags.folder, destination, push_anyway=flags.push_anyway)
+    commit = push_folder(
+        flags.folder, destination, push_anyway=flags.push_anyway, trust_remote_code=flags.trust_remote_code
+    )
     say(
         f"Pushed {flags.folder} to {destination.repo_id} at {commit}",
         "  loaded back, and it answers the same: verified",

@@ -80,4 +80,7 @@ def loading_line(folder: str, repo_id: str | None = None) -> str:
     """How to load what is in `folder`, and at `repo_id` on the Hub, as a line to print."""
     if os.path.isfile(os.path.join(folder, "adapter_config.json")):
         return "  load    with peft, onto its base: its README.md says how"
-    return f'  load    pipeline("image-classification", model="{repo_id or folder}")'
+    from hf_unlearn.models.own_code import code_files
+
+    trust = ", trust_remote_code=True" if code_files(folder) else ""
+    return f'  load    pipeline("image-classification", model="{repo_id or folder}"{trust})'

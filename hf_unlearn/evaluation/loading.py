@@ -16,6 +16,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.files import RECORD_NAME, TRAIN_RESULTS_NAME
 from hf_unlearn.models.adapters import find_file, is_adapter
+from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.kept import is_forget_set, read_forget_set
@@ -64,6 +65,7 @@ def as_contestant(
             raise UnlearningError(
                 f"the {what} model was made in memory; expected processing_class, its image processor"
             )
+        found["trust_remote_code"] = trust_remote_code or has_own_code(model)
         processing_class = load_image_processor(name, revision=getattr(model.config, "_commit_hash", None), **found)
     whole = copy.deepcopy(model).merge_and_unload().eval() if adapted else model  # type: ignore[operator]
     return Contestant(name or str(model.config.model_type), cast(PreTrainedModel, whole), processing_class)

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
     ViTImageProcessorPil,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
 from hf_unlearn.errors import UnlearningError, one_line
@@ -211,12 +212,22 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
         raise UnlearningError(f"model {name!r} is a folder without a config.json; expected one from save_pretrained")
     raw: dict[str, Any] = {}
     try:
-        raw, _ = PretrainedConfig.get_config_dict(name, **loading)
+        # It warns of what only the Auto classes ask for.
+        plain = {key: value for key, value in loading.items() if key != "trust_remote_code"}
+        raw, _ = PretrainedConfig.get_config_dict(name, **plain)
         check_label_maps(raw, name)
+        needs_code = raw.get("model_type") not in CONFIG_MAPPING and "AutoConfig" in (raw.get("auto_map") or {})
+        if needs_code and not loading.get("trust_remote_code"):
+            raise UnlearningError(
+                f"model {name!r} comes with code of its own, which would run here; if you trust it: "
+                "--trust_remote_code (trust_remote_code=True)"
+            )
         config = AutoConfig.from_pretrained(name, **loading)
     except UnlearningError:
         raise
     except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
+        if os.path.isdir(name):
+            raise UnlearningError(f"config.json of model {name!r} cannot be used: {one_line(error)}") from error
         if name.startswith((os.sep, ".", "~")) or name.count("/") > 1:
             raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
         raise UnlearningError(

@@ -197,6 +197,7 @@ def reproduction(record: Mapping[str, Any]) -> str:
     if kind in ("fraction", "count"):
         words += ["--forget_seed", str(request["seed"]), *(["--forget_stratify"] if request["stratify"] else [])]
     words += ["--method", record["method"]["name"], "--seed", str(record["settings"].get("seed", 42))]
+    words += ["--trust_remote_code"] if record.get("trust_remote_code") else []
     return f"{shlex.join(words)} --output_dir unlearned"
 
 

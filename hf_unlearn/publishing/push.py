@@ -19,6 +19,7 @@ from hf_unlearn.data.processing import to_pixels
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.files import RECORD_NAME
 from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
+from hf_unlearn.models.own_code import code_files
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import CARD_NAME, PLOTS, write_card
@@ -30,6 +31,8 @@ from hf_unlearn.publishing.record import read_record, request_met
 PUBLISHED = re.compile(
     rf"(config|preprocessor_config|processor_config|adapter_config|training_args)\.json"
     rf"|(model|adapter_model)(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
+    # Of these, what the configurations name as the model's own code.
+    rf"|\w+\.py"
     rf"|{re.escape(RECORD_NAME)}|{re.escape(CARD_NAME)}|{PLOTS}/\w+\.png"
 )
 TRIES = 3
@@ -44,6 +47,7 @@ def push_folder(
     push_anyway: bool = False,
     private: bool | None = None,
     token: str | None = None,
+    trust_remote_code: bool = False,
     secrets: Sequence[str] = (),
 ) -> str:
     """Push an unlearned model to the Hub and read it back.
@@ -59,6 +63,7 @@ def push_folder(
         push_anyway: even if the run's own figures say that the request was not met.
         private: create the repository private.
         token: for the Hub, by default that of the environment or the login.
+        trust_remote_code: run code that lies beside the model; it is published with it.
         secrets: texts that must not be in any file, besides the token.
 
     Returns:
@@ -80,7 +85,7 @@ def push_folder(
         )
     if record.get("in_progress") and not push_anyway:
         raise UnlearningError("the run was not finished: the model still remembers; to publish it, --push_anyway")
-    local = load_image_classifier(folder, dtype="auto")
+    local = load_image_classifier(folder, dtype="auto", trust_remote_code=trust_remote_code)
     if weights_digest(local) != record["weights_sha256"]["unlearned"]:
         raise UnlearningError(f"the weights in {folder!r} are not those that its {RECORD_NAME} describes")
     write_card(folder, destination.repo_id)
@@ -88,7 +93,7 @@ def push_folder(
     check_secrets(folder, files, [*secrets, *([destination.token] if destination.token else [])])
     with patience():
         commit = _commit(folder, files, destination, commit_message)
-    verify(folder, local, destination, commit)
+    verify(folder, local, destination, commit, trust_remote_code)
     return commit
 
 
@@ -112,11 +117,13 @@ def published_files(folder: str) -> list[str]:
         UnlearningError: weights or image processor are missing.
     """
     root = Path(folder)
+    code = code_files(folder)
     files = sorted(
         path.relative_to(root).as_posix()
         for path in (*root.glob("*"), *root.glob(f"{PLOTS}/*"))
         if path.is_file() and PUBLISHED.fullmatch(path.relative_to(root).as_posix())
     )
+    files = [name for name in files if not name.endswith(".py") or name in code]
     if not any(name.endswith(".safetensors") for name in files):
         raise UnlearningError(f"folder {folder!r} holds no weights as safetensors; expected an unlearned model")
     if not any(name.startswith(("preprocessor", "processor")) for name in files):
@@ -134,14 +141,16 @@ def check_secrets(folder: str, files: Sequence[str], secrets: Sequence[str]) -> 
     """
     token = re.compile(r"\bhf_[A-Za-z0-9]{20,}\b")
     for name in files:
-        if not name.endswith((".json", ".md")):
+        if not name.endswith((".json", ".md", ".py")):
             continue
         text = Path(folder, name).read_text(encoding="utf-8")
         if token.search(text) or any(secret in text for secret in secrets if len(secret) >= 6):
             raise UnlearningError(f"{name!r} in {folder!r} holds a secret; it was not published")
 
 
-def verify(folder: str, local: PreTrainedModel, destination: Destination, commit: str) -> None:
+def verify(
+    folder: str, local: PreTrainedModel, destination: Destination, commit: str, trust_remote_code: bool = False
+) -> None:
     """Load the model back from the Hub at `commit`, and hold its answers against the local ones.
 
     An adapter is put onto the base that it has here: the base is not what was pushed.
@@ -153,6 +162,7 @@ def verify(folder: str, local: PreTrainedModel, destination: Destination, commit
     with tempfile.TemporaryDirectory() as scratch:
         # Not the cache of the Hub: what is in it need not have come from there.
         settings: dict[str, Any] = {"revision": commit, "token": destination.token, "cache_dir": scratch}
+        settings["trust_remote_code"] = trust_remote_code
         base = cast(Any, local).peft_config[ADAPTER_NAME].base_model_name_or_path if is_adapter(local) else None
         try:
             remote = load_image_classifier(destination.repo_id, dtype="auto", base_model=base, **settings)
@@ -161,7 +171,7 @@ def verify(folder: str, local: PreTrainedModel, destination: Destination, commit
             raise PublishingError(
                 f"pushed to {name}, but it cannot be loaded back: {one_line(error)}; try hf-unlearn push {folder}"
             ) from error
-        if processor.to_dict() != load_image_processor(folder).to_dict():
+        if processor.to_dict() != load_image_processor(folder, trust_remote_code=trust_remote_code).to_dict():
             raise PublishingError(f"pushed to {name}, but its image processor is another than in {folder!r}")
         pixels = _some_pixels(local, processor)
         with torch.no_grad():
@@ -199,7 +209,7 @@ def _commit(folder: str, files: Sequence[str], destination: Destination, message
             api = destination.api
             api.create_repo(destination.repo_id, private=destination.private, exist_ok=True)
             there = set(api.list_repo_files(destination.repo_id))
-            stale = [name for name in sorted(there) if PUBLISHED.fullmatch(name) and name not in files]
+            stale = [name for name in sorted(there) if _is_ours(name, files) and name not in files]
             operations: list[CommitOperationAdd | CommitOperationDelete] = [
                 *(CommitOperationAdd(name, os.path.join(folder, name)) for name in files),
                 *(CommitOperationDelete(name) for name in stale),
@@ -217,6 +227,12 @@ def _commit(folder: str, files: Sequence[str], destination: Destination, message
     ) from problem
 
 
+def _is_ours(name: str, files: Sequence[str]) -> bool:
+    """Whether a file of a repository is one of a model's, of this one's `files` or of an earlier one's."""
+    # Somebody may have put another script there.
+    return PUBLISHED.fullmatch(name) is not None and (not name.endswith(".py") or name in files)
+
+
 def _taken(folder: str, files: Sequence[str], destination: Destination) -> str | None:
     """As [`_commit_with_these_files`], and None where the Hub does not say."""
     try:
@@ -228,7 +244,7 @@ def _taken(folder: str, files: Sequence[str], destination: Destination) -> str |
 def _commit_with_these_files(folder: str, files: Sequence[str], destination: Destination) -> str | None:
     """The newest commit of the repository, if it holds exactly these files."""
     info = destination.api.model_info(destination.repo_id, files_metadata=True)
-    there = {each.rfilename: each for each in info.siblings or [] if PUBLISHED.fullmatch(each.rfilename)}
+    there = {each.rfilename: each for each in info.siblings or [] if _is_ours(each.rfilename, files)}
     if set(there) != set(files):
         return None
     for name, remote in there.items():

@@ -20,6 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.files import RUN_NAME, replacing_files, write_json
 from hf_unlearn.models.adapters import is_adapter, restore_adapter, save_adapter
+from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.models.saved import stale_files
 from hf_unlearn.progress import quiet_unless_terminal
@@ -149,7 +150,9 @@ def restore_weights(model: nn.Module, checkpoint: str) -> None:
     if is_adapter(model):
         restore_adapter(model, checkpoint)
     else:
-        saved = load_image_classifier(checkpoint, dtype=cast(PreTrainedModel, model).dtype)
+        # Code that came with the model lies beside it, and runs already.
+        own_code = has_own_code(model)
+        saved = load_image_classifier(checkpoint, dtype=cast(PreTrainedModel, model).dtype, trust_remote_code=own_code)
         model.load_state_dict(saved.state_dict(), strict=True)
 
 

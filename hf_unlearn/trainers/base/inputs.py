@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.data.reading import as_pixels
 from hf_unlearn.errors import UnlearningError, there_are
+from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.request import UnlearningSplits
@@ -80,7 +81,9 @@ def find_processor(
     config = getattr(model, "config", None)
     if name := getattr(config, "_name_or_path", None):
         with contextlib.suppress(UnlearningError):
-            return load_image_processor(name, revision=getattr(config, "_commit_hash", None))
+            revision = getattr(config, "_commit_hash", None)
+            # Whoever loaded the model has trusted the code that came with it.
+            return load_image_processor(name, revision=revision, trust_remote_code=has_own_code(model))
     return None
 
 

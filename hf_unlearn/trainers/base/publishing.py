@@ -17,6 +17,7 @@ from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.files import replacing_files
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
+from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.saved import stale_files
 from hf_unlearn.models.weights import weights_digest
@@ -157,6 +158,7 @@ class Publishes(_Base):
             "surroundings_agreement": getattr(self, "agreement", None),
             "in_progress": in_progress,
             "adapter": self._adapter(),
+            "trust_remote_code": has_own_code(self.original_model, self.processing_class),
         }
         dataset_commit = self.provenance.get("dataset_commit")
         return unlearning_record(
@@ -212,6 +214,7 @@ class Publishes(_Base):
             self._destination,
             commit_message=commit_message or "Unlearned model",
             push_anyway=getattr(self.args, "push_anyway", False),
+            trust_remote_code=has_own_code(self.original_model, self.processing_class),
         )
         return self._commit_info(commit, commit_message or "Unlearned model")
 
@@ -228,7 +231,13 @@ class Publishes(_Base):
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(folder)
             write_record(self.record(in_progress=True), folder)
-            push_folder(folder, self._destination, commit_message=f"Unlearning, step {step}", push_anyway=True)
+            push_folder(
+                folder,
+                self._destination,
+                commit_message=f"Unlearning, step {step}",
+                push_anyway=True,
+                trust_remote_code=has_own_code(self.original_model, self.processing_class),
+            )
 
     def _commit_info(self, commit: str, message: str) -> CommitInfo:
         url = f"{self._destination.api.endpoint}/{self._destination.repo_id}/commit/{commit}"
