@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import logging
+import os
 import re
 import textwrap
 from collections.abc import Iterable
@@ -62,5 +63,7 @@ class PublishingError(UnlearningError):
 
 @functools.lru_cache(maxsize=1024)
 def warn_once(message: str) -> None:
-    """Say on the log of the library what is no error but should be known; the same line once a process."""
+    """Say on the log of the library what is no error but should be known; the same line once, in the first process."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     logging.getLogger("hf_unlearn").warning(message)

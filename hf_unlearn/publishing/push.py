@@ -190,7 +190,10 @@ def _some_pixels(model: PreTrainedModel, processor: BaseImageProcessor) -> torch
 
     rng = np.random.default_rng(0)
     num_channels = getattr(model.config, "num_channels", 3)
-    noise = rng.integers(0, 256, (SAMPLES, 64, 64, 3), dtype=np.uint8)
+    # An image processor that does not resize leaves it to the images to have the model's size.
+    size = getattr(model.config, "image_size", None)
+    height, width = (size, size) if isinstance(size, int) else size or (64, 64)
+    noise = rng.integers(0, 256, (SAMPLES, height, width, 3), dtype=np.uint8)
     images = [Image.fromarray(each).convert("L" if num_channels == 1 else "RGB") for each in noise]
     return to_pixels(processor, images, num_channels).to(model.dtype)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.errors import UnlearningError, one_line, warn_once
 from hf_unlearn.request.image_modes import as_mode
 from hf_unlearn.request.labels import label_array
 
 if TYPE_CHECKING:
     import PIL.Image
     from datasets import Dataset
-
-logger = logging.getLogger(__name__)
 
 _BATCH_SIZE = 256
 # Threads; decoding does not hold Python's lock.
@@ -117,7 +114,7 @@ def verify_images(
 
 
 def readable_rows(dataset: Dataset, image_column: str, indices: np.ndarray, what: str, part: str) -> np.ndarray:
-    """The positions of the images that can be read, sorted int64; how many others there are is logged as a warning.
+    """The positions of the images that can be read, sorted int64; how many others there are is said on the log.
 
     Args:
         indices: the position of each row in the original split, for the message; shape (rows,).
@@ -133,12 +130,8 @@ def readable_rows(dataset: Dataset, image_column: str, indices: np.ndarray, what
         first = f"the image at index {int(indices[row])} of {what} {fault}"
         if len(faults) == len(dataset):
             raise UnreadableImage(f"no image of the {part} set can be read: {first}")
-        logger.warning(
-            "%d of the %d images of the %s set cannot be read and are left out; %s",
-            len(faults),
-            len(dataset),
-            part,
-            first,
+        warn_once(
+            f"{len(faults)} of the {len(dataset)} images of the {part} set cannot be read and are left out; {first}"
         )
     return np.setdiff1d(np.arange(len(dataset)), [row for row, _ in faults])
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
+from hf_unlearn.errors import UnlearningError, did_you_mean, there_are, warn_once
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column
 from hf_unlearn.request.labels import encode_labels, has_label, label_names, label_values
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-
-logger = logging.getLogger(__name__)
 
 USUAL_TEST_SPLITS = ("test", "validation", "valid", "val")
 
@@ -110,7 +107,7 @@ def labelled_splits(
     """The train and the test split, without the rows that have no label.
 
     Unless it is named, the test split is the first usual one that has labels; often those of "test" are withheld. What
-    is left out or passed over is logged as a warning.
+    is left out or passed over is said on the log.
 
     Args:
         train_split, test_split, taken: as for [`find_splits`].
@@ -157,12 +154,12 @@ def first_labelled(
         except UnlearningError as error:
             passed_over.append(str(error))
     for reason in passed_over:
-        logger.warning("%s; %s", reason, f"{found.name!r} is the test split" if found else "there is no test set")
+        warn_once(f"{reason}; {f'{found.name!r} is the test split' if found else 'there is no test set'}")
     return found
 
 
 def labelled_rows(part: Dataset, name: str, label: str, what: str | None = None) -> SplitRows:
-    """The rows of a split that have a label; how many others there are is logged as a warning.
+    """The rows of a split that have a label; how many others there are is said on the log.
 
     Args:
         name: of the split.
@@ -177,7 +174,7 @@ def labelled_rows(part: Dataset, name: str, label: str, what: str | None = None)
     if not len(rows):
         raise UnlearningError(f"{what} has no labels: column {label!r} holds none" if len(part) else f"{what} is empty")
     if len(rows) < len(part):
-        logger.warning("%d of the %d rows of %s have no label and are left out", len(part) - len(rows), len(part), what)
+        warn_once(f"{len(part) - len(rows)} of the {len(part)} rows of {what} have no label and are left out")
         part = part.select(rows)
     return SplitRows(name, part, rows)
 

@@ -73,14 +73,14 @@ def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | Non
         pictures = None if config is not None else pictures_by_split(path)
         if pictures is not None:
             return load_dataset("imagefolder", data_files=pictures, cache_dir=cache_dir)
-        return load_dataset(str(path), config, data_files=_spelled_out(name, path), cache_dir=cache_dir)
+        return load_dataset(str(path), config, data_files=spelled_out(name, path), cache_dir=cache_dir)
     except UnlearningError:
         raise
     except Exception as error:
         raise explained(name, config, error, local=True) from error
 
 
-def _spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
+def spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
     """The data files of a folder whose path `datasets` would read as a pattern; None for others, whose it finds itself.
 
     A folder `photos*` would bring the files of `photos2` along, one `photos [v1]` would bring none.

@@ -179,7 +179,7 @@ class UnlearningSplits:
         return train, self.forget_indices
 
     def without_unreadable(self, *parts: str) -> UnlearningSplits:
-        """The same without the images of some parts that cannot be read; how many these are is logged as a warning.
+        """The same without the images of some parts that cannot be read; how many these are is said on the log.
 
         All images of the parts are decoded. Those of the forget set that are left out are not retained either.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from hf_unlearn.request.columns import find_image_column, find_label_column
 from hf_unlearn.request.forget_request import GIVEN_SETS
 from hf_unlearn.request.label_mapping import LabelMapping
 from hf_unlearn.request.labelled import find_splits, with_test_set
-from hf_unlearn.request.loading import explained
+from hf_unlearn.request.loading import explained, spelled_out
 from hf_unlearn.request.parquet import ParquetFile, Piece
 from hf_unlearn.request.splits import UnlearningSplits, make_splits
 
@@ -137,7 +138,9 @@ def _builder(name: str, config: str | None, revision: str | None, token: str | N
     from datasets import load_dataset_builder
 
     path = Path(name).expanduser()
-    return load_dataset_builder(str(path) if path.exists() else name, config, revision=revision, token=token)
+    if not path.exists():
+        return load_dataset_builder(name, config, revision=revision, token=token)
+    return load_dataset_builder(str(path), config, data_files=spelled_out(name, path) if path.is_dir() else None)
 
 
 def _files_by_split(builder: DatasetBuilder) -> dict[str, list[str]]:
@@ -170,7 +173,8 @@ def _whole_split(builder: DatasetBuilder, name: str, token: str | None) -> Datas
     from datasets import load_dataset
 
     kind = type(builder).__module__.rpartition(".")[2]
-    files = {name: _files_by_split(builder)[name]}
+    # These are paths, which would be taken for patterns.
+    files = {name: [glob.escape(file) for file in _files_by_split(builder)[name]]}
     return load_dataset(kind, data_files=files, split=name, features=builder.info.features, token=token)
 
 

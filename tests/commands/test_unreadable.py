@@ -6,6 +6,7 @@ import pytest
 from datasets import DatasetDict, Image
 
 from hf_unlearn.commands.main import main
+from hf_unlearn.errors import warn_once
 from tests.tiny import make_dataset
 
 
@@ -15,6 +16,11 @@ def with_broken(dataset, *rows, image=b"no picture"):
     broken = {"bytes": image, "path": None} if image is not None else None
     images = [broken if row in rows else each["image"] for row, each in enumerate(encoded)]
     return dataset.remove_columns("image").add_column("image", images, feature=Image())
+
+
+@pytest.fixture(autouse=True)
+def said_anew():
+    warn_once.cache_clear()
 
 
 @pytest.fixture

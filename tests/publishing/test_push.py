@@ -11,14 +11,14 @@ import time
 
 import pytest
 import torch
-from transformers import AutoModelForImageClassification, pipeline
+from transformers import AutoModelForImageClassification, ViTImageProcessorPil, pipeline
 
 from hf_unlearn import ForgetRequest, UnlearningError
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import PublishingError
 from hf_unlearn.publishing import patience
 from hf_unlearn.publishing.destination import find_destination
-from hf_unlearn.publishing.push import check_secrets, push_folder
+from hf_unlearn.publishing.push import _some_pixels, check_secrets, push_folder
 from hf_unlearn.publishing.record import read_record, write_record
 from tests.hub import Fault
 from tests.hub.fixtures import READ_TOKEN, STRANGER_TOKEN, WRITE_TOKEN
@@ -358,3 +358,12 @@ def test_the_processor_that_came_along_is_the_one_that_is_pushed(connected_hub, 
     push(unlearned)
     there = json.loads(connected_hub.repository(REPO).read("preprocessor_config.json"))
     assert there["size"] == make_processor().to_dict()["size"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_images_that_a_push_is_tried_with_are_the_models_size(channels):
+    model = make_model("vit")
+    model.config.num_channels = channels
+    unchanged = ViTImageProcessorPil(do_resize=False, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    for processor in (unchanged, make_processor()):
+        assert _some_pixels(model, processor).shape == (4, channels, 16, 16)

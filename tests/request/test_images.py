@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 from datasets import DatasetDict, Image
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, warn_once
 from hf_unlearn.request.forget_request import ForgetRequest
 from hf_unlearn.request.forget_set import forget_splits
 from hf_unlearn.request.images import sample_digests, verify_images
 from hf_unlearn.request.splits import make_splits
+
+
+@pytest.fixture(autouse=True)
+def said_anew():
+    warn_once.cache_clear()
 
 
 @pytest.fixture

@@ -210,3 +210,26 @@ def test_trouble_on_the_way_is_tried_again_and_then_said(hub, client_waits, kind
     with pytest.raises(UnlearningError, match="'org/photos'") as raised:
         stream_splits("org/photos", request)
     assert "\n" not in str(raised.value)
+
+
+def test_a_folder_whose_path_reads_like_a_pattern(photos, tmp_path):
+    few = photos["train"].select(range(0, 480, 40))
+    for name in ("data [v1]", "all*", "alligator"):
+        (tmp_path / name).mkdir()
+        few.select(range(6) if name == "alligator" else range(12)).to_parquet(tmp_path / name / "train-[a].parquet")
+        few.select([0, 1]).to_parquet(tmp_path / name / "test.parquet")
+    request = ForgetRequest(classes="class 2")
+    for name in ("data [v1]", "all*"):
+        streamed = stream_splits(str(tmp_path / name), request, test_split="test")
+        assert len(streamed.forget) == 2 and len(streamed.test) == 2
+        assert streamed.forget_indices.tolist() == [3, 4]
+
+
+def test_unreadable_images_are_left_out_where_asked(photos, tmp_path):
+    few = photos["train"].select(range(0, 480, 40)).cast_column("image", Image(decode=False))
+    images = [each["image"] if row != 3 else {"bytes": b"no image", "path": None} for row, each in enumerate(few)]
+    few.remove_columns("image").add_column("image", images, feature=Image()).to_parquet(tmp_path / "train.parquet")
+    request = ForgetRequest(classes="class 2")
+    assert stream_splits(str(tmp_path), request).forget_indices.tolist() == [3, 4]
+    streamed = stream_splits(str(tmp_path), request, skip_unreadable=True)
+    assert streamed.forget_indices.tolist() == [4] and len(streamed.forget) == streamed.fingerprint.num_forget == 1

@@ -8,7 +8,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.errors import UnlearningError
+from hf_unlearn.errors import UnlearningError, warn_once
 from hf_unlearn.request.forget_request import ForgetRequest
 from hf_unlearn.request.forget_set import forget_splits
 from hf_unlearn.request.labels import has_label
@@ -16,6 +16,11 @@ from hf_unlearn.request.splits import make_splits
 from tests.request.conftest import ANIMALS, make_split
 
 CATS = ForgetRequest(classes="cat")
+
+
+@pytest.fixture(autouse=True)
+def said_anew():
+    warn_once.cache_clear()
 
 
 def hidden(part, rows=None, to=-1):
