@@ -1,6 +1,6 @@
 """What the site adds to its pages when it is built; mkdocs.yml names it.
 
-`{{ help unlearn }}` becomes what `hf-unlearn unlearn --help` prints.
+`{{ help unlearn }}` becomes what `hf-unlearn unlearn --help` prints, `{{ include examples/x.py }}` what the file holds.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import contextlib
 import importlib
 import io
 import re
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[1]
 HELP = re.compile(r"\{\{ help (\w+) \}\}")
+INCLUDE = re.compile(r"\{\{ include ([\w./]+) \}\}")
 
 
 def help_of(command: str) -> str:
@@ -24,4 +27,5 @@ def help_of(command: str) -> str:
 
 def on_page_markdown(markdown: str, **kwargs: Any) -> str:
     """Called by mkdocs with the text of each page."""
-    return HELP.sub(lambda match: help_of(match[1]), markdown)
+    helped = HELP.sub(lambda match: help_of(match[1]), markdown)
+    return INCLUDE.sub(lambda match: (ROOT / match[1]).read_text(encoding="utf-8").rstrip(), helped)

@@ -56,7 +56,7 @@ class Block(NamedTuple):
     @property
     def included(self) -> str | None:
         """The file that the block shows, if it shows one instead of having code of its own."""
-        found = re.fullmatch(r'--8<-- "(.+)"', self.text.strip())
+        found = re.fullmatch(r"\{\{ include (.+) \}\}", self.text.strip())
         return found.group(1) if found else None
 
 

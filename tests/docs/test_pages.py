@@ -42,7 +42,9 @@ def test_few_blocks_do_not_run_and_each_says_why():
     assert len(left_out) <= MOST_NOT_RUN, [block.place for block in left_out]
     # What a page includes from elsewhere is an example, which has a test of its own.
     included = [block.included for block in every if block.included]
-    assert all((ROOT / name).parent == ROOT / "examples" for name in included)
+    assert [Path(name) for name in included] == [
+        path.relative_to(ROOT) for path in sorted((ROOT / "examples").glob("*.py"))
+    ]
 
 
 def test_the_readme_is_short():
@@ -58,13 +60,13 @@ def test_blocks_are_found_with_their_marks(tmp_path):
     found = page(
         tmp_path,
         "text\n\n```python\na = 1\n```\n\n<!-- not run: two GPUs -->\n```bash\nx\n```\n- item\n\n"
-        '    ```python\n    b = 2\n    ```\n\n```python\n--8<-- "examples/x.py"\n```\n',
+        "    ```python\n    b = 2\n    ```\n\n```python\n{{ include examples/x.py }}\n```\n",
     )
     assert [(block.line, block.language, block.text, block.not_run) for block in found] == [
         (4, "python", "a = 1", None),
         (9, "bash", "x", "two GPUs"),
         (14, "python", "b = 2", None),
-        (18, "python", '--8<-- "examples/x.py"', None),
+        (18, "python", "{{ include examples/x.py }}", None),
     ]
     assert [block.included for block in found] == [None, None, None, "examples/x.py"]
 

@@ -83,4 +83,6 @@ def test_the_site_is_built_without_the_network(tmp_path):
     assert re.search(r'for <a [^>]*href="#hf_unlearn.UnlearningTrainer"><code>UnlearningTrainer</code></a>', trainers)
     assert "Weight of the target term (paper, App. F.4)." in trainers
     assert "--forget_classes VALUE" in pages["reference/commands.html"]
+    assert "forgot-eight" in pages["examples.html"]
+    assert [name for name, text in pages.items() if "{{" in text] == []
     assert "setting(" not in trainers and "[<code>" not in trainers
