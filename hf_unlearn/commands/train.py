@@ -40,6 +40,7 @@ class StartArguments:
 
     model_name_or_path: str | None = flag("Fine-tune this one: a name on the Hub, or a folder.")
     model_revision: str | None = flag("Its branch, tag or commit on the Hub.")
+    trust_remote_code: bool = flag("Run code that comes with the model.", False)
     model_type: str | None = flag("Start from random weights of this architecture: resnet, vit, convnext ...")
     config_overrides: str | None = flag("Fields of the architecture's configuration, as JSON.")
     image_size: int | None = flag(
@@ -165,16 +166,21 @@ def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[P
         raise UnlearningError(
             f"model {flags.model_name_or_path!r} is an adapter, and train makes whole models; expected one of these"
         )
-    config = load_config(flags.model_name_or_path, revision=flags.model_revision or "main")
+    trusted: Any = {"trust_remote_code": flags.trust_remote_code}
+    config = load_config(flags.model_name_or_path, revision=flags.model_revision or "main", **trusted)
     # A head of these labels is trained on, whatever their order.
     if not has_labels(config, *labels):
         names = labels_of_new_head(*labels)
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}
     model = load_image_classifier(
-        flags.model_name_or_path, revision=flags.model_revision, config=config, ignore_mismatched_sizes=True
+        flags.model_name_or_path,
+        revision=flags.model_revision,
+        config=config,
+        ignore_mismatched_sizes=True,
+        **trusted,
     )
-    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision)
+    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision, **trusted)
 
 
 def _overrides(text: str | None) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def predict_labels(
     image_column_name: str | None = None,
     batch_size: int = 64,
     device: str | torch.device | None = None,
+    trust_remote_code: bool = False,
 ) -> list[str]:
     """The likeliest label of each image, by the model: labels for [`hf_unlearn.forget_splits`] where there are none.
 
@@ -39,6 +40,7 @@ def predict_labels(
         image_column_name: by default the column with the `Image` feature.
         batch_size: images a forward pass.
         device: by default the model's.
+        trust_remote_code: run code that comes with a model by name.
 
     Returns:
         One name for each image, of the model's `config.id2label`.
@@ -49,8 +51,8 @@ def predict_labels(
     if not isinstance(images, Dataset):
         raise UnlearningError(f"images are a {type(images).__name__}; expected a datasets.Dataset")
     if isinstance(model, (str, os.PathLike)):
-        image_processor = image_processor or load_image_processor(model)
-        model = load_image_classifier(model)
+        image_processor = image_processor or load_image_processor(model, trust_remote_code=trust_remote_code)
+        model = load_image_classifier(model, trust_remote_code=trust_remote_code)
     if image_processor is None:
         raise UnlearningError("image_processor is None; expected the model's")
     column = find_image_column(images, image_column_name)

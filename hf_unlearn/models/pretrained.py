@@ -35,6 +35,10 @@ from hf_unlearn.models.labels import check_label_maps, settle_label_maps
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.progress import quiet_unless_terminal
 
+_OWN_CODE = (
+    "comes with code of its own, which would run here; if you trust it: --trust_remote_code (trust_remote_code=True)"
+)
+
 
 def load_image_classifier(
     model_name_or_path: str | os.PathLike,
@@ -218,10 +222,7 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
         check_label_maps(raw, name)
         needs_code = raw.get("model_type") not in CONFIG_MAPPING and "AutoConfig" in (raw.get("auto_map") or {})
         if needs_code and not loading.get("trust_remote_code"):
-            raise UnlearningError(
-                f"model {name!r} comes with code of its own, which would run here; if you trust it: "
-                "--trust_remote_code (trust_remote_code=True)"
-            )
+            raise UnlearningError(f"model {name!r} {_OWN_CODE}")
         config = AutoConfig.from_pretrained(name, **loading)
     except UnlearningError:
         raise
@@ -269,6 +270,8 @@ def load_image_processor(
         return _that_takes_its_settings(AutoImageProcessor.from_pretrained(name, **loading), name, loading)
     # A file that holds what it should not makes nearly anything of itself: TypeError, KeyError, AttributeError...
     except Exception as error:
+        if not trust_remote_code and "trust_remote_code" in str(error):
+            raise UnlearningError(f"the image processor of model {name!r} {_OWN_CODE}") from error
         adapter = find_adapter(name, **loading)
         if adapter is not None and adapter.base is not None:
             return load_image_processor(adapter.base, revision=adapter.base_revision, **common)

@@ -88,3 +88,34 @@ def test_code_of_another_repository_is_not_in_the_folder(tmp_path):
     assert code_files(tmp_path) == []
     (tmp_path / "config.json").write_text("[]")
     assert code_files(tmp_path) == code_files(tmp_path / "nowhere") == []
+
+
+def test_a_trainer_takes_such_a_model_by_name(own_model, saved_dataset, tmp_path):
+    from datasets import DatasetDict
+
+    from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningError, make_splits, predict_labels
+
+    data = DatasetDict.load_from_disk(saved_dataset)
+    splits = make_splits(data, ForgetRequest(classes="red"))
+    args = MUMisConfig(str(tmp_path / "out"), use_cpu=True)
+    with pytest.raises(UnlearningError, match="comes with code of its own"):
+        MUMisTrainer(own_model, args, splits)
+    trainer = MUMisTrainer(own_model, args, splits, trust_remote_code=True)
+    assert type(trainer.processing_class).__name__ == "OwnImageProcessor"
+    assert len(predict_labels(data["test"], own_model, trust_remote_code=True)) == 24
+
+
+def test_training_goes_on_from_such_a_model(own_model, saved_dataset, tmp_path, capsys):
+    words = ["train", "--model_name_or_path", own_model, "--dataset_name", saved_dataset, *CPU, "--max_steps", "2"]
+    words += ["--save_strategy", "steps", "--save_steps", "1", "--output_dir", str(tmp_path / "out")]
+    assert main(words) == 2 and "comes with code of its own" in capsys.readouterr().err
+    assert main([*words, *TRUST]) == 0
+    assert main([*words, *TRUST, "--resume_from_checkpoint", str(tmp_path / "out" / "checkpoint-1")]) == 0
+    assert set(code_files(tmp_path / "out")) == set(CODE)
+
+
+def test_an_image_processor_alone_may_come_with_code(own_model):
+    from hf_unlearn import UnlearningError, load_image_processor
+
+    with pytest.raises(UnlearningError, match="the image processor of model .* comes with code of its own"):
+        load_image_processor(own_model)

@@ -41,29 +41,33 @@ def refuse_other_types(args: Any, config_class: type, splits: Any) -> None:
         )
 
 
-def load_by_name(name: str, provenance: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any]]:
+def load_by_name(
+    name: str, provenance: dict[str, Any], trust_remote_code: bool = False
+) -> tuple[PreTrainedModel, dict[str, Any]]:
     """A model by name or folder, and its provenance: at the commit that it is now, which a model does not say itself.
 
     Args:
         provenance: what is known already; it leads.
+        trust_remote_code: run code that comes with the model.
 
     Raises:
         UnlearningError: there is no such image classifier.
     """
     resolved = resolve_revision(name, provenance.get("revision"))
     found = {"name": name, "revision": resolved.commit, "license": resolved.license}
-    model = load_image_classifier(name, revision=resolved.commit)
+    model = load_image_classifier(name, revision=resolved.commit, trust_remote_code=trust_remote_code)
     return model, {**found, **provenance}
 
 
 def find_processor(
-    given: Any, model: PreTrainedModel, named: tuple[str, str | None] | None, datasets: tuple[Any, ...]
+    given: Any, model: PreTrainedModel, named: tuple[str, str | None] | None, datasets: tuple[Any, ...], trusted: bool
 ) -> Any:
     """The image processor: the one that was given, that of the pixels, or the one that comes with the model.
 
     Args:
         named: name and revision that the model was loaded by; None: it was given as it is.
         datasets: what may have been made with a processor.
+        trusted: whether code that comes with it is run.
 
     Returns:
         The processor; None if a model that was given as it is comes with none.
@@ -74,7 +78,7 @@ def find_processor(
     if given is not None:
         return given
     if named is not None:
-        return load_image_processor(named[0], revision=named[1])
+        return load_image_processor(named[0], revision=named[1], trust_remote_code=trusted)
     for dataset in datasets:
         if isinstance(dataset, PixelDataset):
             return dataset.image_processor
@@ -83,7 +87,7 @@ def find_processor(
         with contextlib.suppress(UnlearningError):
             revision = getattr(config, "_commit_hash", None)
             # Whoever loaded the model has trusted the code that came with it.
-            return load_image_processor(name, revision=revision, trust_remote_code=has_own_code(model))
+            return load_image_processor(name, revision=revision, trust_remote_code=trusted or has_own_code(model))
     return None
 
 

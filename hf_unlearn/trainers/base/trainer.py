@@ -90,6 +90,8 @@ class UnlearningTrainer(
         image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
         label_mapping: their labels as the model names them, where these differ; by default that of the splits. See
             [`hf_unlearn.request.match_labels`].
+        trust_remote_code: run code that comes with a model by name, or with its image processor. That of a model that
+            was loaded already was trusted then: its checkpoints and a push read it back.
         provenance: what the record says of where things came from, where the trainer cannot know it: `name`,
             `revision` and `license` of the original model, `dataset_commit`.
         data_collator, compute_metrics, callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics:
@@ -118,6 +120,7 @@ class UnlearningTrainer(
         image_column_name: str | None = None,
         label_column_name: str | None = None,
         label_mapping: LabelMapping | os.PathLike | None = None,
+        trust_remote_code: bool = False,
         provenance: dict[str, Any] | None = None,
         data_collator: Callable[..., Any] | None = None,
         compute_metrics: Callable[..., dict] | None = None,
@@ -144,7 +147,7 @@ class UnlearningTrainer(
         named = None
         self.provenance = dict(provenance or {})
         if isinstance(model, (str, os.PathLike)):
-            model, self.provenance = load_by_name(os.fspath(model), self.provenance)
+            model, self.provenance = load_by_name(os.fspath(model), self.provenance, trust_remote_code)
             named = (self.provenance["name"], self.provenance["revision"])
         one_gpu = take_one_gpu(args)
         refuse_problems(model, args)
@@ -153,7 +156,7 @@ class UnlearningTrainer(
             raise UnlearningError(
                 f"method {self.method_name!r} needs all weights of a model; expected no adapter (PEFT)"
             )
-        processor = find_processor(processing_class, model, named, (train_dataset, retain_dataset))
+        processor = find_processor(processing_class, model, named, (train_dataset, retain_dataset), trust_remote_code)
         columns = (image_column_name, label_column_name)
         eat = partial(read, model=model, processor=processor, splits=splits, columns=columns, mapping=label_mapping)
         forget, self.retain_dataset, unseen = eat(train_dataset), eat(retain_dataset), eat(unseen_dataset)
