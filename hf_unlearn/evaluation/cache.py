@@ -201,8 +201,16 @@ def images_key(dataset: Dataset, image_column: str) -> list[Any]:
 
 def file_name(*keys: Any, device: str | torch.device, batch_size: int) -> str:
     """The name of a file of logits, without its ending."""
-    named = [*keys, torch.device(device).type, batch_size]
+    kind = torch.device(device).type
+    named = [*keys, kind, batch_size, _precision() if kind == "cuda" else None]
     return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _precision() -> list[str]:
+    """How exactly a GPU multiplies float32 (TF32 or not), in what torch's newer releases call it, or older ones."""
+    with contextlib.suppress(AttributeError, RuntimeError):
+        return [torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision]  # type: ignore
+    return [torch.get_float32_matmul_precision(), str(torch.backends.cudnn.allow_tf32)]
 
 
 def _code(kind: type) -> list[str]:

@@ -84,6 +84,27 @@ def test_each_thing_that_logits_depend_on_is_in_the_key(monkeypatch):
     assert len({*keys, versions, repr(model_key(Contestant("m", *variants()[0])))}) == len(keys) + 2
 
 
+def test_precision_of_a_gpu_is_in_the_name(monkeypatch):
+    names = []
+    for precision in ("highest", "high"):
+        monkeypatch.setattr(cache, "_precision", lambda precision=precision: [precision])
+        names.append([cache.file_name("key", device=device, batch_size=2) for device in ("cpu", "cuda")])
+    assert names[0][0] == names[1][0] and len({*names[0], *names[1]}) == 3
+    assert cache.file_name("key", device="cpu", batch_size=3) not in names[0]
+
+
+def test_precision_follows_torch():
+    before = torch.get_float32_matmul_precision()
+    try:
+        found = []
+        for precision in ("highest", "high"):
+            torch.set_float32_matmul_precision(precision)
+            found.append(cache._precision())
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert found[0] != found[1]
+
+
 def test_code_of_ones_own_is_in_the_key(tmp_path, monkeypatch):
     def own(body):
         """A class as of remote code: of the same name wherever it comes from."""

@@ -294,6 +294,15 @@ def test_times_are_told_as_far_as_they_are_known(splits):
             compare_models(both, splits, reference, seconds=wrong)
 
 
+def test_what_the_original_does_not_know_is_not_relearned(splits):
+    never = make_model()
+    never.classifier[1].bias.data[0] = -1000.0
+    both = contestants(original=never, unlearned=make_model(seed=1))
+    results = compare_models(both, splits, level="standard")
+    assert "knows none" in results["left_out"]["relearn_steps"]
+    assert results["models"]["unlearned"].get("relearn_steps") is None
+
+
 def test_identical_models_have_no_distance(splits):
     model = make_model()
     reference = Contestant("r", make_model(), make_processor())

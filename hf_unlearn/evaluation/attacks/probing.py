@@ -186,8 +186,9 @@ def _relearning(
     seed: int,
 ) -> None:
     before = figures["original"]["forget_accuracy"] if "original" in everyone else None
-    if before is None:
-        probed.left_out["relearn_steps"] = "it takes the original model, whose forget accuracy is the goal"
+    if not before:
+        why = "it takes the original model, whose forget accuracy is the goal"
+        probed.left_out["relearn_steps"] = why if before is None else "the original knows none of the forget samples"
         return
     for role, contestant in everyone.items():
         if role == "original":
