@@ -128,7 +128,8 @@ class _Flags:
             if len(values) > 1:
                 raise UnlearningError(f"--{name} is given {there_are(each.values)}; expected one value")
         single = [values[0] for values in found]
-        if any(value != single[0] for value in single):
+        # What is no number does not equal itself.
+        if any(value != single[0] and repr(value) != repr(single[0]) for value in single):
             said = [", ".join(each.values) or each.flag for each in given]
             raise UnlearningError(f"--{name} is given several times, with {there_are(said)}; expected one value")
         return single[0]

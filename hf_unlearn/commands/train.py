@@ -23,7 +23,9 @@ from hf_unlearn.request.label_mapping import as_label_mapping
 from hf_unlearn.trainers.registry import settings_of
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, PreTrainedModel
+    from transformers import BaseImageProcessor, EvalPrediction, PreTrainedModel, TrainingArguments
+
+    from hf_unlearn.data.pixels import PixelDataset
 
 DESCRIPTION = (
     "Train or fine-tune an image classifier. With a forget request, train without its samples: that is the retrained "
@@ -108,8 +110,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         read[-1].preload(f"Reading the {what} set")
     pixels, test = read[0], read[1] if len(read) > 1 else None
     try_forward(model, pixels)
+    evaluated = _evaluation(args, test)
+    fill = args.train_batch_size * args.world_size
+    if args.dataloader_drop_last and len(pixels) < fill:
+        raise UnlearningError(
+            f"dataloader_drop_last is True, and {len(pixels)} samples do not fill a batch of {fill}; expected a "
+            "smaller batch, or False"
+        )
     with no_empty_folder(args.output_dir):
-        trainer = ClassifierTrainer(model=model, args=args, train_dataset=pixels, processing_class=image_processor)
+        trainer = ClassifierTrainer(model, args, pixels, image_processor, **evaluated)
         quieten(trainer)
         trainer.identity = run_identity(
             model,
@@ -122,6 +131,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         check_resumed_run(checkpoint, trainer.identity)
         started = time.monotonic()
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        if not trainer.state.global_step:
+            raise UnlearningError("no step was made, so nothing was trained and nothing was saved")
         if not all(parameter.isfinite().all() for parameter in model.parameters()):
             raise DivergenceError(
                 "training ran away: weights are not finite, nothing was saved; try a smaller learning_rate"
@@ -139,6 +150,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")
     lines += [f"  in      {seconds_as_text(seconds)}", f"  saved   {args.output_dir}"]
     say(*lines)
+
+
+def _evaluation(args: TrainingArguments, test: PixelDataset | None) -> dict[str, Any]:
+    """What the trainer needs to evaluate on the test set, if it is to evaluate at all."""
+    import numpy as np
+    from transformers import SchedulerType
+
+    from hf_unlearn.evaluation import accuracy
+
+    if args.eval_strategy == "no" and not args.eval_on_start:
+        return {}
+    if test is None:
+        raise UnlearningError("eval_strategy is set, but there is no test set to evaluate on; expected --test_split")
+    schedule = SchedulerType(args.lr_scheduler_type).value
+    chooses = {
+        "load_best_model_at_end": args.load_best_model_at_end,
+        "save_strategy 'best'": args.save_strategy == "best",
+        f"lr_scheduler_type {schedule!r}": schedule in ("reduce_lr_on_plateau", "greedy"),
+    }
+    for name, asked in chooses.items():
+        if asked:
+            raise UnlearningError(f"{name} would choose by the test set, on which the model is then judged")
+
+    def figures(predicted: EvalPrediction) -> dict[str, Any]:
+        return {"accuracy": accuracy(np.asarray(predicted.predictions), np.asarray(predicted.label_ids))}
+
+    return {"eval_dataset": test, "compute_metrics": figures}
 
 
 def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:

@@ -91,6 +91,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"method {method_name!r} needs the samples that stay, and {flag_given} brings only those to forget; "
             f"expected one of {', '.join(name for name, each in METHODS.items() if each.retain_free)}"
         )
+    if args.eval_strategy != "no" or args.eval_on_start:
+        name = "eval_strategy" if args.eval_strategy != "no" else "eval_on_start"
+        raise UnlearningError(f"{name} is set, but nothing is evaluated while a run goes on; see hf-unlearn evaluate")
     checkpoint = find_checkpoint(args)
     sources = {
         "the model": model_flags.model_name_or_path,

@@ -10,6 +10,7 @@ from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingA
 from hf_unlearn.data.pixels import PixelDataset, collate
 from hf_unlearn.trainers.base.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.base.settings import setting
+from hf_unlearn.trainers.base.unserved import PlainRefusals, refuse_unserved
 from hf_unlearn.trainers.safety.preflight import take_one_gpu
 
 
@@ -19,6 +20,9 @@ class ClassifierConfig(TrainingArguments):
 
     Defaults that differ from the parent's: those of the settings; `remove_unused_columns` False, since it
     would drop the image column; `save_strategy` "no"; `logging_nan_inf_filter` False.
+
+    Raises:
+        UnlearningError: a value out of range, or one that no run here can serve.
     """
 
     per_device_train_batch_size: int = setting(128, "Samples a step and process.")
@@ -33,8 +37,12 @@ class ClassifierConfig(TrainingArguments):
     save_strategy: str = field(default="no", metadata={"help": "When to save checkpoints: no, steps, epoch."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Hide non-finite losses in the logs."})
 
+    def __post_init__(self) -> None:
+        refuse_unserved(self)
+        super().__post_init__()
 
-class ClassifierTrainer(WholeCheckpoints, Trainer):
+
+class ClassifierTrainer(WholeCheckpoints, PlainRefusals, Trainer):
     """A `Trainer` on a [`PixelDataset`], minimising cross-entropy. Its checkpoints restore whole."""
 
     def __init__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from torch.nn.parallel import DistributedDataParallel
@@ -15,6 +15,7 @@ from transformers.trainer_utils import HubStrategy
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.base.rounds import CONSTANT, round_ends
 from hf_unlearn.trainers.base.settings import setting
+from hf_unlearn.trainers.base.unserved import refuse_unserved
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -92,6 +93,7 @@ class UnlearningConfig(TrainingArguments):
     )
 
     def __post_init__(self) -> None:
+        refuse_unserved(self)
         super().__post_init__()
         # A loss may need two forward passes for one backward, and older releases of torch write to the buffers before
         # each: the first pass could not be differentiated any more. They are frozen, there is nothing to send.
@@ -141,6 +143,17 @@ class UnlearningConfig(TrainingArguments):
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in ("relative", "optim"):
             raise UnlearningError(f"step_rule is {self.step_rule!r}; expected 'relative' or 'optim'")
+        if self.step_rule == "relative":
+            self._refuse_settings_of_an_optimizer()
+        if self.label_smoothing_factor:
+            raise UnlearningError(
+                f"label_smoothing_factor is {self.label_smoothing_factor}, but the loss is the method's own; expected 0"
+            )
+        if self.auto_find_batch_size:
+            raise UnlearningError(
+                "auto_find_batch_size is True, but how many samples a step has is part of the method; expected smaller "
+                "batches with more gradient_accumulation_steps"
+            )
         if not self.head_scale > 0:
             raise UnlearningError(f"head_scale is {self.head_scale}; expected a factor above 0")
         self.expect("stop_delta", 0 < self.stop_delta < math.inf, "a number above 0")
@@ -176,6 +189,18 @@ class UnlearningConfig(TrainingArguments):
         settled.dataloader_pin_memory = self.dataloader_pin_memory and self.device.type == "cuda"
         settled.check()
         return settled, filled
+
+    def _refuse_settings_of_an_optimizer(self) -> None:
+        names = ("optim", "optim_args", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm")
+        usual = {field.name: field.default for field in fields(self)}
+        for name in names:
+            value = getattr(self, name)
+            if value != usual[name]:
+                shown = getattr(value, "value", value)
+                raise UnlearningError(
+                    f"{name} is {shown!r}, but step_rule 'relative' makes its own steps; expected step_rule 'optim' "
+                    "with it"
+                )
 
     def expect(self, name: str, holds: bool, expected: str) -> None:
         """Refuse the value of the field `name` unless it `holds`.

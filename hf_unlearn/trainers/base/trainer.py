@@ -42,6 +42,7 @@ from hf_unlearn.trainers.base.publishing import FAILED, FINISHED, RUNNING, Publi
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
 from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
+from hf_unlearn.trainers.base.unserved import PlainRefusals
 from hf_unlearn.trainers.safety.idle_rules import refuse_idle_rule
 from hf_unlearn.trainers.safety.mismatch import find_mismatch
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
@@ -60,7 +61,7 @@ logger = logging.getLogger(__name__)
 
 
 class UnlearningTrainer(
-    UnlearningMethod, LoopsOverSamples, StepsInRounds, ExactBatches, WholeCheckpoints, Publishes, Trainer
+    UnlearningMethod, LoopsOverSamples, StepsInRounds, ExactBatches, WholeCheckpoints, Publishes, PlainRefusals, Trainer
 ):
     """A `Trainer` whose training set is the forget set.
 

@@ -17,6 +17,8 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.adapters import base_classifier, is_adapter
 
 if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
     from hf_unlearn.trainers.base.config import UnlearningConfig
 
 _PLAIN = "use plain data parallelism (accelerate launch --multi_gpu, or --num_processes)"
@@ -51,7 +53,8 @@ def find_problems(
         environment: the variables that a launcher sets; by default those of this process.
     """
     launched = os.environ if environment is None else environment
-    found = [*_of_arguments(args), *_of_launcher(launched), *_of_wrapper(model)]
+    found = [*_of_arguments(args), *unverified_distributions(args, launched), *_of_launcher(launched)]
+    found += _of_wrapper(model)
     if isinstance(model, PreTrainedModel) or is_adapter(model):
         found += [*_of_weights(model), *_of_layers(model)]
     # What the arguments say is in the environment, too, where a launcher or the arguments themselves put it there.
@@ -62,10 +65,7 @@ def _of_arguments(args: UnlearningConfig) -> Iterator[Problem]:
     if getattr(args, "ddp_static_graph", None):
         why = "with a second-order loss it leaves gradients unsynchronised without an error"
         yield Problem("ddp_static_graph", why, "leave it unset")
-    if args.fsdp:
-        yield Problem(*_DISTRIBUTIONS["ACCELERATE_USE_FSDP"], _PLAIN)
-    if args.deepspeed:
-        yield Problem(*_DISTRIBUTIONS["ACCELERATE_USE_DEEPSPEED"], _PLAIN)
+    yield from unverified_distributions(args, {})
     if args.torch_compile:
         yield Problem("torch_compile", _UNCOMPILED, "leave torch_compile unset")
     if args.fp16:
@@ -83,10 +83,28 @@ def _of_arguments(args: UnlearningConfig) -> Iterator[Problem]:
         yield Problem("average_tokens_across_devices False", why, "leave it at True")
 
 
+def unverified_distributions(args: TrainingArguments, environment: Mapping[str, str]) -> list[Problem]:
+    """The ways to spread a model that arguments or a launcher ask for, and that no test has run."""
+    asked = {
+        "ACCELERATE_USE_FSDP": bool(args.fsdp),
+        "ACCELERATE_USE_DEEPSPEED": bool(args.deepspeed),
+    }
+    return [
+        Problem(name, why, _PLAIN)
+        for variable, (name, why) in _DISTRIBUTIONS.items()
+        if asked.get(variable) or _is_true(environment.get(variable))
+    ]
+
+
+def _is_true(text: str | None) -> bool:
+    try:
+        return bool(strtobool(text or "no"))
+    except ValueError:
+        # What is no word for yes or no is said by accelerate itself.
+        return False
+
+
 def _of_launcher(environment: Mapping[str, str]) -> Iterator[Problem]:
-    for variable, (name, why) in _DISTRIBUTIONS.items():
-        if strtobool(environment.get(variable) or "no"):
-            yield Problem(name, why, _PLAIN)
     precision = (environment.get("ACCELERATE_MIXED_PRECISION") or "no").lower()
     if precision not in ("no", "bf16"):
         yield Problem(precision, _HALF, "use bf16 or float32")

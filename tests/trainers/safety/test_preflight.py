@@ -100,9 +100,10 @@ def test_a_launched_run_is_refused(tmp_path, variable, value, named):
     code = (
         "from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError\n"
         "from tests.tiny import make_dataset, make_model, make_processor\n"
-        f"args = MUMisConfig(output_dir={str(tmp_path)!r}, use_cpu=True)\n"
         "given = {'processing_class': make_processor(), 'forget_kind': 'class'}\n"
-        "try: MUMisTrainer(make_model(), args, train_dataset=make_dataset(8), **given)\n"
+        "try:\n"
+        f"    args = MUMisConfig(output_dir={str(tmp_path)!r}, use_cpu=True)\n"
+        "    MUMisTrainer(make_model(), args, train_dataset=make_dataset(8), **given)\n"
         "except UnlearningError as error: print(error)"
     )
     environment = {**os.environ, variable: value}
