@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hf_unlearn.errors import UnlearningError, one_line, warn_once
+from hf_unlearn.request.columns import as_image_column
 from hf_unlearn.request.image_modes import as_mode
 from hf_unlearn.request.labels import label_array
 
@@ -32,7 +33,8 @@ class UnreadableImage(UnlearningError):
 
 def encoded_images(dataset: Dataset, image_column: str, description: str) -> Iterator[dict[str, Any]]:
     """Every image as stored, not decoded: {"bytes": ..., "path": ...}, of which one may be None."""
-    batches = dataset.select_columns([image_column]).with_format("arrow").iter(batch_size=_BATCH_SIZE)
+    images = as_image_column(dataset.select_columns([image_column]), image_column)
+    batches = images.with_format("arrow").iter(batch_size=_BATCH_SIZE)
     # disable=None hides the bar when the output is not a terminal.
     with tqdm(total=len(dataset), desc=description, unit="image", delay=2, disable=None) as bar:
         for batch in batches:

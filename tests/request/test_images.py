@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from datasets import DatasetDict, Image
+from datasets import Dataset, DatasetDict, Image
 
 from hf_unlearn.errors import UnlearningError, warn_once
 from hf_unlearn.request.forget_request import ForgetRequest
@@ -48,6 +48,13 @@ def test_the_first_corrupt_image_is_named_by_its_index(broken, indices, message)
 
 def test_corrupt_images_outside_the_forget_set_do_not_matter(broken):
     make_splits(broken, ForgetRequest(indices=(0, 1))).verify_forget_images()
+
+
+def test_images_in_other_forms_are_checked_too(broken):
+    encoded = [image["bytes"] for image in broken["train"].cast_column("image", Image(decode=False))["image"]]
+    verify_images(Dataset.from_dict({"picture": encoded[:5]}), "picture")
+    with pytest.raises(UnlearningError, match="index 8 of the train split cannot be read"):
+        verify_images(Dataset.from_dict({"picture": encoded}).select(range(6, 9)), "picture", range(6, 9))
 
 
 def test_rows_are_their_own_indices_by_default(broken):
