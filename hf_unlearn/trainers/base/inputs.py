@@ -97,7 +97,7 @@ def find_kind(splits: UnlearningSplits | None, given: str | None) -> str:
     Raises:
         UnlearningError: nothing says it, or splits and `given` say different things.
     """
-    if given is not None and given not in FORGET_KINDS:
+    if given is not None and given not in list(FORGET_KINDS):
         raise UnlearningError(f"forget_kind {given!r} is not one of {', '.join(map(repr, FORGET_KINDS))}")
     if splits is None:
         if given is None:

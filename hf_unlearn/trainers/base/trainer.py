@@ -136,8 +136,10 @@ class UnlearningTrainer(
         self.splits = splits
         train_dataset = part_of(splits, "forget", train_dataset)
         self.forget_kind = find_kind(splits, forget_kind)
-        # A method that does not need it cannot look at it.
-        retain_dataset = None if self.retain_free else part_of(splits, "retain", retain_dataset)
+        retain_dataset = part_of(splits, "retain", retain_dataset)
+        if self.retain_free:
+            # It cannot look at them.
+            retain_dataset = None
         if not self.retain_free and retain_dataset is None:
             raise UnlearningError(
                 f"method {self.method_name!r} needs the samples that stay, but there are none; expected splits with a "

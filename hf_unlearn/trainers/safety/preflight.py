@@ -117,6 +117,8 @@ def _of_wrapper(model: nn.Module) -> Iterator[Problem]:
     if not (isinstance(model, PreTrainedModel) or is_adapter(model)):
         why = "the trainer wraps the model itself, and knows image classifiers of transformers only"
         yield Problem(f"a model of type {type(model).__name__}", why, "give the bare model")
+    if not isinstance(model, nn.Module):
+        return
     compiled = any(getattr(module, "_compiled_call_impl", None) is not None for module in model.modules())
     if compiled or hasattr(model, "_orig_mod"):
         yield Problem("a compiled model", _UNCOMPILED, "give the model as it was before torch.compile")

@@ -79,6 +79,8 @@ def test_the_splits_own_sets_may_be_given_read_already(tmp_path, splits):
 def test_other_sets_than_the_splits_are_refused(tmp_path, splits, name):
     with pytest.raises(UnlearningError, match=f"{name} is not the .* set of the splits"):
         make(tmp_path, "fine_tune", splits=splits, **{name: make_dataset(8)})
+    with pytest.raises(UnlearningError, match=f"{name} is not the .* set of the splits"):
+        make(tmp_path, "delete", splits=splits, **{name: make_dataset(8)})
     other = make_splits(DatasetDict(train=make_dataset(32)), ForgetRequest(**RED))
     pixels = pixels_of(other, "forget", make_model(), make_processor())
     with pytest.raises(UnlearningError, match="train_dataset is not"):
@@ -99,6 +101,8 @@ def test_what_the_samples_are_is_never_guessed(tmp_path, name):
         ({"forget_kind": "subset", "splits": True}, "forget_kind is 'subset', but by the splits it is 'class'"),
         ({"train_dataset": None, "forget_kind": "class"}, "there is nothing to forget"),
         ({"splits": "forget"}, "splits is a str; expected UnlearningSplits"),
+        ({"forget_kind": ["class"]}, r"forget_kind \['class'\] is not one of"),
+        ({"model": 3, "forget_kind": "class"}, "a model of type int"),
     ],
 )
 def test_contradictions_are_one_line(tmp_path, splits, given, message):
