@@ -20,7 +20,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## train a small model on digits, make it forget a class, compare with a retrained one
-	$(BIN)/hf-unlearn demo --output_dir outputs/demo --overwrite_output_dir
+	$(BIN)/hf-unlearn demo --output_dir outputs/demo
 
 docs: .venv/.docs-installed ## build the documentation into site/; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

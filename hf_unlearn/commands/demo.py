@@ -27,6 +27,7 @@ DESCRIPTION = (
 )
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TEST_SHARE = 0.25
+FOLDERS = ("dataset", "original", "retrained", "unlearned")
 # Percent of a forgotten digit's images that may still be recognised.
 RECOGNISED = 2.0
 RESNET = '{"embedding_size": 32, "hidden_sizes": [32, 64, 128], "depths": [1, 1, 1], "layer_type": "basic"}'
@@ -49,11 +50,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         UnlearningError: bad input; nothing was written.
     """
     flags, output = parse("demo", DESCRIPTION, (DemoArguments, OutputArguments), None, None, argv or ())
-    check_output_dir(flags.output_dir, output.overwrite_output_dir)
+    check_output_dir(flags.output_dir, output.overwrite_output_dir or _holds_a_demo(flags.output_dir))
     started = time.monotonic()
-    dataset, original, retrained, unlearned = (
-        os.path.join(flags.output_dir, name) for name in ("dataset", "original", "retrained", "unlearned")
-    )
+    dataset, original, retrained, unlearned = (os.path.join(flags.output_dir, name) for name in FOLDERS)
     with quiet_unless_terminal():
         digits_dataset().save_to_disk(dataset)
     data = ["--dataset_name", dataset]
@@ -90,6 +89,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "",
         f"All of it took {seconds_as_text(time.monotonic() - started)}.",
     )
+
+
+def _holds_a_demo(folder: str) -> bool:
+    """Whether there is nothing in the folder but what an earlier demo left, which nobody will miss."""
+    return os.path.isdir(folder) and set(os.listdir(folder)) <= {*FOLDERS, RESULTS_NAME, REPORT_NAME}
 
 
 def _verdict(models: dict[str, Any], digit: str) -> str:

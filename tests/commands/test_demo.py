@@ -42,7 +42,14 @@ def test_what_was_not_forgotten_is_said():
         assert said.startswith("six is NOT forgotten. ")
 
 
-def test_a_full_folder_is_refused(tmp_path, capsys):
+def test_a_full_folder_is_refused_but_not_an_earlier_demos(tmp_path, capsys, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "digits_dataset", interrupt)
+    for name in ("dataset", "original", "results.json"):
+        (tmp_path / name).mkdir()
+    assert main(["demo", "--output_dir", str(tmp_path)]) == 130
     (tmp_path / "thesis.txt").write_text("years of work")
     assert main(["demo", "--output_dir", str(tmp_path)]) == 2
     assert "is not empty" in capsys.readouterr().err
