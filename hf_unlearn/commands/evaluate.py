@@ -18,7 +18,7 @@ from hf_unlearn.commands.arguments import (
     flag,
 )
 from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
-from hf_unlearn.commands.loading import load_splits, pin
+from hf_unlearn.commands.loading import cache_lines, load_splits, pin
 from hf_unlearn.commands.output_folder import check_folder, check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.commands.request_flags import make_request
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if is_first_process():
         check_folder(cache_dir, "cache_dir")
     path = os.path.join(folder, RESULTS_NAME)
-    pin(model_flags, data, forget_flags)
+    pin(model_flags, data, forget_flags, others=[*references, *filter(None, [flags.original_model])])
     original: Any = flags.original_model
     loading = {each: getattr(model_flags, each) for each in ("dtype", "trust_remote_code", "allow_pickle")}
 
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not is_first_process():
         return
     # Before it is saved: if the disk is full, the work was not for nothing.
-    say(f"Forget request: {described(splits, data, forget_flags)}", str(results))
+    say(f"Forget request: {described(splits, data, forget_flags)}", *cache_lines(), str(results))
     with no_empty_folder(folder):
         results.save(folder)
     say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_unlearn.commands.arguments import DataArguments, ForgetSetArguments, ModelArguments, TestSetArguments
 from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are, warn_once
+from hf_unlearn.files import expand_user
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, stream_splits
 from hf_unlearn.request.fingerprint import is_hub_name
 from hf_unlearn.request.forget_set import labelled_test_set
@@ -174,17 +176,38 @@ def _some_splits(
 
 
 def pin(
-    model: ModelArguments | None, data: DataArguments | None, forget: ForgetSetArguments | None = None
+    model: Any | None,
+    data: DataArguments | None,
+    forget: ForgetSetArguments | None = None,
+    others: Sequence[str] = (),
 ) -> tuple[Resolved, Resolved]:
     """Replace the revisions of what is on the Hub by the commits that they are now, once; returns what was found.
 
-    The data are those to forget from, or the samples to forget where they come alone.
+    The data are those to forget from, or the samples to forget where they come alone. Where the Hub does not answer it
+    is not asked again: the cache serves.
+
+    Args:
+        model: with a `model_name_or_path` and a `model_revision`.
+        others: names of further models.
 
     Raises:
-        UnlearningError: there is no such revision.
+        UnlearningError: there is no such revision, or one was named of what is a folder or file here.
     """
     from hf_unlearn.models.revisions import Resolved, resolve_revision
+    from hf_unlearn.publishing.patience import limit_waiting
 
+    limit_waiting()
+
+    named = []
+    if model is not None:
+        named.append(("model", model.model_name_or_path, model.model_revision))
+    if data is not None:
+        named.append(("dataset", data.dataset_name, data.dataset_revision))
+    if forget is not None:
+        named.append(("forget_dataset", forget.forget_dataset, forget.forget_dataset_revision))
+    for what, name, revision in named:
+        if name is not None and revision is not None and os.path.exists(expand_user(name)):
+            raise UnlearningError(f"{what} {name!r} is here, not on the Hub, and has no revision {revision!r}")
     of_model = of_data = Resolved(None, None)
     if model is not None:
         of_model = resolve_revision(model.model_name_or_path, model.model_revision)
@@ -195,7 +218,17 @@ def pin(
     elif data is not None:
         of_data = resolve_revision(data.dataset_name, data.dataset_revision, repo_type="dataset")
         data.dataset_revision = of_data.commit or data.dataset_revision
+    for name in others:
+        resolve_revision(name, None)
     return of_model, of_data
+
+
+def cache_lines() -> list[str]:
+    """Where what was named is from, if the Hub did not answer, as lines to print."""
+    from hf_unlearn.models.hub import hub_fault
+
+    silence = hub_fault()
+    return [] if silence is None else [f"  cached  models and data, since the Hub cannot be reached: {silence}"]
 
 
 def load_model(flags: ModelArguments, merge_adapter: bool = False) -> tuple[PreTrainedModel, BaseImageProcessor]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, OutputArguments, RequestArguments, flag
-from hf_unlearn.commands.loading import load_splits, load_whole
+from hf_unlearn.commands.loading import cache_lines, load_splits, load_whole, pin
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.commands.request_flags import has_request, make_request
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.push_to_hub:
         raise UnlearningError("push_to_hub is True, but train publishes nothing; expected `hf upload` of its folder")
     settle(args)
+    pin(start if start.model_name_or_path is not None else None, data)
     left_out, splits = "", None
     columns: tuple[Any, ...]
     if has_request(request_flags):
@@ -144,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             # By it an evaluation knows which request the model is a reference for.
             keep_forget_set(splits, args.output_dir)
     lines = [f"Trained {model.config.model_type} on {len(pixels)} samples of {data.dataset_name}{left_out}"]
-    lines += [f"  mended  {line}" for line in trainer.mended]
+    lines += [*cache_lines(), *(f"  mended  {line}" for line in trainer.mended)]
     if test is not None:
         logits = predict_logits({"model": model}, test, args.per_device_eval_batch_size, args.device, "Testing")
         lines.append(f"  test accuracy {accuracy(logits['model'], test.labels.numpy()):.2f} %")
@@ -191,6 +192,10 @@ def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[P
     from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor
 
     if flags.model_type is not None:
+        if flags.model_revision is not None:
+            raise UnlearningError(
+                "model_revision is for a trained model (--model_name_or_path), not for random weights"
+            )
         overrides = _overrides(flags.config_overrides)
         said = image_size_of(overrides)
         if flags.image_size is not None and flags.image_size < 1:
@@ -200,6 +205,9 @@ def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[P
         size, names = flags.image_size or said or IMAGE_SIZE, labels_of_new_head(*labels)
         return new_image_classifier(flags.model_type, names, overrides, seed, size), new_image_processor(size)
     assert flags.model_name_or_path is not None
+    for name in ("config_overrides", "image_size"):
+        if getattr(flags, name) is not None:
+            raise UnlearningError(f"{name} is for random weights (--model_type); a trained model has its own")
     if find_adapter(flags.model_name_or_path, revision=flags.model_revision):
         raise UnlearningError(
             f"model {flags.model_name_or_path!r} is an adapter, and train makes whole models; expected one of these"
@@ -211,6 +219,8 @@ def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[P
         names = labels_of_new_head(*labels)
         config.id2label = dict(enumerate(names))
         config.label2id = {name: index for index, name in enumerate(names)}
+    # What is trained gives an image one label, whatever the model was trained for before.
+    config.problem_type = None
     model = load_image_classifier(
         flags.model_name_or_path,
         revision=flags.model_revision,

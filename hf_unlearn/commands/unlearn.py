@@ -17,7 +17,7 @@ from hf_unlearn.commands.arguments import (
     flag,
 )
 from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
-from hf_unlearn.commands.loading import load_model, load_splits, load_unseen, pin
+from hf_unlearn.commands.loading import cache_lines, load_model, load_splits, load_unseen, pin
 from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
@@ -187,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"Forgot {described(splits, data, forget_flags)}: {len(forget)} samples"
         f"{'; no others were looked at' if splits.retain is None else f', {len(splits.retain)} left'}",
         f"  from    {model_flags.model_name_or_path}",
+        *cache_lines(),
         *(f"  set     {line}" for line in trainer.settled),
         *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),

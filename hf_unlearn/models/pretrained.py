@@ -7,9 +7,7 @@ import os
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from PIL import Image
-from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -23,6 +21,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
 from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.files import expand_user
 from hf_unlearn.models.adapter_checks import refuse_unverified_config
 from hf_unlearn.models.adapters import (
     AdapterFiles,
@@ -31,10 +30,12 @@ from hf_unlearn.models.adapters import (
     read_adapter_config,
     read_adapter_weights,
 )
+from hf_unlearn.models.hub import hub_fault
 from hf_unlearn.models.labels import check_label_maps, settle_label_maps
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.progress import quiet_unless_terminal
 
+SINGLE_LABEL = "single_label_classification"
 _OWN_CODE = (
     "comes with code of its own, which would run here; if you trust it: --trust_remote_code (trust_remote_code=True)"
 )
@@ -77,7 +78,7 @@ def load_image_classifier(
             its checkpoint lacks weights that the model needs; it is an adapter, and peft is not installed, or it does
             not fit its base.
     """
-    name = os.fspath(model_name_or_path)
+    name = expand_user(model_name_or_path)
     if isinstance(dtype, str) and dtype != "auto" and not _is_float(getattr(torch, dtype, None)):
         raise UnlearningError(f"dtype {dtype!r} is not one of float32, bfloat16, float16, float64, auto")
     loading: dict[str, Any] = {"revision": revision or "main", "token": token, "cache_dir": cache_dir}
@@ -86,9 +87,11 @@ def load_image_classifier(
     if adapter is not None:
         if config is not None:
             raise UnlearningError(f"model {name!r} is an adapter; expected a whole model")
-        return _load_adapted(
+        model = _load_adapted(
             adapter, base_model, loading, dtype=dtype, allow_pickle=allow_pickle, merge=merge_adapter, **kwargs
         )
+        _refuse_no_classifier(model, name)
+        return model
     new_weights_allowed = config is not None
     if config is None:
         config = load_config(name, **loading)
@@ -98,7 +101,27 @@ def load_image_classifier(
             f"model {name!r} is not a trained image classifier: its checkpoint lacks {len(missing)} of the weights, "
             f"{missing[0]!r} among them"
         )
+    # A new head is one thing; layers of random weights below it would be no model to go on from.
+    below = [weight for weight in missing if weight.startswith(f"{model.base_model_prefix}.")]
+    if below:
+        raise UnlearningError(
+            f"the checkpoint of model {name!r} does not fit its config.json: it lacks {len(below)} weights below the "
+            f"classifier, {below[0]!r} among them"
+        )
+    _refuse_no_classifier(model, name)
     return model.eval()
+
+
+def _refuse_no_classifier(model: PreTrainedModel, name: str) -> None:
+    """Refuse a model that gives an image no single label, or whose weights are no numbers."""
+    if model.config.problem_type not in (None, SINGLE_LABEL):
+        raise UnlearningError(
+            f"model {name!r} has the problem_type {model.config.problem_type!r} in its config.json; expected a "
+            "classifier that gives an image one label"
+        )
+    for weight, values in model.state_dict().items():
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            raise UnlearningError(f"model {name!r} has weights that are not finite numbers, in {weight!r}")
 
 
 def _is_float(dtype: object) -> bool:
@@ -131,7 +154,8 @@ def _load_whole(
                 # Sizes that differ are looked at below, too.
                 **{**kwargs, "ignore_mismatched_sizes": True},
             )
-    except (OSError, ValueError, RuntimeError, TypeError, ImportError, SafetensorError) as error:
+    # What a broken file makes of torch, pickle or safetensors is many things.
+    except Exception as error:
         if not allow_pickle and "safetensors" in str(error) and "model.safetensors" in str(error):
             raise UnlearningError(
                 f"model {name!r} has no weights as safetensors; if it has pickled ones (pytorch_model.bin), "
@@ -226,11 +250,16 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
         config = AutoConfig.from_pretrained(name, **loading)
     except UnlearningError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, ImportError, StrictDataclassError) as error:
+    # So is what transformers makes of a configuration that is not one.
+    except Exception as error:
         if os.path.isdir(name):
             raise UnlearningError(f"config.json of model {name!r} cannot be used: {one_line(error)}") from error
         if name.startswith((os.sep, ".", "~")) or name.count("/") > 1:
             raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
+        if silence := hub_fault():
+            raise UnlearningError(
+                f"model {name!r} is no folder here and not in the cache, and the Hub cannot be reached: {silence}"
+            ) from error
         raise UnlearningError(
             f"model {name!r} was not found: expected a folder, or a name on the Hub such as "
             f"'google/vit-base-patch16-224' ({one_line(error)})"
@@ -263,7 +292,7 @@ def load_image_processor(
     Raises:
         UnlearningError: the model comes without an image processor.
     """
-    name = os.fspath(model_name_or_path)
+    name = expand_user(model_name_or_path)
     common: dict[str, Any] = {"token": token, "trust_remote_code": trust_remote_code}
     loading = {"revision": revision or "main", "cache_dir": cache_dir, **common}
     try:

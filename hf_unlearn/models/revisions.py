@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, RevisionNotFoundError
+from huggingface_hub.errors import HFValidationError, RevisionNotFoundError
 
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.files import expand_user
+from hf_unlearn.models.hub import go_on_without_hub, silence_of
 
 # A model has the first; an adapter (PEFT) may have the second alone.
 _CONFIGS = ("config.json", "adapter_config.json")
@@ -40,21 +42,27 @@ def resolve_revision(
         UnlearningError: the repository has no such revision. (That there is no such repository is said better by what
             loads it.)
     """
-    name = os.fspath(name)
-    if os.path.exists(os.path.expanduser(name)):
+    name = expand_user(name)
+    if os.path.exists(name):
         return Resolved(None, None)
+    cached = _cached_commit(name, revision) if repo_type == "model" else None
     if huggingface_hub.constants.is_offline_mode():
-        return Resolved(_cached_commit(name, revision) if repo_type == "model" else None, None)
+        return Resolved(cached, None)
     try:
         found = huggingface_hub.HfApi().repo_info(name, repo_type=repo_type, revision=revision, token=token)
     except RevisionNotFoundError as error:
         raise UnlearningError(f"{repo_type} {name!r} has no revision {revision!r}") from error
-    except (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, OSError):
-        return Resolved(None, None)
+    # The transport's errors are of no common kind, and what answers may not be the Hub.
+    except Exception as error:
+        silence = silence_of(error)
+        if silence is None:
+            return Resolved(None, None)
+        go_on_without_hub(silence)
+        return Resolved(cached, None)
     if repo_type == "model":
         # What is loaded by its commit leaves no trace of the branch in the cache, where an offline run looks for it.
         for config in _CONFIGS:
-            with contextlib.suppress(HfHubHTTPError, OSError):
+            with contextlib.suppress(Exception):
                 huggingface_hub.hf_hub_download(name, config, revision=revision, token=token)
                 break
     card = getattr(found, "card_data", None)

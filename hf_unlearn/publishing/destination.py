@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.files import RECORD_NAME
+from hf_unlearn.models.hub import hub_fault
 from hf_unlearn.publishing.patience import patience
 
 # Files that a new repository has, or that anyone may have put there: nothing is lost when they are replaced.
@@ -61,6 +62,8 @@ def find_destination(
             holds something else.
         PublishingError: the Hub cannot be reached.
     """
+    if silence := hub_fault():
+        raise PublishingError(f"the Hub cannot be reached: {silence}")
     if huggingface_hub.constants.is_offline_mode():
         raise UnlearningError("the Hub is switched off (HF_HUB_OFFLINE); expected it on for a push")
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub.utils import _http
@@ -15,20 +16,25 @@ SECONDS = 180.0
 @contextlib.contextmanager
 def patience(seconds: float | None = None) -> Iterator[None]:
     """While this is open, a call to the Hub on which nothing comes or goes for so many seconds is an error."""
-    limit = SECONDS if seconds is None else seconds
-    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
-    if before is None:
-        # A release that keeps its clients elsewhere: it does as it does.
-        yield
-        return
-
-    def impatient():  # type: ignore[no-untyped-def]
-        client = before()
-        client.timeout = limit
-        return client
-
-    huggingface_hub.set_client_factory(impatient)
+    before = limit_waiting(SECONDS if seconds is None else seconds)
     try:
         yield
     finally:
-        huggingface_hub.set_client_factory(before)
+        if before is not None:
+            huggingface_hub.set_client_factory(before)
+
+
+def limit_waiting(seconds: float = SECONDS) -> Callable[[], Any] | None:
+    """From now on such a call is an error; returns what makes clients that wait, for whoever wants them back."""
+    before = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
+    if before is None:
+        # A release that keeps its clients elsewhere: it does as it does.
+        return None
+
+    def impatient() -> Any:
+        client = before()
+        client.timeout = seconds
+        return client
+
+    huggingface_hub.set_client_factory(impatient)
+    return before

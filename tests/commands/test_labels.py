@@ -125,7 +125,7 @@ def test_columns_of_other_types(model, tmp_path, capsys, feature, of_label, flag
 def test_fine_tuning_goes_on_with_a_head_of_the_same_labels(model, tmp_path):
     """A head whose labels are the dataset's in another order keeps them; another head is a new one."""
     data = save(tmp_path / "data", ClassLabel(names=NAMES))
-    few = ["--use_cpu", "--max_steps", "1", "--learning_rate", "0"]
+    few = ["--use_cpu", "--max_steps", "1", "--learning_rate", "1e-12"]
     assert (
         run("train", "--model_name_or_path", model, "--dataset_name", data, *few, "--output_dir", tmp_path / "a") == 0
     )

@@ -46,11 +46,9 @@ def surroundings_agreement(
         gone = gone.index_fill(1, left_out.to(gone.device), True)
     if int((~gone).sum(1).max()) == 1:
         near = [surroundings.near(sample.pixel_values, sample.index, number) for number in range(1, PASSES)]
-        answers = [
-            torch.cat([first, *(sample_logits(each, inputs) for inputs in near)])
-            for each, first in ((original, before), (model, after))
-        ]
-        return _kept_answers(*answers, gone.repeat(PASSES, 1))
+        told = torch.cat([before, *(sample_logits(original, inputs) for inputs in near)])
+        tells = torch.cat([after, *(sample_logits(model, inputs) for inputs in near)])
+        return _kept_answers(told, tells, gone.repeat(PASSES, 1))
     ranked = [logits.masked_fill(gone, float("-inf")).argsort(1, descending=True) for logits in (before, after)]
     likely = max(1, round(ranked[0].shape[1] / 20))
     return float((ranked[0][:, :1] == ranked[1][:, :likely]).any(1).float().mean())

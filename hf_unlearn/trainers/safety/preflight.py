@@ -15,6 +15,7 @@ from transformers.utils import strtobool
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.adapters import base_classifier, is_adapter
+from hf_unlearn.models.pretrained import SINGLE_LABEL
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
@@ -129,6 +130,13 @@ def _of_weights(model: PreTrainedModel) -> Iterator[Problem]:
         yield Problem("float16 weights", "squared gradients leave their range", "use bfloat16 or float32")
     if getattr(model, "is_quantized", False):
         yield Problem("quantised weights", "they cannot be differentiated", "load the model without quantisation")
+    problem_type = getattr(model.config, "problem_type", None)
+    if problem_type not in (None, SINGLE_LABEL):
+        why = "the losses here are of one label an image"
+        yield Problem(f"problem_type {problem_type!r}", why, "give a classifier that was trained for one label")
+    broken = [name for name, values in model.state_dict().items() if not bool(values.isfinite().all())]
+    if broken:
+        yield Problem(f"weights that are not finite in {broken[0]!r}", "nothing follows from them", "train it anew")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         yield Problem("no weight that requires a gradient", "nothing can be unlearned", "unfreeze the model")
 
