@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import pytest
 from datasets import DatasetDict
 
 from tests.hub.clients import add_dataset, add_model
@@ -35,3 +38,47 @@ def test_offline_from_the_cache(hub, hub_home, tmp_path):
         asked = len(hub.requests)
         hub.clear()
         assert (asked == 0) is (offline == "1")
+
+
+def run_without_network(hub, home, endpoint, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "hf_unlearn.commands.main", "unlearn", *map(str, words)],
+        cwd=ROOT,
+        env={**hub.env(home, WRITE_TOKEN), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+class LoginPage(http.server.BaseHTTPRequestHandler):
+    """What a proxy answers to whatever it is asked."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>login</html>")
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["nobody", "a login page"])
+def test_a_hub_that_cannot_be_reached_is_one_line(hub, hub_home, tmp_path, answers):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LoginPage)
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    if answers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    else:
+        server.server_close()
+    words = ["--model_name_or_path", "org/model", "--dataset_name", tmp_path, "--forget_classes", "red"]
+    done = run_without_network(hub, hub_home, endpoint, *words, "--use_cpu", "--output_dir", tmp_path / "out")
+    if answers:
+        server.shutdown()
+        server.server_close()
+    lines = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert done.returncode == 2 and len(lines) == 1 and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert not (tmp_path / "out").exists()

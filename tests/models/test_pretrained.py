@@ -37,3 +37,24 @@ def test_the_same_seed_gives_the_same_new_model():
     first, again, other = (new_image_classifier("resnet", LABELS, size, seed) for seed in (0, 0, 1))
     assert torch.equal(first.classifier[1].weight, again.classifier[1].weight)
     assert not torch.equal(first.classifier[1].weight, other.classifier[1].weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(tmp_path, architecture, value):
+    model = make_model(architecture)
+    name, weight = list(model.named_parameters())[-1]
+    with torch.no_grad():
+        weight.view(-1)[0] = value
+    model.save_pretrained(tmp_path)
+    with pytest.raises(UnlearningError, match="not finite numbers") as caught:
+        load_image_classifier(tmp_path)
+    assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+def test_a_model_that_gives_an_image_no_single_label_is_refused(tmp_path, problem):
+    model = make_model()
+    model.config.problem_type = problem
+    model.save_pretrained(tmp_path)
+    with pytest.raises(UnlearningError, match=problem):
+        load_image_classifier(tmp_path)
