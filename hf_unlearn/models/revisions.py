@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import huggingface_hub
-from huggingface_hub.errors import HFValidationError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.files import expand_user
@@ -57,7 +57,9 @@ def resolve_revision(
         silence = silence_of(error)
         if silence is None:
             return Resolved(None, None)
-        go_on_without_hub(silence)
+        # What answers with a status may answer the next call; for one that was refused nothing is switched off.
+        if not isinstance(error, HfHubHTTPError):
+            go_on_without_hub(silence)
         return Resolved(cached, None)
     if repo_type == "model":
         # What is loaded by its commit leaves no trace of the branch in the cache, where an offline run looks for it.
