@@ -11,32 +11,14 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-import torch
 from sklearn.linear_model import RidgeClassifier
 from study_runs import Measured, run_variant
 from study_settings import REQUESTS, ModelCache, Setting, load_data, splits_of
 from transformers import PreTrainedModel
 
-from hf_unlearn.data.pixels import PixelDataset
+from hf_unlearn.evaluation import features_of
 
 TRAIN_SAMPLES = 2_000
-
-
-def features(model: PreTrainedModel, pixels: PixelDataset, rows: np.ndarray) -> np.ndarray:
-    """What the last linear layer with one output a class is given, `(len(rows), width)`."""
-    heads = [
-        module
-        for module in model.modules()
-        if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels
-    ]
-    caught: list[torch.Tensor] = []
-    hook = heads[-1].register_forward_pre_hook(lambda module, inputs: caught.append(inputs[0].detach().flatten(1)))
-    with torch.no_grad():
-        for start in range(0, len(rows), 500):
-            batch = [pixels[int(row)]["pixel_values"] for row in rows[start : start + 500]]
-            model.eval()(pixel_values=torch.stack(batch))
-    hook.remove()
-    return torch.cat(caught).numpy()
 
 
 def recall(model: PreTrainedModel, measured: Measured, forgotten: int) -> float:
@@ -48,14 +30,14 @@ def recall(model: PreTrainedModel, measured: Measured, forgotten: int) -> float:
     for name, size in {"forget": share * TRAIN_SAMPLES, "retain": (1 - share) * TRAIN_SAMPLES}.items():
         pixels = measured.parts[name]
         rows = rng.permutation(len(pixels))[: round(size)]
-        inputs.append(features(model, pixels, rows))
+        inputs.append(features_of(model, pixels, rows)[0])
         answers.append(pixels.labels.numpy()[rows])
     found = np.concatenate(inputs)
     mean, deviation = found.mean(0), found.std(0) + 1e-6
     probe = RidgeClassifier(alpha=10.0).fit((found - mean) / deviation, np.concatenate(answers))
     test = measured.parts["test"]
     rows = np.flatnonzero(test.labels.numpy() == forgotten)
-    return 100 * float((probe.predict((features(model, test, rows) - mean) / deviation) == forgotten).mean())
+    return 100 * float((probe.predict((features_of(model, test, rows)[0] - mean) / deviation) == forgotten).mean())
 
 
 def main() -> None:

@@ -39,6 +39,18 @@ def percent(correct: np.ndarray, rows: np.ndarray | None = None) -> float | None
     return 100.0 * float(counted.mean()) if len(counted) else None
 
 
+def siblings(labels: np.ndarray, forgotten: np.ndarray) -> np.ndarray:
+    """Samples of a label of which a part was forgotten that are of another part, boolean `(samples,)`.
+
+    Where a sub-class is forgotten, their accuracy says what that cost those it is most like; the average gap does not.
+
+    Args:
+        labels: of held-out samples, `(samples,)`.
+        forgotten: which of them are of what was forgotten, boolean `(samples,)`.
+    """
+    return np.isin(labels, np.unique(labels[forgotten])) & ~forgotten
+
+
 def unlearning_accuracy(forget_accuracy: float | None) -> float | None:
     """UA of SalUn's tables (arXiv 2310.12508): 100 − forget accuracy, percent."""
     return None if forget_accuracy is None else 100.0 - forget_accuracy

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from hf_unlearn.data.pixels import PixelDataset
-from hf_unlearn.evaluation.attacks.relearning import relearn
 from hf_unlearn.evaluation.attacks.residual import residual_contribution, sensitivities
 from tests.tiny import make_dataset, make_model, make_processor
 
@@ -71,29 +70,3 @@ def test_residual_contribution_is_a_ratio_to_the_retrained():
     assert residual_contribution(3.0, 2.0) == 1.5
     with pytest.raises(ValueError, match="expected more than 0"):
         residual_contribution(3.0, 0.0)
-
-
-def test_relearning_counts_steps_and_leaves_the_model_alone(pixels):
-    model = make_model()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    found = relearn(model, pixels, goal=90.0, learning_rate=1e-2, batch_size=8)
-    assert found.steps == len(found.accuracies) - 1 > 0
-    assert found.accuracies[-1] >= 90 and max(found.accuracies[:-1]) < 90
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, before[name])
-    assert relearn(model, pixels, goal=90.0, learning_rate=1e-2, batch_size=8) == found
-
-
-def test_what_is_known_needs_no_relearning(pixels):
-    assert relearn(make_model(), pixels, goal=0.0).steps == 0
-
-
-def test_a_goal_out_of_reach_is_none_not_the_limit(pixels):
-    found = relearn(make_model(), pixels, goal=100.0, learning_rate=1e-9, most_steps=3)
-    assert found.steps is None and len(found.accuracies) == 4
-
-
-@pytest.mark.parametrize("goal", [-1.0, 101.0, float("nan")])
-def test_a_goal_that_is_no_percentage(pixels, goal):
-    with pytest.raises(ValueError, match="expected 0 to 100"):
-        relearn(make_model(), pixels, goal=goal)

@@ -14,6 +14,7 @@ from hf_unlearn.evaluation.metrics.accuracies import (
     average_gap,
     confusion,
     runtime_ratio,
+    siblings,
     tug_of_war,
     unlearning_accuracy,
 )
@@ -102,3 +103,10 @@ def test_confusion_counts_label_by_answer():
 def test_answers_of_other_classes_are_one_more_column_and_no_right_ones():
     matrix = confusion(np.array([0, 3, 4, 1]), np.array([0, 0, 1, 1]), 3)
     assert matrix.tolist() == [[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]]
+
+
+def test_siblings_are_of_the_label_and_of_another_part():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    forgotten = np.array([True, False, False, False, True, True])
+    assert siblings(labels, forgotten).tolist() == [False, True, False, False, False, False]
+    assert not siblings(labels, np.zeros(6, dtype=bool)).any()
