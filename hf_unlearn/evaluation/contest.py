@@ -13,6 +13,7 @@ import torch
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.attacks.probing import Probed, probe
 from hf_unlearn.evaluation.cache import shared_folder
+from hf_unlearn.evaluation.controls import MASKED, masked_original
 from hf_unlearn.evaluation.limits import check_settings
 from hf_unlearn.evaluation.logits import LogitStore, further_labels
 from hf_unlearn.evaluation.metrics.accuracies import (
@@ -20,6 +21,7 @@ from hf_unlearn.evaluation.metrics.accuracies import (
     average_gap,
     percent,
     runtime_ratio,
+    siblings,
     tug_of_war,
     unlearning_accuracy,
 )
@@ -122,8 +124,9 @@ def compare_models(
             left_out.update(probed.left_out)
         else:
             left_out["membership attacks, sensitivities, ZRF, relearning"] = "at the level fast they are not taken"
-        floor = _add_distances(figures, logits, list(contestants), seconds or {}, left_out, bool(references))
-        models: dict[str, dict[str, Any]] = {role: dict(figures[role]) for role in contestants}
+        judged = _with_mask(list(contestants), figures, logits, store, left_out)
+        floor = _add_distances(figures, logits, judged, seconds or {}, left_out, bool(references))
+        models: dict[str, dict[str, Any]] = {role: dict(figures[role]) for role in judged}
         std = None
         if references:
             means, std = summarise([figures[role] for role in everyone if role not in contestants])
@@ -136,8 +139,9 @@ def compare_models(
         shown = {"retrained" if role == "reference 1" else role: role for role in [*contestants, "reference 1"]}
         answers = {name: logits[role]["forget"] for name, role in shown.items() if role in logits}
         strip = forget_strip(answers, store.answer_names(next(iter(contestants.values()))), splits)
-    for role, contestant in contestants.items():
-        models[role] = {"name": public_model_name(contestant.name), **models[role]}
+    for role in judged:
+        name = contestants["original" if role == MASKED else role].name
+        models[role] = {"name": public_model_name(name), **models[role]}
     results = {
         "schema_version": SCHEMA_VERSION,
         "level": level,
@@ -186,6 +190,29 @@ DISTANCE_KEYS = (
 )
 
 
+# What is infinite for an answer that has no probability at all.
+INFINITE_OF_MASK = ("kl_divergence", "modified_entropy")
+
+
+def _with_mask(
+    roles: list[str],
+    figures: dict[str, dict[str, float | None]],
+    logits: dict[str, dict[str, Any]],
+    store: LogitStore,
+    left_out: dict[str, str],
+) -> list[str]:
+    """Put the control *mask the logit* beside the models; returns the roles with it, after the original."""
+    masked, why_not = masked_original(logits, store.splits)
+    if masked is None:
+        left_out["mask the logit"] = why_not
+        return roles
+    logits[MASKED] = dict(masked)
+    samples = {name: SampleFigures.of(values, store.labels(name)) for name, values in masked.items()}
+    figures[MASKED] = split_figures(samples, store.splits.test_forgotten)
+    left_out["KL divergence and modified entropy of the mask"] = "they are infinite: it leaves no probability at all"
+    return ["original", MASKED, *(role for role in roles if role != "original")]
+
+
 def split_figures(samples: Mapping[str, SampleFigures], test_forgotten: np.ndarray | None) -> dict[str, float | None]:
     """The accuracies of one model in percent, from its samples by split name (`forget`, `retain`, `test`)."""
     forget_accuracy = percent(samples["forget"].correct)
@@ -196,6 +223,7 @@ def split_figures(samples: Mapping[str, SampleFigures], test_forgotten: np.ndarr
         "test_accuracy": None,
         "test_accuracy_remaining": None,
         "test_accuracy_forgotten": None,
+        "test_accuracy_siblings": None,
         "modified_entropy": float(samples["forget"].modified_entropy.mean()),
     }
     if "test" in samples and test_forgotten is not None:
@@ -203,6 +231,7 @@ def split_figures(samples: Mapping[str, SampleFigures], test_forgotten: np.ndarr
         figures["test_accuracy"] = percent(correct)
         figures["test_accuracy_remaining"] = percent(correct, ~test_forgotten)
         figures["test_accuracy_forgotten"] = percent(correct, test_forgotten)
+        figures["test_accuracy_siblings"] = percent(correct, siblings(samples["test"].labels, test_forgotten))
     return figures
 
 
@@ -235,6 +264,8 @@ def _add_distances(
     for role in judged:
         pairs = [between(role, other) for other in references]
         figures[role].update(summarise(pairs)[0])
+        if role == MASKED:
+            figures[role].update(dict.fromkeys(INFINITE_OF_MASK))
         for name in ("target", "irrelevant"):
             ours = figures[role].get(f"{name}_sensitivity")
             theirs = [figures[other].get(f"{name}_sensitivity") for other in references]

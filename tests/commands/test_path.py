@@ -45,7 +45,7 @@ def test_evaluate_writes_the_comparison(trained, unlearned, saved_dataset, tmp_p
     assert results["schema_version"] == 2 and results["request"]["kind"] == "class"
     assert len(results["fingerprint"]) == 64
     models = results["models"]
-    assert list(models) == ["original", "unlearned", "retrained"]
+    assert list(models) == ["original", "masked", "unlearned", "retrained"]
     assert models["original"]["forget_accuracy"] > 90 and models["original"]["test_accuracy_forgotten"] > 90
     assert models["retrained"]["forget_accuracy"] == 0 and models["retrained"]["average_gap"] is None
     assert models["unlearned"]["forget_accuracy"] < 20

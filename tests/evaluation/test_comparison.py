@@ -134,7 +134,7 @@ def test_a_record_in_a_repository_counts_too(connected_hub, splits, tmp_path):
     HfApi().upload_file(
         path_or_fileobj=json.dumps(record).encode(), path_in_repo="unlearning.json", repo_id="org/forgot"
     )
-    assert list(compare("org/forgot", splits=splits, level="fast")["models"]) == ["original", "unlearned"]
+    assert list(compare("org/forgot", splits=splits, level="fast")["models"]) == ["original", "masked", "unlearned"]
 
 
 def test_a_recorded_original_that_is_gone_is_left_out_with_the_reason(splits, save):

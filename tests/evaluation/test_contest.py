@@ -230,7 +230,9 @@ def test_standard_takes_everything(splits):
     given = {row.key for row in ROWS}
     found = {key for key, value in results["models"]["unlearned"].items() if value is not None}
     # Forty unseen samples of the class are too few for the true-positive rates, and the report says so.
-    assert given - found <= {"rmia_tpr_1", "rmia_tpr_01", "relearn_steps", "relearn_ratio"}
+    few = {"rmia_tpr_1", "rmia_tpr_01", "relearn_steps", "relearn_ratio"}
+    # A whole class has no siblings.
+    assert given - found <= {*few, "test_accuracy_siblings"}
     assert "at least 100" in results["left_out"]["rmia_tpr_1"]
     assert results["models"]["unlearned"]["runtime_ratio"] == 0.25
     assert results["curves"]["roc_attack"] == "RMIA"

@@ -8,7 +8,13 @@ from typing import Any
 from hf_unlearn.evaluation.references import is_tie
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS, Row, cell, target_of
 
-HEADINGS = {"original": "do nothing", "unlearned": "unlearned", "retrained": "retrained"}
+HEADINGS = {
+    "original": "do nothing",
+    "masked": "mask the logit",
+    "head_only": "head only",
+    "unlearned": "unlearned",
+    "retrained": "retrained",
+}
 LEGEND = "↑ higher is better, ↓ lower is better, → near the target is better."
 
 
@@ -33,7 +39,10 @@ def comparison_table(results: Mapping[str, Any]) -> str:
     width = max(len(row.title) for row in rows) + 2
     headings = [*(HEADINGS[role] for role in results["models"]), "target"]
     # Spread widens the retrained models' column.
-    widths = [max(12, *(len(cells(results, row)[column]) + 2 for row in rows)) for column in range(len(headings))]
+    widths = [
+        max(12, len(heading) + 2, *(len(cells(results, row)[column]) + 2 for row in rows))
+        for column, heading in enumerate(headings)
+    ]
     lines = [" " * (width + 2) + "".join(f"{heading:>{w}}" for heading, w in zip(headings, widths, strict=True))]
     group = None
     for row in rows:
@@ -63,6 +72,7 @@ def findings(results: Mapping[str, Any]) -> list[str]:
                 text += f", {better} doing nothing ({models['original']['average_gap']:.2f})"
             sentences.append(f"{text}.")
             sentences += _against_the_floor(results, judged)
+            sentences += _beside_the_mask(models, gap)
     elif results["whole_classes"]:
         sentences.append(
             f"A model that never saw these classes has a forget accuracy of 0 %; this one has "
@@ -106,6 +116,18 @@ def _against_the_floor(results: Mapping[str, Any], judged: str) -> list[str]:
         elif tie is not None and role == judged:
             sentences.append(f"This is no tie: {among}.")
     return sentences
+
+
+def _beside_the_mask(models: Mapping[str, Mapping[str, Any]], gap: float) -> list[str]:
+    """That accuracies alone prove little, where a mask has them as well."""
+    mask = models.get("masked", {}).get("average_gap")
+    if mask is None:
+        return []
+    than = "no further" if mask <= gap else "further"
+    return [
+        f"The original with its forgotten logits masked, which forgets nothing, is {mask:.2f} points away: {than}. "
+        "Accuracies alone do not show that anything was forgotten."
+    ]
 
 
 def _on_relearning(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
