@@ -40,12 +40,10 @@ def run_method(
     method: str, settings: dict[str, Any], original: Any, measured: Any, retain: Any, seed: int
 ) -> dict[str, Any]:
     """Unlearn `original` in place; how it went, and the weights that were thrown away if the outcome was refused."""
-    from study_settings import IMAGE_SIZE
     from transformers import PrinterCallback
 
     import hf_unlearn.trainers
     from hf_unlearn import UnlearningError
-    from hf_unlearn.models.from_scratch import new_image_processor
     from hf_unlearn.trainers.registry import METHODS
 
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +65,7 @@ def run_method(
             args,
             measured.splits,
             train_dataset=measured.parts["forget"],
-            processing_class=new_image_processor(IMAGE_SIZE),
+            processing_class=measured.processor,
             retain_dataset=None if METHODS[method].retain_free else retain,
         )
         trainer.remove_callback(PrinterCallback)
@@ -132,11 +130,10 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     import torch
     import transformers
     from study_runs import Measured
-    from study_settings import IMAGE_SIZE, ModelCache, load_data, splits_of
+    from study_settings import ModelCache, load_data, splits_of
 
     from hf_unlearn.data.pixels import pixels_of
     from hf_unlearn.evaluation.metrics.accuracies import average_gap
-    from hf_unlearn.models.from_scratch import new_image_processor
 
     torch.set_num_threads(1)
     datasets.disable_progress_bars()
@@ -161,7 +158,7 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     splits = splits_of(setting, data)
     original = cache.original(setting, data)
     measured = Measured(splits, original.config)
-    retain = pixels_of(splits, "retain", original, new_image_processor(IMAGE_SIZE)).preload()
+    retain = pixels_of(splits, "retain", original, measured.processor).preload()
     retrained = measured.figures(cache.retrained(setting, splits))
     for method, settings in tasks:
         run: dict[str, Any] = {}

@@ -12,14 +12,14 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
-import os
-import shutil
 import struct
 import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from saved_datasets import add_output_flags, check_output_dir, save
 
 from hf_unlearn.errors import UnlearningError
 
@@ -151,49 +151,11 @@ def make_dataset(
     )
 
 
-def positive_int(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Turn Debian's dataset-fashion-mnist into a saved dataset.")
     parser.add_argument("--source", type=Path, default=Path(DEFAULT_SOURCE), help="folder of the four idx .gz files")
-    parser.add_argument("--output_dir", type=Path, required=True, help="folder to save the dataset in")
-    parser.add_argument("--overwrite_output_dir", action="store_true", help="replace what the output folder has")
-    parser.add_argument("--max_train_samples", type=positive_int, help="keep only the first so many train samples")
-    parser.add_argument("--max_test_samples", type=positive_int, help="keep only the first so many test samples")
+    add_output_flags(parser)
     return parser
-
-
-def save(dataset: DatasetDict, output_dir: Path) -> None:
-    """Save the dataset; what the folder had goes only when the new one is whole on the disk."""
-    from hf_unlearn.progress import quiet_unless_terminal
-
-    partial = output_dir.with_name(f"{output_dir.name}.partial-{os.getpid()}")
-    try:
-        with quiet_unless_terminal():
-            dataset.save_to_disk(partial)
-        if output_dir.is_dir():
-            shutil.rmtree(output_dir)
-        partial.rename(output_dir)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def check_output_dir(output_dir: Path, overwrite: bool) -> None:
-    """Raise an error if the folder is taken and may not be replaced."""
-    if output_dir.exists() and not output_dir.is_dir():
-        raise UnlearningError(f"{str(output_dir)!r} is not a folder")
-    if not output_dir.is_dir() or not any(output_dir.iterdir()):
-        return
-    if not overwrite:
-        raise UnlearningError(f"{str(output_dir)!r} is not empty; add --overwrite_output_dir to replace it")
-    # The whole folder is removed, so it must be something that this script could have made.
-    if not (output_dir / "dataset_dict.json").is_file():
-        raise UnlearningError(f"{str(output_dir)!r} holds something other than a saved dataset")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -201,13 +163,10 @@ def main(argv: list[str] | None = None) -> int:
     output_dir = args.output_dir.expanduser().resolve()
     try:
         check_output_dir(output_dir, args.overwrite_output_dir)
-        dataset = make_dataset(args.source, args.max_train_samples, args.max_test_samples)
+        save(make_dataset(args.source, args.max_train_samples, args.max_test_samples), output_dir)
     except UnlearningError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    save(dataset, output_dir)
-    sizes = " and ".join(f"{len(split)} {name}" for name, split in dataset.items())
-    print(f"saved {sizes} samples in {args.output_dir}")
     return 0
 
 

@@ -39,15 +39,15 @@ RETRAINING_PASSES = 30
 class Measured:
     """The splits of a setting as pixels, read once, and the figures of any model on them."""
 
-    def __init__(self, splits: UnlearningSplits, config: Any):
-        processor = new_image_processor(IMAGE_SIZE)
+    def __init__(self, splits: UnlearningSplits, config: Any, image_size: int = IMAGE_SIZE):
+        self.processor = new_image_processor(image_size)
         rng = np.random.default_rng(0)
         assert splits.retain is not None
         some = np.sort(rng.permutation(len(splits.retain))[:RETAIN_SAMPLES])
         rows = {"forget": None, "retain": some.tolist(), "test": None}
         self.splits = splits
         self.parts = {
-            name: pixels_of(splits, name, config, processor, chosen).preload() for name, chosen in rows.items()
+            name: pixels_of(splits, name, config, self.processor, chosen).preload() for name, chosen in rows.items()
         }
 
     def figures(self, model: PreTrainedModel) -> dict[str, float | None]:
@@ -90,7 +90,7 @@ def run_variant(
             disable_tqdm=True,
             dataloader_pin_memory=False,
         )
-        forget, processor = measured.parts["forget"], new_image_processor(IMAGE_SIZE)
+        forget, processor = measured.parts["forget"], measured.processor
         trainer = trainer_class(
             original, args, measured.splits, train_dataset=forget, processing_class=processor, callbacks=callbacks
         )

@@ -112,7 +112,11 @@ def load_data(name: str, fashion_mnist: str) -> DatasetDict:
         rng = np.random.default_rng(0)
         for split, size in {"train": TRAIN_SAMPLES, "test": TEST_SAMPLES}.items():
             data[split] = data[split].select(np.sort(rng.permutation(len(data[split]))[:size]))
-    # Thirty photographers, each with three classes to their taste.
+    return add_photographers(data)
+
+
+def add_photographers(data: DatasetDict) -> DatasetDict:
+    """Give each training sample one of thirty photographers, who have three classes to their taste each."""
     rng = np.random.default_rng(1)
     tastes = [set(rng.choice(10, 3, replace=False).tolist()) for _ in range(30)]
     who = []

@@ -1,0 +1,217 @@
+"""The regimes of the study, and in each of them which models forget what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from regime_data import largest_families
+from regime_models import ARCHITECTURES, Recipe, Trained, augment
+from study_settings import Request
+
+from hf_unlearn import ForgetRequest
+
+SEEDS = (0, 1)
+MEMORISED_SHARE = 0.03
+JITTERED_COPIES = 8
+# Whose indices are found from the original models.
+MOST_MEMORISED = "most memorised:3%"
+
+
+def _subclass(name: str) -> Request:
+    return Request(
+        f"subclass:{name}", ForgetRequest(subclasses=(name,), subclass_column="label"), label_column="folded"
+    )
+
+
+RANDOM = [Request(f"random:{share}%", ForgetRequest(fraction=share / 100)) for share in (1, 5, 10)]
+MISLABELLED = Request("mislabelled:3%", ForgetRequest(where={"mislabelled": ("yes",)}))
+MEMORISED = Request(MOST_MEMORISED, ForgetRequest(count=1))
+FASHION = {
+    "class": Request("class:Pullover", ForgetRequest(classes=("Pullover",))),
+    "class 2": Request("class:Bag", ForgetRequest(classes=("Bag",))),
+    "classes": Request(
+        "classes:five", ForgetRequest(classes=("Trouser", "Coat", "Sandal", "Shirt", "Ankle boot")), seeds=SEEDS
+    ),
+    "person": Request("person:7", ForgetRequest(where={"photographer_id": ("7",)})),
+    "subclass": _subclass("Coat"),
+}
+DIGITS = {
+    "class": Request("class:six", ForgetRequest(classes=("six",))),
+    "subclass": _subclass("three"),
+    "person": Request("person:7", ForgetRequest(where={"photographer_id": ("7",)})),
+}
+TENTH = tuple("%5?EOY_is")
+CHARACTERS = {
+    "class": Request("class:R", ForgetRequest(classes=("R",))),
+    "class 2": Request("class:%", ForgetRequest(classes=("%",))),
+    "classes": Request("classes:five", ForgetRequest(classes=tuple("2Nd&~"))),
+    "tenth": Request("classes:a tenth", ForgetRequest(classes=TENTH)),
+    # E looks like nothing else among the e's, S like an s.
+    "subclass": _subclass("E"),
+    "look-alike": _subclass("S"),
+    # Filled in from the data: see `requests_of`.
+    "person": Request("person:1", ForgetRequest(count=1)),
+    "family": Request("persons:5", ForgetRequest(count=1)),
+}
+
+
+class Case(NamedTuple):
+    """One original model (by recipe, with any seed), and what it is asked to forget."""
+
+    regime: str
+    recipe: Recipe
+    requests: tuple[Request, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.regime}/{self.recipe.dataset}/{self.recipe.architecture}"
+
+
+def _pick(requests: dict[str, Request], names: str) -> tuple[Request, ...]:
+    return tuple(requests[name.strip()] for name in names.split(","))
+
+
+_AUGMENTED = ("shift", "scale")
+_FINE_TUNED = {"passes": 8, "learning_rate": 5e-4}
+
+
+def _fine_tuned(architecture: str, dataset: str, passes: float) -> Recipe:
+    before = Recipe(architecture, "characters-lower:200", 10, 2e-3 if "resnet" in architecture else 1e-3)
+    return Recipe(architecture, dataset, passes, 5e-4, pretrained=before)
+
+
+# In the order of what the next steps of the library need; every one is run with all seeds before the next.
+CASES = [
+    Case(
+        "memorised",
+        Recipe("resnet", "fashion-mnist:8000", 25),
+        (RANDOM[1], FASHION["person"], FASHION["class"], MEMORISED, RANDOM[0], RANDOM[2], FASHION["classes"]),
+    ),
+    Case(
+        "memorised",
+        Recipe("resnet", "characters:60", 20),
+        (*_pick(CHARACTERS, "class, person"), RANDOM[1], *_pick(CHARACTERS, "family, classes, tenth"), MEMORISED),
+    ),
+    Case("memorised", Recipe("vit", "fashion-mnist:4000", 60, 1e-3), (RANDOM[1], FASHION["person"], FASHION["class"])),
+    Case(
+        "memorised",
+        Recipe("resnet", "characters:60", 20, label_column="folded"),
+        _pick(CHARACTERS, "subclass, look-alike"),
+    ),
+    Case("memorised", Recipe("resnet", "fashion-mnist:8000:mislabelled", 25), (MISLABELLED,)),
+    Case(
+        "fine-tuned", _fine_tuned("resnet", "fashion-mnist:4000", 8), (FASHION["class"], RANDOM[1], FASHION["person"])
+    ),
+    Case("fine-tuned", _fine_tuned("resnet", "characters-upper:60", 6), (CHARACTERS["class"], CHARACTERS["person"])),
+    Case("fine-tuned", _fine_tuned("resnet", "digits", 20), (DIGITS["class"], RANDOM[1])),
+    Case(
+        "fine-tuned", _fine_tuned("vit-wide", "fashion-mnist:4000", 8), (FASHION["class"], RANDOM[1], FASHION["person"])
+    ),
+    Case("fine-tuned", _fine_tuned("vit-wide", "characters-upper:60", 6), (CHARACTERS["class"], CHARACTERS["person"])),
+    Case("fine-tuned", _fine_tuned("vit-wide", "digits", 20), (DIGITS["class"], RANDOM[1])),
+    Case(
+        "early",
+        Recipe("resnet", "fashion-mnist:8000", 6, batch_size=128),
+        (FASHION["class"], RANDOM[1], FASHION["person"]),
+    ),
+    Case("early", Recipe("vit", "fashion-mnist:8000", 10, 1e-3, 128), (FASHION["class"], RANDOM[1])),
+    Case("early", Recipe("resnet", "digits", 20), (DIGITS["class"],)),
+    Case("early", Recipe("resnet", "digits", 20, label_column="folded"), (DIGITS["subclass"],)),
+    Case(
+        "augmented",
+        Recipe("resnet", "fashion-mnist:4000", 40, augmentation=(*_AUGMENTED, "flip")),
+        (FASHION["class"], RANDOM[1], FASHION["person"]),
+    ),
+    Case(
+        "augmented", Recipe("resnet", "characters:60", 25, augmentation=_AUGMENTED), _pick(CHARACTERS, "class, person")
+    ),
+    Case("many weights", Recipe("resnet-18", "characters:60", 8), (CHARACTERS["class"], CHARACTERS["person"])),
+    Case("many weights", Recipe("vit-5m", "characters:60", 10, 5e-4), (CHARACTERS["class"],)),
+    Case("larger images", Recipe("vit-96px", "capitals-96:60", 30, 1e-3, 32), (CHARACTERS["class"], RANDOM[1])),
+    Case("larger images", Recipe("resnet-18-96px", "capitals-96:60", 4, batch_size=32), (CHARACTERS["class"],)),
+    # What a machine with more time adds.
+    Case("memorised", Recipe("vit", "characters:60", 30, 1e-3), (CHARACTERS["class"], RANDOM[1], CHARACTERS["person"])),
+    Case("memorised", Recipe("resnet", "characters:60", 20), (RANDOM[0], RANDOM[2], CHARACTERS["class 2"])),
+    Case("memorised", Recipe("resnet", "fashion-mnist:8000", 25), (FASHION["class 2"],)),
+    Case("early", Recipe("resnet", "fashion-mnist:8000", 6, batch_size=128), (FASHION["classes"], FASHION["class 2"])),
+    Case(
+        "augmented",
+        Recipe("vit-wide", "characters:60", 50, 1e-3, augmentation=_AUGMENTED),
+        _pick(CHARACTERS, "class, person"),
+    ),
+    Case(
+        "augmented",
+        Recipe("resnet-18", "characters:60", 25, augmentation=_AUGMENTED),
+        _pick(CHARACTERS, "class, person"),
+    ),
+    Case("many weights", Recipe("resnet-18", "characters:60", 8), (RANDOM[1], CHARACTERS["tenth"])),
+]
+REGIMES = list(dict.fromkeys(case.regime for case in CASES))
+
+
+def cases(regimes: list[str]) -> Iterator[Case]:
+    """The cases of some regimes, in order."""
+    return (case for case in CASES if case.regime in regimes)
+
+
+def request_of(wanted: Request, case: Case, trained: Trained) -> Request:
+    """A request with what only the data or the original models can say filled in.
+
+    `person:1` is the first font that is alone in its family, `persons:5` are the fonts of the first family of five;
+    `most memorised:3%` are the training samples of which copies, moved and scaled a little, get the fewest answers as
+    the sample itself, in the mean over the originals of all seeds.
+    """
+    data = trained.source.load(case.recipe.dataset)["train"]
+    if wanted.name == MOST_MEMORISED:
+        shares = [answers_kept(trained, case, seed) for seed in SEEDS]
+        order = np.argsort(np.mean(shares, axis=0), kind="stable")
+        indices = np.sort(order[: round(MEMORISED_SHARE * len(data))])
+        return wanted._replace(request=ForgetRequest(indices=tuple(indices.tolist())))
+    if wanted.name in ("person:1", "persons:5"):
+        families = largest_families(data)
+        if wanted.name == "persons:5":
+            return wanted._replace(request=ForgetRequest(where={"font": tuple(families[0][:5])}))
+        alone = sorted(set(data["font"]) - {font for fonts in families for font in fonts})
+        return wanted._replace(request=ForgetRequest(where={"font": (alone[0],)}))
+    return wanted
+
+
+def answers_kept(trained: Trained, case: Case, seed: int) -> np.ndarray:
+    """Of each training sample, how many of its jittered copies get its own answer: `(samples,)`, 0 to 1."""
+    import torch
+
+    from hf_unlearn.data.pixels import PixelDataset
+    from hf_unlearn.models.from_scratch import new_image_processor
+
+    recipe = case.recipe.with_seed(seed)
+    model = trained.model(case.regime, recipe, "original")
+    data = trained.source.load(recipe.dataset)["train"]
+    names = data.features[recipe.label_column].names
+    processor = new_image_processor(ARCHITECTURES[recipe.architecture].image_size)
+    pixels = PixelDataset.for_model(data, model.config, processor, "image", recipe.label_column, names).preload()
+    kept = []
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for start in range(0, len(pixels), 256):
+            items = pixels.__getitems__(list(range(start, min(start + 256, len(pixels)))))
+            batch = torch.stack([item["pixel_values"] for item in items])
+            own = model(pixel_values=batch)["logits"].argmax(1)
+            copies = [
+                model(pixel_values=augment(batch, _AUGMENTED))["logits"].argmax(1) for _ in range(JITTERED_COPIES)
+            ]
+            kept.append(torch.stack([copy == own for copy in copies]).float().mean(0))
+    return torch.cat(kept).numpy()
+
+
+def tiny(case: Case) -> Case:
+    """The same case at a size that trains in a second, for the tests."""
+    base = case.recipe.dataset.split(":")[0]
+    marks = case.recipe.dataset.split(":")[2:]
+    dataset = ":".join([base, *({"digits": []}.get(base, ["300" if base == "fashion-mnist" else "8"])), *marks])
+    before = case.recipe.pretrained
+    if before is not None:
+        before = replace(before, dataset="characters-lower:8", passes=1)
+    return case._replace(recipe=replace(case.recipe, dataset=dataset, passes=1, pretrained=before))
