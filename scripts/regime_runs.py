@@ -74,14 +74,14 @@ class RegimeMeasured(Measured):
         figures = split_figures(samples, self.splits.test_forgotten)
         target = split_figures(theirs, self.splits.test_forgotten)
         gap = average_gap(figures, target)
-        found = {
+        found: dict[str, float | None] = {
             **figures,
             "sibling_accuracy": percent(samples["test"].correct, siblings_of(self.splits)),
             "average_gap": gap,
             "js_divergence": js_divergence(logits["forget"], retrained["forget"]),
             **self._membership(samples, out),
         }
-        return {name: None if found[name] is None else round(found[name], 5) for name in FIGURES}
+        return {name: value if value is None else round(value, 5) for name, value in found.items() if name in FIGURES}
 
     def _samples(self, logits: Logits) -> dict[str, SampleFigures]:
         return {name: SampleFigures.of(values, self.parts[name].labels.numpy()) for name, values in logits.items()}
