@@ -119,8 +119,7 @@ class Trained:
         kept = data.select(np.setdiff1d(np.arange(len(data)), out)) if len(out) else data
         pixels = PixelDataset.for_model(kept, model.config, processor, "image", recipe.label_column, names).preload()
         if made.model_type == "resnet":
-            # A fifth faster on a CPU.
-            as_module(model).to(memory_format=torch.channels_last)
+            _lay_out(model, torch.channels_last)
         args = ClassifierConfig(
             output_dir=str(self.cache.folder / "unused"),
             num_train_epochs=recipe.passes,
@@ -138,7 +137,7 @@ class Trained:
         started = time.monotonic()
         trainer.train()
         seconds = time.monotonic() - started
-        as_module(model).to(memory_format=torch.contiguous_format)
+        _lay_out(model, torch.contiguous_format)
         return model, processor, seconds
 
 
@@ -175,9 +174,9 @@ def augment(pixel_values: torch.Tensor, kinds: tuple[str, ...]) -> torch.Tensor:
     return torch.nn.functional.grid_sample(pixel_values, grid, padding_mode="border", align_corners=False)
 
 
-def as_module(model: PreTrainedModel) -> torch.nn.Module:
-    """The same; transformers' own `to` has no types."""
-    return model
+def _lay_out(model: Any, memory_format: torch.memory_format) -> None:
+    """Convolutions are a fifth faster on a CPU with channels last. PyTorch's types do not know the argument."""
+    model.to(memory_format=memory_format)
 
 
 def _copy_body(trained: PreTrainedModel, model: PreTrainedModel) -> None:
