@@ -16,6 +16,9 @@ from hf_unlearn.errors import UnlearningError
 
 # The record of a run, as it is published.
 RECORD_NAME = "unlearning.json"
+# The model card, and the folder of its plots.
+CARD_NAME = "README.md"
+PLOTS = "plots"
 # What a run is, for whoever resumes it; it stays here.
 RUN_NAME = "unlearning_run.json"
 RESULTS_NAME = "results.json"

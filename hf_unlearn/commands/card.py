@@ -10,6 +10,7 @@ from hf_unlearn.commands.arguments import flag
 from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.commands.push import positional
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.files import CARD_NAME
 
 DESCRIPTION = "Make README.md and the plots of an unlearned model anew, from its unlearning.json."
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not os.path.isdir(flags.folder):
         raise UnlearningError(f"folder {flags.folder!r} does not exist; expected one that hf-unlearn unlearn wrote")
 
-    from hf_unlearn.publishing.card import CARD_NAME, write_card
+    from hf_unlearn.publishing.card import write_card
 
     write_card(flags.folder, flags.hub_model_id)
     say(f"Wrote {os.path.join(flags.folder, CARD_NAME)}")

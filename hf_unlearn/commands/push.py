@@ -12,8 +12,8 @@ from hf_unlearn.commands.terminal import loading_line
 from hf_unlearn.errors import UnlearningError
 
 DESCRIPTION = (
-    "Publish an unlearned model on the Hub with its card and record, in one commit, then load it back and compare its "
-    "answers with the local ones. Checkpoints, reports and results stay at home. Can be repeated."
+    "Publish an unlearned model on the Hub with its card and record, in one commit, once it was read back and compared "
+    "with what is here. Checkpoints, reports and results stay at home. Can be repeated."
 )
 
 
@@ -23,7 +23,11 @@ class PushArguments:
 
     folder: str = field(metadata={"help": "What hf-unlearn unlearn saved; the flag's name may be left out."})
     hub_model_id: str | None = flag("Repository: organisation/name, or a name of your own (default: the folder's).")
-    hub_private_repo: bool = flag("Create it private.", False)
+    hub_private_repo: bool | None = flag(
+        "Whether it is to be private, which is checked (default: as it is, and a new one as the Hub makes it)."
+    )
+    hub_revision: str | None = flag("Branch to push to, made if it is not there (default: main).")
+    hub_replace: bool = flag("Replace a model that forgot something else, or a card that was changed by hand.", False)
     trust_remote_code: bool = flag("Run code that lies beside the model, and publish it with it.", False)
     push_anyway: bool = flag("Even if the run's own figures say that the request was not met.", False)
 
@@ -42,13 +46,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from hf_unlearn.publishing.push import destination_of, push_folder
 
-    destination = destination_of(flags.folder, flags.hub_model_id, private=flags.hub_private_repo)
+    destination = destination_of(
+        flags.folder,
+        flags.hub_model_id,
+        private=flags.hub_private_repo,
+        revision=flags.hub_revision,
+        replace=flags.hub_replace,
+    )
     commit = push_folder(
         flags.folder, destination, push_anyway=flags.push_anyway, trust_remote_code=flags.trust_remote_code
     )
     say(
         f"Pushed {flags.folder} to {destination.repo_id} at {commit}",
-        "  loaded back, and it answers the same: verified",
+        "  read back file by file, and it answers the same: verified",
         loading_line(flags.folder, destination.repo_id),
     )
 

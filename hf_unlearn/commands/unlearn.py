@@ -112,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from hf_unlearn.publishing.destination import find_destination
 
         hub_name = args.hub_model_id or os.path.basename(os.path.abspath(args.output_dir))
-        find_destination(hub_name, private=args.hub_private_repo, token=args.hub_token)
+        place = {"private": args.hub_private_repo, "token": args.hub_token, "revision": args.hub_revision}
+        find_destination(hub_name, replace=args.hub_replace, **place)
     if request is None:
         model, image_processor = load_model(model_flags)
         splits = load_forget_set(data, forget_flags, test_flags, lambda: (model, image_processor))

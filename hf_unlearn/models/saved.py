@@ -21,6 +21,11 @@ _SAID = {
 }
 
 
+def is_of_a_model(name: str) -> bool:
+    """Whether a file of this name, in a model's folder, is the model's: weights in any form, or what describes them."""
+    return _OF_A_MODEL.fullmatch(name) is not None
+
+
 def stale_files(folder: str | os.PathLike) -> Callable[[str], bool]:
     """Of a file in `folder`, by its path below it: whether it is of the model that is there, or says something of it.
 
@@ -30,6 +35,6 @@ def stale_files(folder: str | os.PathLike) -> Callable[[str], bool]:
 
     def stale(name: str) -> bool:
         of_card = name == "README.md" or re.fullmatch(r"plots/\w+\.png", name) is not None
-        return _OF_A_MODEL.fullmatch(name) is not None or name in _SAID or (has_record and of_card)
+        return is_of_a_model(name) or name in _SAID or (has_record and of_card)
 
     return stale

@@ -16,15 +16,13 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
-from hf_unlearn.files import RECORD_NAME, replacing, write_text
+from hf_unlearn.files import CARD_NAME, PLOTS, RECORD_NAME, replacing, write_text
 from hf_unlearn.publishing.record import add_evaluation, read_record, request_met, write_record
 
 if TYPE_CHECKING:
     from hf_unlearn.evaluation.report.results import Comparison
 
 TEMPLATE = "card.md.jinja"
-CARD_NAME = "README.md"
-PLOTS = "plots"
 TAGS = ["machine-unlearning", "unlearning", "hf_unlearn"]
 # Settings that a reader of a card asks for; all of them are in the record.
 SHOWN_SETTINGS = (

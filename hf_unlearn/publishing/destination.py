@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelInfo
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalTokenNotFoundError,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
-from hf_unlearn.files import RECORD_NAME
+from hf_unlearn.files import CARD_NAME, RECORD_NAME
 from hf_unlearn.models.hub import hub_fault
-from hf_unlearn.publishing.patience import patience
+from hf_unlearn.publishing.patience import patience, tried
+from hf_unlearn.publishing.seal import is_sealed
 
-# Files that a new repository has, or that anyone may have put there: nothing is lost when they are replaced.
-_HARMLESS = {".gitattributes", "README.md", "LICENSE"}
+MAIN = "main"
+# Files that a new repository has, or that anyone may have put there, and that stay.
+_HARMLESS = {".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt"}
+_NO_WRITING = ("read", "no_access")
 
 
 @dataclass(frozen=True)
@@ -31,35 +37,81 @@ class Destination:
 
     Attributes:
         repo_id: with its namespace.
-        private: whether to create it private.
+        private: whether it is to be private; None: as it is there, or by default is.
         token: None: the one of the environment or the login.
-        exists: whether it is there already.
+        revision: the branch to push to; made from `main` if it is not there.
+        head: the commit that the branch was at when it was looked at; None: there was no repository.
     """
 
     repo_id: str
-    private: bool
+    private: bool | None
     token: str | None
-    exists: bool
+    revision: str = MAIN
+    head: str | None = None
 
     @property
     def api(self) -> HfApi:
         """A client with the destination's token."""
         return HfApi(token=self.token)
 
+    def look(self, revision: str | None = None, files: bool = False) -> ModelInfo:
+        """What the repository has at `revision`, by default at the branch to push to, or where that is to begin.
+
+        Args:
+            files: with the digests of its files.
+
+        Raises:
+            Exception: there is no such repository, or no answer.
+        """
+        wanted = revision or self.revision
+
+        def ask(name: str) -> ModelInfo:
+            return tried(lambda: self.api.model_info(self.repo_id, revision=name, files_metadata=files))
+
+        try:
+            return ask(wanted)
+        except RevisionNotFoundError:
+            if revision is not None or wanted == MAIN:
+                raise
+            return ask(MAIN)
+
+    def check_private(self, is_private: bool | None) -> None:
+        """Hold what was asked for against what the Hub says.
+
+        Raises:
+            UnlearningError: the repository is public and should be private, or the other way round.
+        """
+        if self.private is None or is_private is None or self.private == is_private:
+            return
+        there, wanted = ("private", "public") if is_private else ("public", "private")
+        raise UnlearningError(
+            f"hub_model_id {self.repo_id!r} is {there} on the Hub, but hub_private_repo is {self.private}; expected "
+            f"another repository, or this one made {wanted} in its settings"
+        )
+
 
 def find_destination(
-    repo_id: str, *, private: bool | None = None, token: str | None = None, request: dict[str, Any] | None = None
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    record: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> Destination:
     """Check that a push can work, without writing anything.
 
     Args:
         repo_id: `organisation/name`, or a name alone for the user's own namespace.
-        request: the public form of the request. A repository with another content than a model that forgot this is
-            refused; None: one with any model in it is.
+        private: whether it is to be private; None leaves it to the Hub.
+        revision: the branch to push to; by default `main`.
+        record: that of the model, as far as it is known. A repository with a model that forgot something else, or from
+            another original or dataset, or of which nobody can tell, is refused; None: it is not compared.
+        replace: whatever model or card is there is to be replaced.
 
     Raises:
-        UnlearningError: no token, one that cannot write, a name or namespace that cannot be, or a repository that
-            holds something else.
+        UnlearningError: no token, one that cannot write, a name or namespace that cannot be, a repository that is
+            public and should be private or the other way round, or that holds something else.
         PublishingError: the Hub cannot be reached.
     """
     if silence := hub_fault():
@@ -70,82 +122,181 @@ def find_destination(
         huggingface_hub.utils.validate_repo_id(repo_id)
     except HFValidationError as error:
         raise UnlearningError(f"hub_model_id {repo_id!r} is not a repository's name: {one_line(error)}") from error
-    api = HfApi(token=token)
     with patience():
-        who = _who(api, token)
-    name = who["name"]
-    organisations = [each["name"] for each in who.get("orgs", [])]
-    namespace, _, rest = repo_id.rpartition("/")
-    if not namespace:
-        repo_id, namespace = f"{name}/{rest}", name
-    if namespace not in (name, *organisations):
-        known = ", ".join(repr(each) for each in (name, *organisations))
-        raise UnlearningError(f"hub_model_id {repo_id!r}: this token may write to {known} only, not to {namespace!r}")
-    _check_role(who, repo_id)
-    with patience():
-        exists = _check_content(api, repo_id, request)
-    return Destination(repo_id, bool(private), token, exists)
+        who = _who(HfApi(token=token), token)
+        name = who["name"]
+        roles = {each["name"]: each.get("roleInOrg") for each in who.get("orgs", [])}
+        namespace, _, rest = repo_id.rpartition("/")
+        if not namespace:
+            repo_id, namespace = f"{name}/{rest}", name
+        if namespace not in (name, *roles):
+            known = ", ".join(repr(each) for each in (name, *roles))
+            raise UnlearningError(
+                f"hub_model_id {repo_id!r}: this token may write to {known} only, not to {namespace!r}"
+            )
+        if roles.get(namespace) in _NO_WRITING:
+            raise UnlearningError(
+                f"hub_model_id {repo_id!r}: {name!r} may only read in the organisation {namespace!r}; expected another "
+                "namespace, or the role to write there"
+            )
+        _check_token((who.get("auth") or {}).get("accessToken") or {}, namespace, repo_id)
+        return _looked_at(Destination(repo_id, private, token, revision or MAIN), record, replace)
 
 
 def _who(api: HfApi, token: str | None) -> dict[str, Any]:
     try:
-        return api.whoami(token=token)
+        return tried(lambda: api.whoami(token=token))
     except LocalTokenNotFoundError as error:
         raise UnlearningError("there is no token for the Hub; expected HF_TOKEN, or `hf auth login`") from error
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code in (401, 403):
             raise UnlearningError("the Hub does not take this token; expected a valid one with write access") from error
         raise PublishingError(f"the Hub cannot be asked who the token is of: {one_line(error)}") from error
-    except (OSError, ValueError, RuntimeError) as error:
-        raise PublishingError(f"the Hub cannot be reached: {one_line(error)}") from error
     except Exception as error:
         # The client's transport errors have a base of their own, which differs between its releases.
         raise PublishingError(f"the Hub cannot be reached: {one_line(error)}") from error
 
 
-def _check_role(who: dict[str, Any], repo_id: str) -> None:
-    role = ((who.get("auth") or {}).get("accessToken") or {}).get("role")
-    if role == "read":
+def _check_token(token: Mapping[str, Any], namespace: str, repo_id: str) -> None:
+    """Refuse a token that says of itself that it cannot write to the repository."""
+    may = token.get("role") != "read"
+    scoped = (token.get("fineGrained") or {}).get("scoped") if token.get("role") == "fineGrained" else None
+    if isinstance(scoped, list):
+        granted = [
+            permission
+            for scope in scoped
+            if (scope.get("entity") or {}).get("name") in (namespace, repo_id)
+            for permission in scope.get("permissions") or ()
+        ]
+        # A contributor makes repositories, and writes to those.
+        may = any(each.startswith("repo") and ("write" in each or "contribut" in each) for each in granted)
+    if not may:
         raise UnlearningError(f"the token can only read; expected one with write access to push to {repo_id!r}")
 
 
-def _check_content(api: HfApi, repo_id: str, request: dict[str, Any] | None) -> bool:
-    """Whether the repository exists; refuses one that holds something else."""
+def _looked_at(destination: Destination, record: Mapping[str, Any] | None, replace: bool) -> Destination:
+    """The destination with the commit that it is at; refuses one where this model must not go."""
+    repo_id = destination.repo_id
     try:
-        files = set(api.list_repo_files(repo_id))
+        found = destination.look()
     except GatedRepoError as error:
         raise UnlearningError(f"hub_model_id {repo_id!r} is gated for this token") from error
     except RepositoryNotFoundError:
-        return False
+        return destination
     except Exception as error:
         raise PublishingError(f"the Hub cannot be asked for {repo_id!r}: {one_line(error)}") from error
-    if files <= _HARMLESS:
-        return True
-    there = _record_there(api, repo_id) if RECORD_NAME in files else None
-    if there is None:
-        some = sorted(files - _HARMLESS)[0]
-        raise UnlearningError(
-            f"hub_model_id {repo_id!r} exists and holds something else ({some!r}, no {RECORD_NAME}); expected a new or "
-            "empty repository"
-        )
-    if request is not None and _bare(there.get("request")) != request:
-        raise UnlearningError(
-            f"hub_model_id {repo_id!r} holds a model that forgot something else "
-            f"({(there.get('request') or {}).get('text', 'unknown')}); expected another repository"
-        )
-    return True
+    destination.check_private(found.private)
+    _check_may_write(destination)
+    _check_content(destination, found, record, replace)
+    return Destination(repo_id, destination.private, destination.token, destination.revision, found.sha)
 
 
-def _record_there(api: HfApi, repo_id: str) -> dict[str, Any] | None:
+def _check_may_write(destination: Destination) -> None:
+    """Ask the Hub whether the token may write to a repository that is there."""
+    api = destination.api
+    if "write" not in inspect.signature(api.auth_check).parameters:
+        # An older client, which cannot ask.
+        return
     try:
-        path = api.hf_hub_download(repo_id, RECORD_NAME)
-        with open(path, encoding="utf-8") as file:
-            record = json.load(file)
-    except Exception:
-        # Whatever it is, it is no record of ours.
+        tried(lambda: api.auth_check(destination.repo_id, write=True))
+    except HfHubHTTPError as error:
+        if error.response is not None and error.response.status_code in (401, 403):
+            raise UnlearningError(
+                f"hub_model_id {destination.repo_id!r}: this token may not write to it; expected one that may, or "
+                "another repository"
+            ) from error
+    except Exception as error:
+        raise PublishingError(f"the Hub cannot be asked for {destination.repo_id!r}: {one_line(error)}") from error
+
+
+def _check_content(destination: Destination, found: ModelInfo, record: Mapping[str, Any] | None, replace: bool) -> None:
+    repo_id, files = destination.repo_id, {each.rfilename for each in found.siblings or []}
+    if files <= _HARMLESS:
+        return
+    # Of the same commit as the list, or it may be another's.
+    read = _reader(destination, found)
+    there = read(RECORD_NAME) if RECORD_NAME in files else None
+    others = sorted(files - _HARMLESS - {CARD_NAME})
+    if there is None and others:
+        raise UnlearningError(
+            f"hub_model_id {repo_id!r} exists and holds something else ({others[0]!r}, no {RECORD_NAME}); expected a "
+            "new or empty repository"
+        )
+    if replace:
+        return
+    if CARD_NAME in files and not is_sealed(read(CARD_NAME) or ""):
+        raise UnlearningError(
+            f"hub_model_id {repo_id!r}: the {CARD_NAME} there was written or changed by hand, and a push would "
+            "replace it; expected another repository, or --hub_replace"
+        )
+    if there is None or record is None:
+        return
+    try:
+        theirs = json.loads(there)
+        other = difference(theirs, record) if isinstance(theirs, dict) else f"of which {RECORD_NAME} says nothing"
+    except ValueError:
+        other = f"of which {RECORD_NAME} is not JSON"
+    if other is not None:
+        raise UnlearningError(
+            f"hub_model_id {repo_id!r} holds a model {other}; expected another repository, or --hub_replace"
+        )
+
+
+def _reader(destination: Destination, found: ModelInfo) -> Any:
+    def read(name: str) -> str | None:
+        try:
+            path = tried(lambda: destination.api.hf_hub_download(destination.repo_id, name, revision=found.sha))
+        except Exception as error:
+            raise PublishingError(f"the Hub does not serve {name} of {destination.repo_id!r}: {one_line(error)}") from (
+                error
+            )
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    return read
+
+
+def difference(there: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
+    """In what a model on the Hub is another one than ours, in words; None where it is the same work.
+
+    Args:
+        there: its record.
+        ours: that of ours, as far as it is known.
+    """
+
+    def both(*keys: str) -> tuple[Any, Any]:
+        values: list[Any] = [there, ours]
+        for key in keys:
+            values = [value.get(key) if isinstance(value, Mapping) else None for value in values]
+        return values[0], values[1]
+
+    def differ(*keys: str) -> bool | None:
+        """None where one of the two does not say."""
+        one, other = both(*keys)
+        return None if one is None or other is None else one != other
+
+    if differ("weights_sha256", "unlearned") is False:
+        # Pushed again.
         return None
-    return record if isinstance(record, dict) else None
+    theirs, request = (_bare(each) for each in both("request"))
+    if theirs != request:
+        return f"that forgot something else ({(there.get('request') or {}).get('text', 'unknown')})"
+    original = differ("weights_sha256", "original")
+    if original or (original is None and differ("original_model", "name")):
+        return f"made from another original ({both('original_model', 'name')[0]})"
+    if differ("dataset", "name") and differ("dataset", "dataset_fingerprint") is not False:
+        return f"that forgot samples of another dataset ({both('dataset', 'name')[0]})"
+    if not _tells_all(request):
+        return "of which nobody can tell whether it forgot the same samples, since its record does not say which"
+    return None
 
 
 def _bare(request: Any) -> Any:
-    return {name: value for name, value in request.items() if name != "text"} if isinstance(request, dict) else request
+    return {name: value for name, value in request.items() if name != "text"} if isinstance(request, Mapping) else None
+
+
+def _tells_all(request: Mapping[str, Any] | None) -> bool:
+    """Whether the public form of a request says which samples are meant."""
+    request = request or {}
+    by_name = any(request.get(name) for name in ("classes", "subclasses", "dataset_config", "split"))
+    return request.get("kind") != "samples" and (by_name or request.get("seed") is not None)

@@ -9,15 +9,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Account:
-    """Whom a token stands for. `role` is "read" or "write"; a member of an organisation may do there as at home."""
+    """Whom a token stands for.
+
+    `role` is "read", "write" or "fineGrained"; what one of the last kind may do is in `scopes`, a list of permissions
+    by the name of a user, an organisation or a repository. A member of an organisation may do there as at home, unless
+    `roles` says otherwise ("read").
+    """
 
     token: str
     user: str
     role: str = "write"
     organisations: tuple[str, ...] = ()
+    roles: dict[str, str] = field(default_factory=dict)
+    scopes: dict[str, list[str]] = field(default_factory=dict)
 
     def belongs_to(self, namespace: str) -> bool:
         return namespace == self.user or namespace in self.organisations
+
+    def may_write(self, namespace: str, repo_id: str) -> bool:
+        """Whether the token allows it, for one who belongs to the namespace."""
+        if self.role == "fineGrained":
+            return any("repo.write" in self.scopes.get(name, ()) for name in (namespace, repo_id))
+        return self.role == "write"
 
 
 @dataclass(frozen=True)

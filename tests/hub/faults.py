@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from .answers import Answer
 
-FaultKind = Literal["500", "503", "429", "reset", "hang-up", "stall", "cut", "answer-lost"]
+FaultKind = Literal["500", "503", "429", "reset", "hang-up", "stall", "cut", "garbled", "answer-lost"]
 
 # The Hub itself answers a 500 in JSON; a 503 comes from what stands before it, in HTML.
 _STATUS = {
@@ -27,6 +27,7 @@ class Fault:
             `"stall"`: no answer for `seconds`, then the connection is reset, the call not carried out;
             `"cut"`: carried out, and the connection is closed after half of the answer's body (a download breaks off);
             `"answer-lost"`: carried out, and the connection is reset before any answer.
+            `"garbled"`: carried out, and the first half of the answer's body is other bytes, as many;
         call: a kind of call (`"commit"`), or the number of a request, 0 being the next one.
         times: how many such calls meet it; with a number, this one and those right after it.
         after: how many such calls pass before the first that meets it.

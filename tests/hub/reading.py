@@ -17,14 +17,24 @@ def whoami(state: State, call: Call) -> Answer:
     if call.account is None:
         raise Refusal(401, "Invalid username or password.")
     account = call.account
-    organisations = [{"type": "org", "name": name, "roleInOrg": account.role} for name in account.organisations]
+    organisations = [
+        {"type": "org", "name": name, "roleInOrg": account.roles.get(name, "write")} for name in account.organisations
+    ]
+    token: dict[str, Any] = {"displayName": "local", "role": account.role}
+    if account.role == "fineGrained":
+        types = {account.user: "user", **dict.fromkeys(account.organisations, "org")}
+        scoped = [
+            {"entity": {"_id": "0", "type": types.get(name, "model"), "name": name}, "permissions": list(permissions)}
+            for name, permissions in account.scopes.items()
+        ]
+        token["fineGrained"] = {"canReadGatedRepos": False, "global": [], "scoped": scoped}
     return Answer.of_json(
         {
             "type": "user",
             "name": account.user,
             "fullname": account.user,
             "orgs": organisations,
-            "auth": {"type": "access_token", "accessToken": {"displayName": "local", "role": account.role}},
+            "auth": {"type": "access_token", "accessToken": token},
         }
     )
 
@@ -35,6 +45,15 @@ def validate_yaml(state: State, call: Call) -> Answer:
     head, _ = cards.read_head(content)
     warnings = [] if head or errors else [{"message": "empty or missing yaml metadata in repo card"}]
     return Answer.of_json({"errors": errors, "warnings": warnings}, 400 if errors else 200)
+
+
+def auth_check(state: State, call: Call) -> Answer:
+    """Whether whoever calls may read the repository, or write to it."""
+    if call.parts.get("write"):
+        state.writable(call)
+    else:
+        state.readable(call)
+    return Answer.of_json({})
 
 
 def info(state: State, call: Call) -> Answer:

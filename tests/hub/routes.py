@@ -32,6 +32,7 @@ _TABLE: list[tuple[str, str, str, Handler]] = [
     ("GET", f"{_API}(?:/revision/{_REV})?", "info", reading.info),
     ("GET", f"{_API}/tree/{_REV}(?:/(?P<path>.+))?", "tree", reading.tree),
     ("GET", f"{_API}/refs", "refs", reading.refs),
+    ("GET", f"{_API}/auth-check(?:/(?P<write>write))?", "auth-check", reading.auth_check),
     ("GET", f"{_API}/commits/{_REV}", "commits", reading.commits),
     ("POST", rf"{_PAGE}\.git/info/lfs/objects/batch", "lfs-batch", writing.lfs_batch),
     ("POST", rf"{_PAGE}\.git/info/lfs/objects/verify", "lfs-verify", writing.lfs_verify),

@@ -58,11 +58,19 @@ class LocalHub:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def add_token(self, token: str, user: str, role: str = "write", organisations: tuple[str, ...] = ()) -> str:
-        """Let the token stand for the user, with role "read" or "write", and give it back."""
-        if role not in ("read", "write"):
-            raise ValueError(f"role is {role!r}, neither 'read' nor 'write'")
-        self.state.accounts[token] = Account(token, user, role, tuple(organisations))
+    def add_token(
+        self,
+        token: str,
+        user: str,
+        role: str = "write",
+        organisations: tuple[str, ...] = (),
+        roles: dict[str, str] | None = None,
+        scopes: dict[str, list[str]] | None = None,
+    ) -> str:
+        """Let the token stand for the user (see `Account`), and give it back."""
+        if role not in ("read", "write", "fineGrained"):
+            raise ValueError(f"role is {role!r}, not 'read', 'write' or 'fineGrained'")
+        self.state.accounts[token] = Account(token, user, role, tuple(organisations), roles or {}, scopes or {})
         return token
 
     def repository(self, repo_id: str, repo_type: str = "model") -> Repository:
@@ -197,6 +205,9 @@ class _Handler(BaseHTTPRequestHandler):
             )
         if fault is not None and fault.kind == "answer-lost":
             return self._break_off()
+        if fault is not None and fault.kind == "garbled":
+            half = len(answer.body) // 2
+            answer = Answer(answer.status, b"?" * half + answer.body[half:], answer.headers)
         request.status = answer.status
         request.sent = 0 if self.command == "HEAD" else len(answer.body)
         self._send(answer, cut=fault is not None and fault.kind == "cut")

@@ -24,6 +24,8 @@ class State:
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     # The secret part of an upload's address -> where it goes, its SHA-256 and its size in bytes.
     grants: dict[str, tuple[Repository, str, int]] = field(default_factory=dict)
+    # Namespaces where a repository of which nobody says it is private.
+    private_by_default: set[str] = field(default_factory=set)
     lfs_suffixes: tuple[str, ...] = LFS_SUFFIXES
     lfs_from_bytes: int = 10 * 1024 * 1024
 
@@ -52,16 +54,17 @@ class State:
     def writable(self, call: Call) -> tuple[Repository, Account]:
         """The same for a call that changes it, and who calls."""
         repository = self.readable(call)
-        return repository, self.writer(call, repository.namespace)
+        return repository, self.writer(call, repository.id)
 
     @staticmethod
-    def writer(call: Call, namespace: str) -> Account:
-        """Whoever calls, if they may write in the namespace."""
+    def writer(call: Call, repo_id: str) -> Account:
+        """Whoever calls, if they may write to the repository, or make it."""
+        namespace = repo_id.split("/")[0]
         if call.account is None:
             raise Refusal(401, "Invalid username or password.")
-        if call.account.role != "write":
+        if not call.account.may_write(namespace, repo_id):
             raise Refusal(403, "Forbidden: you must use a write token to upload to a repository.")
-        if not call.account.belongs_to(namespace):
+        if not call.account.belongs_to(namespace) or call.account.roles.get(namespace) == "read":
             raise Refusal(403, f'You don\'t have the rights to write under the namespace "{namespace}"')
         return call.account
 

@@ -20,8 +20,8 @@ def create(state: State, call: Call) -> Answer:
     if call.account is None:
         raise Refusal(401, "Invalid username or password.")
     namespace = wanted.get("organization") or call.account.user
-    account = state.writer(call, namespace)
     key = (wanted.get("type") or "model", f"{namespace}/{wanted['name']}")
+    account = state.writer(call, key[1])
     if key[0] not in ("model", "dataset"):
         raise Refusal(400, f"This Hub keeps models and datasets, not a {key[0]!r}")
     folder = "datasets/" if key[0] == "dataset" else ""
@@ -29,6 +29,8 @@ def create(state: State, call: Call) -> Answer:
     if key in state.repositories:
         return Answer.of_json({"error": f"You already created this {key[0]} repo", **there}, 409)
     private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
+    if wanted.get("visibility") is None and wanted.get("private") is None:
+        private = namespace in state.private_by_default
     state.repositories[key] = Repository(key[1], key[0], account.user, private)
     return Answer.of_json(there)
 

@@ -67,7 +67,7 @@ def test_by_name_in_and_as_an_adapter_out(connected_hub, stocked, tmp_path, caps
     assert unlearn(out, *PUSH) == 0
     assert "Verified" in capsys.readouterr().out
     repository = connected_hub.repository("org/forgot-red")
-    assert set(repository.paths()) - {".gitattributes"} == PUSHED and len(connected_hub.calls("commit")) == 1
+    assert set(repository.paths()) - {".gitattributes"} == PUSHED and len(repository.commits) == 3
     record = json.loads(repository.read("unlearning.json"))
     expected = {"name": "org/adapter", "revision": stocked["adapter"], "license": "mit", "from_hub": True}
     assert record["original_model"] == expected

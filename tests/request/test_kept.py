@@ -6,7 +6,7 @@ import pytest
 from datasets import DatasetDict, load_dataset
 
 from hf_unlearn import ForgetRequest, make_splits
-from hf_unlearn.publishing.push import PUBLISHED
+from hf_unlearn.publishing.commits import PUBLISHED
 from hf_unlearn.request.kept import FORGET_SET_NAME, is_forget_set, keep_forget_set, read_forget_set
 from tests.tiny import make_dataset
 

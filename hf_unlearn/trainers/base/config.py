@@ -46,6 +46,9 @@ class UnlearningConfig(TrainingArguments):
     push_anyway: bool = setting(
         False, "Publish a model although its own figures say that the request was not met, or while it still remembers."
     )
+    hub_replace: bool = setting(
+        False, "Replace a model in the repository that forgot something else, or a card that was changed by hand."
+    )
     per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
     max_steps: int = setting(180, "At most this many steps, all rounds together; it overrides num_train_epochs.")
     num_rounds: int = setting(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sized
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from huggingface_hub import CommitInfo
+from torch import nn
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_utils import HubStrategy
 
@@ -17,19 +20,25 @@ from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.files import replacing_files
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
-from hf_unlearn.models.own_code import has_own_code
+from hf_unlearn.models.own_code import has_own_code, refuse_unloadable
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.saved import stale_files
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import write_card
+from hf_unlearn.publishing.commits import PUBLISHED, remove_branch
 from hf_unlearn.publishing.destination import find_destination
-from hf_unlearn.publishing.push import PUBLISHED, push_folder
+from hf_unlearn.publishing.patience import patience
+from hf_unlearn.publishing.push import push_folder, push_on_the_way
 from hf_unlearn.publishing.quick_checks import QUICK_SAMPLES, quick_checks
 from hf_unlearn.publishing.record import unlearning_record, write_record
 from hf_unlearn.publishing.settings import public_arguments
 from hf_unlearn.request.kept import keep_forget_set
 from hf_unlearn.trainers.safety.samples import chunk_size
 
+logger = logging.getLogger(__name__)
+
+# The branch that models go to while a run goes on (hub_strategy every_save).
+ON_THE_WAY = "unlearning-in-progress"
 # How far the run is.
 NOT_BEGUN, RUNNING, FAILED, FINISHED = "not begun", "running", "failed", "finished"
 
@@ -65,8 +74,9 @@ class Publishes(_Base):
     provenance: dict[str, Any]
 
     _images_verified = False
+    _pushed_on_the_way = False
 
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None, revision: str | None = None) -> None:
         """Check that a push can work; nothing is created yet.
 
         Raises:
@@ -74,12 +84,14 @@ class Publishes(_Base):
         """
         if not self.is_world_process_zero():
             return
-        splits = getattr(self, "splits", None)
+        refuse_unloadable(cast(nn.Module, self.model), self.processing_class)
         self._destination = find_destination(
             self.args.hub_model_id or os.path.basename(os.path.abspath(str(self.args.output_dir))),
             private=private if private is not None else self.args.hub_private_repo,
             token=token if token is not None else self.args.hub_token,
-            request=None if splits is None else splits.request.public_dict(),
+            revision=revision if revision is not None else self.args.hub_revision,
+            record=self._known_of_record(),
+            replace=getattr(self.args, "hub_replace", False),
         )
         self.hub_model_id: str | None = self._destination.repo_id  # type: ignore[assignment]
         self.push_in_progress = None
@@ -204,8 +216,8 @@ class Publishes(_Base):
             UnlearningError: the run's own figures say that the request was not met, and `push_anyway` is off.
             PublishingError: the Hub did not take it, or answers differently; the output folder is whole.
         """
-        if self.hub_model_id is None or token is not None or private is not None:
-            self.init_hf_repo(token=token, private=private)
+        if self.hub_model_id is None or token is not None or private is not None or revision is not None:
+            self.init_hf_repo(token=token, private=private, revision=revision)
         self.save_with_record()
         if not self.is_world_process_zero():
             return None
@@ -216,6 +228,9 @@ class Publishes(_Base):
             push_anyway=getattr(self.args, "push_anyway", False),
             trust_remote_code=has_own_code(self.original_model, self.processing_class),
         )
+        # Pushed again, it is this that may be replaced.
+        self._destination = replace(self._destination, head=commit)
+        self.remove_pushes_on_the_way()
         return self._commit_info(commit, commit_message or "Unlearned model")
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
@@ -223,6 +238,14 @@ class Publishes(_Base):
         if not self.is_world_process_zero() or self.args.hub_strategy == HubStrategy.END:
             return
         step = self.state.global_step
+        try:
+            self._push_on_the_way(checkpoint_folder)
+        except (UnlearningError, OSError) as error:
+            # The run is worth more than a look at it.
+            logger.warning("the model of step %d was not pushed, and the run goes on: %s", step, error)
+
+    def _push_on_the_way(self, checkpoint_folder: str) -> None:
+        """A checkpoint's model, on a branch of its own: `main` gets what was met, at the end."""
         with tempfile.TemporaryDirectory() as folder:
             for name in os.listdir(checkpoint_folder):
                 # Where an adapter's base lies is needed to look at it, and not pushed.
@@ -231,13 +254,35 @@ class Publishes(_Base):
             if self.processing_class is not None:
                 self.processing_class.save_pretrained(folder)
             write_record(self.record(in_progress=True), folder)
-            push_folder(
+            push_on_the_way(
                 folder,
                 self._destination,
-                commit_message=f"Unlearning, step {step}",
-                push_anyway=True,
-                trust_remote_code=has_own_code(self.original_model, self.processing_class),
+                ON_THE_WAY,
+                f"Unlearning, step {self.state.global_step}",
+                has_own_code(self.original_model, self.processing_class),
             )
+        self._pushed_on_the_way = True
+
+    def remove_pushes_on_the_way(self) -> None:
+        """Remove the branch of models that still remember, if this run made one."""
+        if self._pushed_on_the_way and self.is_world_process_zero():
+            with patience():
+                remove_branch(self._destination, ON_THE_WAY)
+            self._pushed_on_the_way = False
+
+    def _known_of_record(self) -> dict[str, Any]:
+        """What of the record is known before the run, to be held against a model that is at the destination."""
+        splits = getattr(self, "splits", None)
+        # Until the trainer is made, the model is the original.
+        digests = {"original": weights_digest(getattr(self, "original_model", cast(nn.Module, self.model)))}
+        if self.progress == FINISHED:
+            digests["unlearned"] = weights_digest(self._whole_model)
+        known: dict[str, Any] = {"weights_sha256": digests}
+        if splits is not None:
+            known["request"] = splits.request.public_dict()
+            known["dataset"] = splits.fingerprint.to_dict()
+            known["dataset"]["name"] = known["dataset"]["dataset_name"]
+        return known
 
     def _commit_info(self, commit: str, message: str) -> CommitInfo:
         url = f"{self._destination.api.endpoint}/{self._destination.repo_id}/commit/{commit}"

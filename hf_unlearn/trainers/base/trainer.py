@@ -374,6 +374,7 @@ class UnlearningTrainer(
     def _fail(self, why: str, advice: str = "") -> None:
         self.model.load_state_dict(self.original_model.state_dict())
         self.progress = FAILED
+        self.remove_pushes_on_the_way()
         raise DivergenceError(f"{why}; the original weights were put back{advice}")
 
     # Figures of a step, and divergence
