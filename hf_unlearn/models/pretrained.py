@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+import transformers
 from PIL import Image
 from transformers import (
     AutoConfig,
@@ -30,8 +32,8 @@ from hf_unlearn.models.adapters import (
     read_adapter_config,
     read_adapter_weights,
 )
-from hf_unlearn.models.hub import hub_fault
 from hf_unlearn.models.labels import check_label_maps, settle_label_maps
+from hf_unlearn.models.not_found import chain, is_gated, why_not_found
 from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.progress import quiet_unless_terminal
 
@@ -143,7 +145,7 @@ def _load_whole(
     # What is missing is looked at below: transformers' report of it would be said twice.
     logging.set_verbosity_error()
     try:
-        with quiet_unless_terminal():
+        with quiet_unless_terminal(), _no_conversion():
             model, info = AutoModelForImageClassification.from_pretrained(
                 name,
                 config=config,
@@ -156,6 +158,12 @@ def _load_whole(
             )
     # What a broken file makes of torch, pickle or safetensors is many things.
     except Exception as error:
+        if any("Weights only load failed" in str(each) for each in chain(error)):
+            # It advises to load whatever it is.
+            raise UnlearningError(
+                f"model {name!r} could not be loaded: its pickled weights (pytorch_model.bin) are broken, or hold "
+                "something else than tensors"
+            ) from error
         if not allow_pickle and "safetensors" in str(error) and "model.safetensors" in str(error):
             raise UnlearningError(
                 f"model {name!r} has no weights as safetensors; if it has pickled ones (pytorch_model.bin), "
@@ -168,6 +176,22 @@ def _load_whole(
     if mismatched and not kwargs.get("ignore_mismatched_sizes"):
         raise UnlearningError(f"model {name!r}: {_size_fault(mismatched, int(config.num_labels or 0))}")
     return model, sorted({*info["missing_keys"], *(mismatch[0] for mismatch in mismatched)})
+
+
+@contextlib.contextmanager
+def _no_conversion() -> Iterator[None]:
+    """Weights that are no safetensors are not converted: transformers has a service do that, and tells it the model's
+    name and the token."""
+    name = "DISABLE_SAFETENSORS_CONVERSION"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _size_fault(mismatched: list[tuple[str, torch.Size, torch.Size]], num_labels: int) -> str:
@@ -247,6 +271,11 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
         needs_code = raw.get("model_type") not in CONFIG_MAPPING and "AutoConfig" in (raw.get("auto_map") or {})
         if needs_code and not loading.get("trust_remote_code"):
             raise UnlearningError(f"model {name!r} {_OWN_CODE}")
+        if raw.get("model_type") and raw["model_type"] not in CONFIG_MAPPING and not needs_code:
+            raise UnlearningError(
+                f"model {name!r} has the model_type {raw['model_type']!r} in its config.json, which transformers "
+                f"{transformers.__version__} does not know, and no code of its own (auto_map)"
+            )
         config = AutoConfig.from_pretrained(name, **loading)
     except UnlearningError:
         raise
@@ -254,16 +283,7 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
     except Exception as error:
         if os.path.isdir(name):
             raise UnlearningError(f"config.json of model {name!r} cannot be used: {one_line(error)}") from error
-        if name.startswith((os.sep, ".", "~")) or name.count("/") > 1:
-            raise UnlearningError(f"model {name!r} was not found: there is no such folder") from error
-        if silence := hub_fault():
-            raise UnlearningError(
-                f"model {name!r} is no folder here and not in the cache, and the Hub cannot be reached: {silence}"
-            ) from error
-        raise UnlearningError(
-            f"model {name!r} was not found: expected a folder, or a name on the Hub such as "
-            f"'google/vit-base-patch16-224' ({one_line(error)})"
-        ) from error
+        raise UnlearningError(why_not_found(name, error, loading)) from error
     if type(config) not in AutoModelForImageClassification._model_mapping and not getattr(config, "auto_map", None):
         raise UnlearningError(
             f"model {name!r} is a {config.model_type}, not an image classifier; expected one that "
@@ -301,6 +321,8 @@ def load_image_processor(
     except Exception as error:
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise UnlearningError(f"the image processor of model {name!r} {_OWN_CODE}") from error
+        if is_gated(error):
+            raise UnlearningError(why_not_found(name, error, loading)) from error
         adapter = find_adapter(name, **loading)
         if adapter is not None and adapter.base is not None:
             return load_image_processor(adapter.base, revision=adapter.base_revision, **common)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNo
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.files import expand_user
-from hf_unlearn.models.hub import go_on_without_hub, silence_of
+from hf_unlearn.models.hub import go_on_without_hub, silence_of, tried
 
 # A model has the first; an adapter (PEFT) may have the second alone.
 _CONFIGS = ("config.json", "adapter_config.json")
@@ -39,7 +40,8 @@ def resolve_revision(
         repo_type: `model` or `dataset`.
 
     Raises:
-        UnlearningError: the repository has no such revision. (That there is no such repository is said better by what
+        UnlearningError: the repository has no such revision, or the Hub does not say which commit it is and nothing is
+            cached. (That there is no such repository is said better by what
             loads it.)
     """
     name = expand_user(name)
@@ -49,7 +51,8 @@ def resolve_revision(
     if huggingface_hub.constants.is_offline_mode():
         return Resolved(cached, None)
     try:
-        found = huggingface_hub.HfApi().repo_info(name, repo_type=repo_type, revision=revision, token=token)
+        api = huggingface_hub.HfApi()
+        found = tried(lambda: api.repo_info(name, repo_type=repo_type, revision=revision, token=token))
     except RevisionNotFoundError as error:
         raise UnlearningError(f"{repo_type} {name!r} has no revision {revision!r}") from error
     # The transport's errors are of no common kind, and what answers may not be the Hub.
@@ -57,10 +60,17 @@ def resolve_revision(
         silence = silence_of(error)
         if silence is None:
             return Resolved(None, None)
+        known = cached or (revision if re.fullmatch("[0-9a-f]{40}", revision or "") else None)
         # What answers with a status may answer the next call; for one that was refused nothing is switched off.
         if not isinstance(error, HfHubHTTPError):
             go_on_without_hub(silence)
-        return Resolved(cached, None)
+        elif known is None:
+            # Whatever would be loaded, nobody could say later what it was.
+            raise UnlearningError(
+                f"the Hub does not say which commit {repo_type} {name!r} is at: {silence}; expected an answer, or "
+                "HF_HUB_OFFLINE=1 for what is in the cache"
+            ) from error
+        return Resolved(known, None)
     if repo_type == "model":
         # What is loaded by its commit leaves no trace of the branch in the cache, where an offline run looks for it.
         for config in _CONFIGS:

@@ -14,10 +14,9 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line, warn_once
 from hf_unlearn.files import CARD_NAME, PLOTS, RECORD_NAME
-from hf_unlearn.models.hub import silence_of
+from hf_unlearn.models.hub import silence_of, tried
 from hf_unlearn.models.saved import is_of_a_model
 from hf_unlearn.publishing.destination import MAIN, Destination
-from hf_unlearn.publishing.patience import tried
 
 # What a published model consists of. All else in the folder (checkpoints, reports, results) stays at home.
 PUBLISHED = re.compile(

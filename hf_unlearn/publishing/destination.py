@@ -21,8 +21,8 @@ from huggingface_hub.errors import (
 
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.files import CARD_NAME, RECORD_NAME
-from hf_unlearn.models.hub import hub_fault
-from hf_unlearn.publishing.patience import patience, tried
+from hf_unlearn.models.hub import hub_fault, tried
+from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.seal import is_sealed
 
 MAIN = "main"

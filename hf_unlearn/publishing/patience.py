@@ -1,22 +1,16 @@
-"""Limits to patience with the Hub: how long a silent one is waited for, and how often it is asked again."""
+"""A limit to how long a silent Hub is waited for: huggingface_hub itself waits for ever."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import huggingface_hub
 from huggingface_hub.utils import _http
 
-from hf_unlearn.models.hub import silence_of
-
 # A server that takes a commit of many large files may think for a while.
 SECONDS = 180.0
-TRIES = 3
-
-Answer = TypeVar("Answer")
 
 
 @contextlib.contextmanager
@@ -44,30 +38,3 @@ def limit_waiting(seconds: float = SECONDS) -> Callable[[], Any] | None:
 
     huggingface_hub.set_client_factory(impatient)
     return before
-
-
-def tried(call: Callable[[], Answer], meanwhile: Callable[[], Answer | None] = lambda: None) -> Answer:
-    """The answer to a call to the Hub, asked a few times while there is none.
-
-    Args:
-        call: what is asked. What it raises is raised at once where it is an answer, as that there is no such
-            repository; else after the last try.
-        meanwhile: asked after each try without an answer: what it gives is the answer, if it is not None. What changes
-            something on the Hub may have been done, and only its answer lost.
-    """
-    problem: Exception | None = None
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(2.0**attempt / 2)
-        try:
-            return call()
-        except Exception as error:
-            # Whatever the transport raises.
-            problem = error
-        found = meanwhile()
-        if found is not None:
-            return found
-        if silence_of(problem) is None:
-            break
-    assert problem is not None
-    raise problem

@@ -16,11 +16,11 @@ from transformers import BaseImageProcessor, PreTrainedModel
 from hf_unlearn.data.processing import to_pixels
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
+from hf_unlearn.models.hub import tried
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.commits import Files
 from hf_unlearn.publishing.destination import Destination
-from hf_unlearn.publishing.patience import tried
 from hf_unlearn.publishing.record import read_record
 
 SAMPLES = 4

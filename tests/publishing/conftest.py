@@ -8,7 +8,7 @@ import pytest
 from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
-from hf_unlearn.publishing import patience
+from hf_unlearn.models import hub
 from tests.tiny import make_dataset, make_model, make_processor
 
 
@@ -45,5 +45,5 @@ def no_waiting():
     """Between its tries a push does not wait."""
     # Not the fixture monkeypatch: it would be undone after those that point the clients at a Hub, and undo them half.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patience.time, "sleep", lambda seconds: None)
+        patch.setattr(hub.time, "sleep", lambda seconds: None)
         yield

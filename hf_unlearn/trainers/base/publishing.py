@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -303,7 +304,9 @@ class Publishes(_Base):
         from_hub = bool(name) and not os.path.isdir(name)
         licence = self.provenance.get("license")
         if licence is None and from_hub:
-            licence = resolve_revision(name, commit, token=self.args.hub_token).license
+            # A run is not lost for it.
+            with contextlib.suppress(UnlearningError):
+                licence = resolve_revision(name, commit, token=self.args.hub_token).license
         unnamed = "unnamed-adapter" if adapter else config.model_type
         return {"name": name or unnamed, "revision": commit, "license": licence, "from_hub": from_hub}
 
