@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "How well a model forgot a request: accuracies, distances to models retrained without the forget set, membership "
-    "attacks, input sensitivities and relearning, beside the original model. Prints a table, writes results.json and "
-    "report.html. The report shows forget samples: it is for your eyes."
+    "attacks, input sensitivities, relearning and the depth, beside the original model. Prints a table, writes "
+    "results.json and report.html. The report shows forget samples: it is for your eyes."
 )
 
 
@@ -47,7 +47,11 @@ class EvaluationArguments:
     reference_model: list[str] | None = flag(
         "Models retrained without the forget set, one to four, of different seeds: the target."
     )
-    level: str = flag("fast: from one pass a model and split; standard: everything.", "standard", choices=list(LEVELS))
+    level: str = flag(
+        "fast: from one pass a model and split; standard: everything but the depth; deep: everything.",
+        "standard",
+        choices=list(LEVELS),
+    )
     output_dir: str | None = flag("Where the results go (default: the model's folder, else here).")
     cache_dir: str | None = flag(
         "Where logits are kept for the next call (default: HF_UNLEARN_CACHE, or hf_unlearn in the Hub's cache)."

@@ -12,6 +12,7 @@ from transformers import BaseImageProcessor
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.contest import compare_models
+from hf_unlearn.evaluation.controls import HEAD_ONLY
 from hf_unlearn.evaluation.limits import check_settings
 from hf_unlearn.evaluation.loading import (
     AnyModel,
@@ -48,6 +49,7 @@ def compare(
     seed: int = 0,
     seconds: Mapping[str, float] | None = None,
     other_request: bool = False,
+    head_only: AnyModel | None = None,
 ) -> Comparison:
     """How well a model forgot a request, beside the model that it was made from and models retrained without the
     forget set.
@@ -65,7 +67,7 @@ def compare(
         processing_class: the image processor of those models that are given as objects. By default it is loaded by the
             name or folder that the object was loaded from. What is given by name brings its own.
         level: `"fast"`: accuracies and distances to the retrained models. `"standard"`: also membership attacks,
-            input sensitivities, ZRF and relearning.
+            input sensitivities, ZRF and relearning. `"deep"`: also the depth, by probes of features, logit and weights.
         revision: branch, tag or commit of `model` on the Hub.
         original_revision: of `original` on the Hub; by default the recorded one, if the record names that model.
         dtype: of the weights that are loaded by name; `"auto"` is the checkpoint's.
@@ -80,6 +82,8 @@ def compare(
         seconds: by role (`unlearned`, and `retrained` of the references in the mean), how long making it took, where
             the models' folders do not say.
         other_request: judge the model on another request than it was made for. By default that is an error.
+        head_only: the original after the same method and settings with all weights but the classifier head's frozen,
+            from [`unlearn_head_only`]: a control that leaves the features as they were.
 
     Returns:
         A [`Comparison`]: the figures as a dictionary, which prints as a table; `save(folder)` writes `results.json` and
@@ -121,6 +125,9 @@ def compare(
     before, left_out = _original(original, original_revision, record, common)
     retrained = [as_contestant(reference, "reference", **common) for reference in targets]
     contestants = {**({"original": before} if before is not None else {}), "unlearned": unlearned}
+    if head_only is not None:
+        control = as_contestant(head_only, "head only", **common)
+        contestants = {**contestants, HEAD_ONLY: control, "unlearned": contestants.pop("unlearned")}
     with left_as_they_were([each.model for each in (*contestants.values(), *retrained)]):
         results = compare_models(
             contestants,

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.attacks.probing import Probed, probe
 from hf_unlearn.evaluation.cache import shared_folder
-from hf_unlearn.evaluation.controls import MASKED, masked_original
+from hf_unlearn.evaluation.controls import HEAD_ONLY, MASKED, masked_original
+from hf_unlearn.evaluation.depth.panel import take_depth
+from hf_unlearn.evaluation.depth.summary import BEHIND_THE_MASK, add_depth
 from hf_unlearn.evaluation.limits import check_settings
 from hf_unlearn.evaluation.logits import LogitStore, further_labels
 from hf_unlearn.evaluation.metrics.accuracies import (
@@ -37,7 +40,7 @@ from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
-ROLES = ("original", "unlearned")
+ROLES = ("original", HEAD_ONLY, "unlearned")
 TIMED = ("unlearned", "retrained")
 # What the zero-retrain forgetting is measured against.
 RANDOM = "random"
@@ -59,11 +62,12 @@ def compare_models(
     """Figures of each model on the forget, retain and test set; [`hf_unlearn.compare`] takes models by name.
 
     Args:
-        contestants: by role: `original`, `unlearned`, or both.
+        contestants: by role: `original`, `unlearned`, or both, and beside them `head_only`: the original after the same
+            method with all weights but the head's frozen, a control.
         splits: of the request.
         references: up to four models retrained without the forget set, with different seeds.
         level: `fast`: accuracies and distances to the retrained models, from one pass a model and split.
-            `standard`: also membership attacks, input sensitivities, ZRF and relearning.
+            `standard`: also membership attacks, input sensitivities, ZRF and relearning. `deep`: also the depth panel.
         batch_size: samples a forward pass.
         cache_dir: keeps logits for another call; by default they are thrown away.
         seed: of everything drawn.
@@ -107,7 +111,7 @@ def compare_models(
         for name in names:
             labels = store.labels(name)
             beside = {}
-            if level == "standard" and name == "forget":
+            if level != "fast" and name == "forget":
                 first = next(iter(everyone.values()))
                 beside[RANDOM] = first._replace(model=new_weights(first.model, seed))
             found = store.logits({**everyone, **beside}, name)
@@ -119,13 +123,23 @@ def compare_models(
         figures = {role: split_figures(samples[role], splits.test_forgotten) for role in everyone}
         left_out = {f"figures of the {name} set": NO_SUCH_SET[name] for name in parts if name not in names}
         probed = Probed()
-        if level == "standard":
+        if level != "fast":
             probed = probe(store, everyone, samples, logits, random_logits, figures, seed)
             left_out.update(probed.left_out)
         else:
             left_out["membership attacks, sensitivities, ZRF, relearning"] = "at the level fast they are not taken"
+        if level == "deep" and PartialState().is_main_process:
+            left_out.update(take_depth(store, everyone, logits, figures, seed))
         judged = _with_mask(list(contestants), figures, logits, store, left_out)
         floor = _add_distances(figures, logits, judged, seconds or {}, left_out, bool(references))
+        depth_curve: dict[str, Any] = {}
+        depth_floor = None
+        if level == "deep":
+            depth_curve, depth_floor = add_depth(figures, judged, splits.removes_whole_classes, left_out)
+        else:
+            left_out["depth"] = "it is taken at the level deep"
+        if floor is not None and depth_floor is not None:
+            floor["depth"] = depth_floor
         models: dict[str, dict[str, Any]] = {role: dict(figures[role]) for role in judged}
         std = None
         if references:
@@ -135,7 +149,7 @@ def compare_models(
             (std or {}).pop("seconds", None)
             for key in DISTANCE_KEYS:
                 models["retrained"][key] = None if floor is None else floor.get(key)
-        curves = make_curves(samples, probed, splits)
+        curves = {**make_curves(samples, probed, splits), "depth": depth_curve}
         shown = {"retrained" if role == "reference 1" else role: role for role in [*contestants, "reference 1"]}
         answers = {name: logits[role]["forget"] for name, role in shown.items() if role in logits}
         strip = forget_strip(answers, store.answer_names(next(iter(contestants.values()))), splits)
@@ -208,7 +222,8 @@ def _with_mask(
         return roles
     logits[MASKED] = dict(masked)
     samples = {name: SampleFigures.of(values, store.labels(name)) for name, values in masked.items()}
-    figures[MASKED] = split_figures(samples, store.splits.test_forgotten)
+    behind = {key: figures["original"][key] for key in BEHIND_THE_MASK if key in figures["original"]}
+    figures[MASKED] = {**split_figures(samples, store.splits.test_forgotten), **behind}
     left_out["KL divergence and modified entropy of the mask"] = "they are infinite: it leaves no probability at all"
     return ["original", MASKED, *(role for role in roles if role != "original")]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hf_unlearn.errors import UnlearningError
 
-LEVELS = ("fast", "standard")
+LEVELS = ("fast", "standard", "deep")
 MOST_REFERENCES = 4
 
 

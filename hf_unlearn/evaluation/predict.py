@@ -46,6 +46,20 @@ class Remembered:
         return [self._items[index] for index in indices]
 
 
+class Chosen:
+    """Some items of a split, by position."""
+
+    def __init__(self, items: Items, rows: np.ndarray):
+        self._items = items
+        self._rows = [int(row) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        return self._items.__getitems__([self._rows[index] for index in indices])
+
+
 @torch.no_grad()
 def batches_of_logits(
     models: Mapping[str, PreTrainedModel],

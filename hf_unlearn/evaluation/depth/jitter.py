@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from hf_unlearn.evaluation.metrics.accuracies import accuracy
+from hf_unlearn.evaluation.predict import Items
 
 STRENGTH = 0.05
 
@@ -24,11 +27,40 @@ def jittered(pixel_values: torch.Tensor, strength: float = STRENGTH, seed: int =
     Returns:
         A tensor shaped as `pixel_values`.
     """
+    return _moved(pixel_values, _maps(len(pixel_values), strength, seed))
+
+
+class Jittered:
+    """The items of a split, each a [`jittered`] copy, the same whenever it is asked for.
+
+    Args:
+        items: of a split, a [`PixelDataset`].
+        strength, seed: as for [`jittered`].
+    """
+
+    def __init__(self, items: Items, strength: float = STRENGTH, seed: int = 0):
+        self._items = items
+        self._maps = _maps(len(items), strength, seed)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        items = self._items.__getitems__(indices)
+        pixels = _moved(torch.stack([item["pixel_values"] for item in items]), self._maps[indices])
+        return [{**item, "pixel_values": pixels[row]} for row, item in enumerate(items)]
+
+
+def _maps(count: int, strength: float, seed: int) -> torch.Tensor:
+    """Affine maps near that of everything to itself, `(count, 2, 3)`."""
     if not 0 < strength < 1:
         raise ValueError(f"strength is {strength}; expected more than 0 and below 1")
-    generator = torch.Generator().manual_seed(seed)
-    off = strength * (2 * torch.rand(len(pixel_values), 2, 3, generator=generator) - 1)
-    matrix = (torch.eye(2, 3) + off).to(pixel_values.device, pixel_values.dtype)
+    off = 2 * torch.rand(count, 2, 3, generator=torch.Generator().manual_seed(seed)) - 1
+    return torch.eye(2, 3) + strength * off
+
+
+def _moved(pixel_values: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    matrix = maps.to(pixel_values.device, pixel_values.dtype)
     grid = torch.nn.functional.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
     return torch.nn.functional.grid_sample(pixel_values, grid, padding_mode="reflection", align_corners=False)
 

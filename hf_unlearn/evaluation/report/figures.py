@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_unlearn.evaluation.report.rows import ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS
 
 if TYPE_CHECKING:
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Distinct for colour-blind readers (Okabe and Ito).
-COLOURS = {"original": "#999999", "unlearned": "#0072b2", "retrained": "#009e73", "unseen": "#e69f00"}
+COLOURS = {
+    "original": "#999999",
+    "masked": "#cc79a7",
+    "head_only": "#d55e00",
+    "unlearned": "#0072b2",
+    "retrained": "#009e73",
+    "unseen": "#e69f00",
+}
+MARKERS = {"masked": "s", "head_only": "^", "unlearned": "o"}
+# Shares of the way beyond these are drawn at the edge, as arrows.
+SHARES = (-50.0, 200.0)
 NAMES = {**HEADINGS, "original": "original", "unseen": "unseen samples, original"}
 MOST_TICKS = 12
 
@@ -54,6 +65,41 @@ def _new(width: float = 5.2, height: float = 3.2) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _depth(curves: Mapping[str, Any]) -> Figure:
+    depth = curves["depth"]
+    titles = {row.key: row.title for row in ROWS}
+    names = [titles[key].removesuffix(" %").removesuffix(", recall") for key in depth["probes"]]
+    figure, axes = _new(5.4, 1.5 + 0.34 * len(names))
+    for place, floor in enumerate(depth["floors"]):
+        if floor:
+            axes.plot([100 - floor, 100 + floor], [place, place], color=COLOURS["retrained"], alpha=0.25, linewidth=9)
+    axes.axvline(0, color=COLOURS["original"], linewidth=1.2)
+    axes.axvline(100, color=COLOURS["retrained"], linewidth=1.2)
+    for role, shares in depth["shares"].items():
+        style: dict[str, Any] = {"color": COLOURS[role], "linestyle": "none", "markersize": 8}
+        if role != "unlearned":
+            # Where they lie on one another all can be seen.
+            style.update(markerfacecolor="none", markersize=11, markeredgewidth=1.6)
+        inside = [np.nan if share is None or not SHARES[0] <= share <= SHARES[1] else share for share in shares]
+        axes.plot(inside, range(len(names)), marker=MARKERS[role], label=NAMES[role], **style)
+        for place, share in enumerate(shares):
+            if share is not None and not SHARES[0] <= share <= SHARES[1]:
+                edge, marker = (SHARES[0], "<") if share < SHARES[0] else (SHARES[1], ">")
+                axes.plot(edge, place, marker=marker, **style)
+                axes.text(edge, place - 0.3, f"{share:.0f}", ha="center", fontsize=7, color=COLOURS[role])
+    for place in range(len(names)):
+        if all(shares[place] is None for shares in depth["shares"].values()):
+            axes.text(50, place, "tells nothing here", ha="center", va="center", fontsize=8, color="#5b6670")
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="share of the way, %", xlim=(SHARES[0] - 8, SHARES[1] + 8), ylim=(len(names) - 0.5, -0.6))
+    ends = axes.secondary_xaxis("top")
+    ends.set_xticks([0, 100], [HEADINGS["original"], HEADINGS["retrained"]])
+    ends.spines["top"].set_visible(False)
+    ends.tick_params(length=0)
+    figure.legend(frameon=False, ncols=3, loc="outside lower center")
+    return figure
 
 
 def _per_class(curves: Mapping[str, Any]) -> Figure:
@@ -129,6 +175,7 @@ def _label_ticks(axes: Axes, labels: list[str]) -> None:
 
 
 PLOTS: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], str]] = {
+    "depth": (_depth, "depth"),
     "per_class_accuracy": (_per_class, "per_class_accuracy"),
     "confidence": (_confidence, "confidence"),
     "sensitivity": (_sensitivity, "sensitivity"),
@@ -136,6 +183,7 @@ PLOTS: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], str]] = {
     "confusion": (_confusion, "confusion"),
 }
 TITLES = {
+    "depth": "How deep it goes",
     "per_class_accuracy": "Accuracy of each class",
     "confidence": "How sure of the forget set",
     "sensitivity": "Input sensitivity on the forget set",

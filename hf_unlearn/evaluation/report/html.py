@@ -31,16 +31,15 @@ def write_report(results: Mapping[str, Any], path: str, strip: Sequence[Mapping[
     Args:
         strip: from [`forget_strip`]; it shows forgotten samples, so the page is for local use only.
     """
+    plots = {name: as_svg(plot, name) for name, plot in draw_plots(results).items()}
     page = (
         _environment()
         .get_template(TEMPLATE)
         .render(
             **_shown(results),
             request=describe(results["request"]),
-            plots=[
-                {"title": TITLES[name], "name": name, "svg": as_svg(plot, name)}
-                for name, plot in draw_plots(results).items()
-            ],
+            depth=plots.pop("depth", None),
+            plots=[{"title": TITLES[name], "name": name, "svg": svg} for name, svg in plots.items()],
             strip=strip,
         )
     )

@@ -30,13 +30,16 @@ class Row(NamedTuple):
     meaning: str
 
 
+SUMMARY = "Depth, % of the way from do nothing to retrained"
 ACCURACY = "Accuracy, %"
 DISTANCE = "Distance to the retrained model"
 MEMBERSHIP = "Membership attacks, %"
 RESIDUAL = "Residual contribution"
 EFFORT = "Effort"
+DEPTH = "Probes of the depth"
 
 ROWS = (
+    Row("depth", "depth", "higher", SUMMARY, 100.0, 1, "Mean over the probes that tell; what overshoots is off, too."),
     Row("forget_accuracy", "forget set (FA)", "target", ACCURACY, None, 2, "Samples to forget still recognised."),
     Row("unlearning_accuracy", "100 − FA (UA)", "target", ACCURACY, None, 2, "The same the other way round."),
     Row("retain_accuracy", "retain set (RA)", "higher", ACCURACY, None, 2, "Training samples that stay."),
@@ -80,6 +83,28 @@ ROWS = (
     Row("target_ratio", "… as a ratio", "target", RESIDUAL, 1.0, 2, "To the retrained model's."),
     Row("irrelevant_sensitivity", "irrelevant sensitivity", "target", RESIDUAL, None, 3, "Of the other classes."),
     Row("irrelevant_ratio", "… as a ratio", "target", RESIDUAL, 1.0, 2, "To the retrained model's."),
+    Row("linear_probe", "linear probe, recall %", "target", DEPTH, None, 1, "Of features, at 1 % false positives."),
+    Row("mlp_probe", "two-layer probe, recall %", "target", DEPTH, None, 1, "Of features, at 1 % false positives."),
+    Row("forget_cosine", "cosine of forget features", "target", DEPTH, None, 3, "Of two forget samples of a class."),
+    Row("prototype_recall", "5-shot prototype, recall %", "target", DEPTH, None, 1, "At 1 % false positives."),
+    Row("shifted_recall_1", "shifted logit, recall %", "target", DEPTH, None, 1, "At 1 % false positives."),
+    Row("shifted_recall_5", "… at 5 %", "target", DEPTH, None, 1, "False positives. It does not count in the depth."),
+    Row("relearn_mixed_steps", "steps beside retained", "target", DEPTH, None, 1, "Half of each batch is retained."),
+    Row("relearn_five_steps", "steps from 5 samples", "target", DEPTH, None, 1, "Beside as many retained ones."),
+    Row(
+        "remembered_accuracy", "remembered by itself, %", "target", DEPTH, None, 1, "FA in 50 steps on retained alone."
+    ),
+    Row("jitter_gap", "jitter gap, points", "target", DEPTH, None, 2, "Lost if moved a little, beyond unseen samples."),
+    Row(
+        "weight_distance",
+        "distance in weights",
+        "target",
+        DEPTH,
+        None,
+        4,
+        "From the original, of its norm. Not counted.",
+    ),
+    Row("line_barrier", "fall between the two, points", "target", DEPTH, None, 2, "Of RA, on the straight line."),
     Row("relearn_steps", "steps to relearn", "target", EFFORT, None, 1, "Until 90 % of the original's FA."),
     Row("relearn_ratio", "… as a ratio", "target", EFFORT, 1.0, 2, "To the retrained model's; below 1: it remembers."),
     Row("seconds", "seconds", "lower", EFFORT, None, 1, "Of unlearning, and of retraining, as each run recorded it."),

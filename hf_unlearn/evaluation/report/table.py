@@ -15,6 +15,8 @@ HEADINGS = {
     "unlearned": "unlearned",
     "retrained": "retrained",
 }
+# Points of forget accuracy over the retrained model's that retained samples alone may bring back.
+MOST_REMEMBERED = 5.0
 LEGEND = "↑ higher is better, ↓ lower is better, → near the target is better."
 
 
@@ -60,7 +62,7 @@ def findings(results: Mapping[str, Any]) -> list[str]:
     models = results["models"]
     judged = "unlearned" if "unlearned" in models else "original"
     ours = models[judged]
-    sentences = []
+    sentences = _on_depth(results, judged)
     if "retrained" in models:
         count = len(results["references"])
         against = "the retrained model" if count == 1 else f"{count} retrained models"
@@ -91,7 +93,7 @@ def findings(results: Mapping[str, Any]) -> list[str]:
             "What the rest of the model lost cannot be said: there is no test set (--test_dataset), and no retained "
             "samples."
         )
-    sentences += _on_relearning(models)
+    sentences += [*_on_relearning(models), *_on_remembering(models)]
     sample = results.get("retain_sample")
     if sample is not None:
         sentences.append(
@@ -100,6 +102,19 @@ def findings(results: Mapping[str, Any]) -> list[str]:
         )
     sentences.append("None of this shows that the samples cannot be brought back by someone who holds the weights.")
     return sentences
+
+
+def _on_depth(results: Mapping[str, Any], judged: str) -> list[str]:
+    depth = results["models"][judged].get("depth")
+    if depth is None or judged == "original":
+        return []
+    told = sum(share is not None for share in results["curves"]["depth"]["shares"][judged])
+    floor = (results.get("noise_floor") or {}).get("depth")
+    among = "" if floor is None else f" Retrained models are {floor:.0f} % apart among themselves."
+    return [
+        f"The {judged} model is {depth:.0f} % of the way from doing nothing to a retrained model, in the mean over "
+        f"{told} probe{'' if told == 1 else 's'} of what is left in it.{among}"
+    ]
 
 
 def _against_the_floor(results: Mapping[str, Any], judged: str) -> list[str]:
@@ -135,3 +150,13 @@ def _on_relearning(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if steps is None or target is None or steps >= 0.8 * target:
         return []
     return [f"It relearns in {steps:.0f} steps what takes the retrained model {target:.0f}: traces are left in it."]
+
+
+def _on_remembering(models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    ours, target = (models.get(role, {}).get("remembered_accuracy") for role in ("unlearned", "retrained"))
+    if ours is None or target is None or ours <= target + MOST_REMEMBERED:
+        return []
+    return [
+        f"It remembers by itself: trained on retained samples alone its forget accuracy rises to {ours:.1f} %, that of "
+        f"the retrained model to {target:.1f} %."
+    ]
