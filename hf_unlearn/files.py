@@ -25,6 +25,8 @@ RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
 # What `Trainer.save_metrics` writes.
 TRAIN_RESULTS_NAME = "train_results.json"
+# What of the record may not be published; it stays here.
+WITHHELD_NAME = "unlearning_withheld.json"
 # By it whoever has the dataset can find a single person's samples: it stays here.
 FORGET_SET_NAME = "forget_set.json"
 _ASIDE = ".saving-"

@@ -12,8 +12,10 @@ import json
 import sys
 from pathlib import Path
 
+from hf_unlearn.files import write_json
 from hf_unlearn.publishing.card import render_card
-from hf_unlearn.publishing.record import read_record, write_record
+from hf_unlearn.publishing.record import read_record
+from hf_unlearn.publishing.secrecy import published
 
 CARDS = Path(__file__).resolve().parent.parent / "model_cards"
 
@@ -33,7 +35,7 @@ def main() -> None:
     CARDS.mkdir(exist_ok=True)
     for word in sys.argv[1:]:
         name, _, folder = word.partition("=")
-        write_record(read_record(folder), str(CARDS), f"{name}.json")
+        write_json(published(read_record(folder)), CARDS / f"{name}.json")
     for name in names():
         (CARDS / f"{name}.md").write_text(render(name), encoding="utf-8")
         print(CARDS / f"{name}.md")

@@ -17,6 +17,35 @@ DESCRIPTION = (
 )
 
 
+# True where they stand alone.
+_SWITCH = {"nargs": "?", "const": True}
+
+
+@dataclass
+class DisclosureArguments:
+    """What is told (default: as the run was told)"""
+
+    publish_request: bool | None = flag(
+        "Publish column names, counts, the seed of a random draw, and figures on the forget set, of requests that "
+        "single out people or samples, too. Whoever has model and data may then find out which samples were forgotten.",
+        **_SWITCH,
+    )
+    private_names: bool | None = flag(
+        "Publish no name of a forgotten class, split, configuration or folder.", **_SWITCH
+    )
+    publish_private: bool | None = flag(
+        "Publish what was made from a model or dataset that is private on the Hub, and name these.", **_SWITCH
+    )
+
+
+def disclose(folder: str, flags: DisclosureArguments) -> None:
+    """Have of a folder's record told what the flags say."""
+    from hf_unlearn.publishing.record import set_disclosure
+
+    names = None if flags.private_names is None else not flags.private_names
+    set_disclosure(folder, request=flags.publish_request, names=names, sources=flags.publish_private)
+
+
 @dataclass
 class PushArguments:
     """What, and where to"""
@@ -40,12 +69,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         PublishingError: the Hub failed; the folder is whole.
     """
     words = positional(argv or (), "folder")
-    (flags,) = parse("push", DESCRIPTION, (PushArguments,), None, None, words)
+    flags, told = parse("push", DESCRIPTION, (PushArguments, DisclosureArguments), None, None, words)
     if not os.path.isdir(flags.folder):
         raise UnlearningError(f"folder {flags.folder!r} does not exist; expected one that hf-unlearn unlearn wrote")
 
     from hf_unlearn.publishing.push import destination_of, push_folder
 
+    disclose(flags.folder, told)
     destination = destination_of(
         flags.folder,
         flags.hub_model_id,

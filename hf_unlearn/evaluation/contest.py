@@ -159,7 +159,7 @@ def compare_models(
     results = {
         "schema_version": SCHEMA_VERSION,
         "level": level,
-        "request": splits.request.public_dict(),
+        "request": splits.request.summary(),
         "whole_classes": splits.removes_whole_classes,
         "fingerprint": splits.fingerprint.id,
         "dataset": splits.fingerprint.dataset_name,

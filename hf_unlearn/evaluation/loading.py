@@ -19,7 +19,7 @@ from hf_unlearn.models.adapters import find_file, is_adapter
 from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.request import UnlearningSplits
-from hf_unlearn.request.kept import is_forget_set, read_forget_set
+from hf_unlearn.request.kept import is_forget_set, read_forget_set, with_withheld
 
 AnyModel: TypeAlias = "str | os.PathLike | PreTrainedModel | Contestant"
 
@@ -90,8 +90,10 @@ def record_of(model: AnyModel | None, revision: str | None = None, token: str | 
     if not isinstance(model, (str, os.PathLike)):
         return {}
     loading = {"revision": revision, "token": token}
-    path = find_file(os.path.expanduser(os.fspath(model)), RECORD_NAME, loading)
-    return {} if path is None else _read_json(path)
+    name = os.path.expanduser(os.fspath(model))
+    path = find_file(name, RECORD_NAME, loading)
+    # Of a model on the Hub there is what was published, of one here all of it.
+    return {} if path is None else with_withheld(_read_json(path), name)
 
 
 def original_of(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,11 @@ from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.files import CARD_NAME, PLOTS, RECORD_NAME, replacing, write_text
+from hf_unlearn.publishing.markup import as_block, as_code, as_markdown, as_python
 from hf_unlearn.publishing.record import add_evaluation, read_record, request_met, write_record
+from hf_unlearn.publishing.reproduction import reproduction
+from hf_unlearn.publishing.secrecy import hides_samples, published
+from hf_unlearn.request.public_form import NAMED_KINDS
 
 if TYPE_CHECKING:
     from hf_unlearn.evaluation.report.results import Comparison
@@ -29,35 +32,36 @@ SHOWN_SETTINGS = (
     *("objective", "sensitivity_weight", "guard_weight", "surroundings_weight", "label_shift", "learning_rate"),
     *("step_rule", "lr_scheduler_type", "per_device_train_batch_size", "max_steps", "stop_rule", "seed"),
 )
-_FLAGS = {
-    "class": ("forget_classes", "classes"),
-    "subclass": ("forget_subclasses", "subclasses"),
-    "fraction": ("forget_fraction", "fraction"),
-    "count": ("forget_count", "count"),
-    "dataset_config": ("forget_dataset_config", "dataset_config"),
-    "split": ("forget_split", "split"),
-}
 
 
-def write_card(folder: str, repo_id: str | None = None) -> None:
-    """Make the card and the plots of `folder` anew, from its record.
+def write_card(folder: str, repo_id: str | None = None, name: str | None = None) -> None:
+    """Make the card and the plots of `folder` anew, from what may be published of its record.
 
     Args:
-        repo_id: where the model is or will be on the Hub, for the snippet.
+        repo_id: where the model is or will be on the Hub, for the name and the snippet. By default what it was the last
+            time.
+        name: of the model, where there is no repository; by default the folder's.
 
     Raises:
         UnlearningError: the folder holds no record.
     """
     record = read_record(folder)
-    plots: list[str] = []
-    if record["evaluation"] is not None:
+    if repo_id is not None:
+        record["hub_model_id"] = repo_id
+    shown = published(record)
+    drawn = draw_plots(shown["evaluation"]) if shown["evaluation"] is not None else {}
+    for title, plot in drawn.items():
         os.makedirs(os.path.join(folder, PLOTS), exist_ok=True)
-        for name, plot in draw_plots(record["evaluation"]).items():
-            with replacing(os.path.join(folder, PLOTS, f"{name}.png")) as part:
-                # The same plot gives the same bytes.
-                plot.savefig(part, format="png", dpi=110, metadata={"Software": None})
-            plots.append(name)
-    text = render_card(record, repo_id or os.path.basename(os.path.abspath(folder)), plots)
+        with replacing(os.path.join(folder, PLOTS, f"{title}.png")) as part:
+            # The same plot gives the same bytes.
+            plot.savefig(part, format="png", dpi=110, metadata={"Software": None})
+    for title in TITLES.keys() - drawn.keys():
+        # Of an earlier card, which may have shown more.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, PLOTS, f"{title}.png"))
+    name = record.get("hub_model_id") or name or os.path.basename(os.path.abspath(folder))
+    text = render_card(shown, name, list(drawn))
+    write_record(record, folder)
     write_text(text, os.path.join(folder, CARD_NAME))
 
 
@@ -88,12 +92,14 @@ def record_evaluation(folder: str | os.PathLike, results: Comparison) -> None:
 
 
 def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None = None) -> str:
-    """The card of a record as text, YAML header included.
+    """The card of a record as text, YAML header included. It tells no more than may be published of the record.
 
     Args:
         repo_id: what the snippet loads.
         plots: names of plots that lie beside the card.
     """
+    hides = hides_samples(record)
+    record = published(record)
     data = card_data(record, repo_id)
     evaluation = record["evaluation"]
     rows: list[dict[str, Any]] = []
@@ -115,22 +121,38 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
             model_name=data.model_name,
             repo_id=repo_id,
             record=record,
+            hides=hides,
+            has_checks=any(isinstance(values, Mapping) for values in record["checks"].values()),
+            samples=_samples(record, hides),
             in_progress=record.get("in_progress", False),
             headings=headings,
             rows=rows,
             legend=LEGEND,
-            findings=findings(evaluation) if evaluation is not None else [],
+            findings=findings(evaluation) if evaluation is not None and not hides else [],
             met=met,
             why=why,
             others_seen=_others_seen(record),
             plots=[{"name": name, "title": TITLES[name]} for name in plots or []],
             settings={name: chosen[name] for name in SHOWN_SETTINGS if chosen.get(name) is not None},
-            command=reproduction(record),
+            command=as_block(reproduction(record), "bash"),
             record_name=RECORD_NAME,
             library_version=hf_unlearn.__version__,
         )
     )
     return str(ModelCard(text))
+
+
+def _samples(record: Mapping[str, Any], hides: bool) -> str:
+    """How many samples were forgotten and stay, and what is published of which they are, in sentences."""
+    number, stay = record.get("num_forget"), record.get("num_retain")
+    count = f"{number:,}" if number is not None else record.get("num_forget_band") or "some"
+    said = f"{count} training samples{'' if stay is None else f'; {stay:,} stay'}."
+    if hides:
+        return f"{said} The samples themselves, and which they are, are not published."
+    kind = (record["request"] or {}).get("kind")
+    if kind in NAMED_KINDS:
+        return f"{said} The samples themselves are not published; whoever has the dataset knows which they are."
+    return f"{said} The samples themselves are not published; whoever has the dataset can find out which they are."
 
 
 def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
@@ -155,54 +177,10 @@ def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
     return ModelCardData(model_name=repo_id.split("/")[-1], eval_results=results or None, **fields)
 
 
-def reproduction(record: Mapping[str, Any]) -> str:
-    """The command that does it again; what may not be published stands in it in capitals."""
-    original, dataset, request = record["original_model"], record["dataset"] or {}, record["request"] or {}
-    words = ["hf-unlearn", "unlearn", "--model_name_or_path", original["name"]]
-    if original["from_hub"] and original["revision"]:
-        words += ["--model_revision", original["revision"]]
-    kind = request.get("kind")
-    place = "forget_dataset" if kind == "samples" else "dataset"
-    name = "--forget_dataset" if kind == "samples" else "--dataset_name"
-    words += [name, dataset.get("name") or "DATASET"]
-    if dataset.get("dataset_config_name"):
-        words += [f"--{place}_config_name", dataset["dataset_config_name"]]
-    if dataset.get("from_hub"):
-        words += [f"--{place}_revision", dataset["revision"]]
-    if dataset.get("label_column", "label") not in ("label", "labels"):
-        words += ["--label_column_name", dataset["label_column"]]
-    if mapping := dataset.get("label_mapping"):
-        words += ["--label_mapping", "LABEL_MAPPING.json" if mapping == "given" else mapping]
-    if kind in _FLAGS:
-        flag, name = _FLAGS[kind]
-        values = request[name] if isinstance(request[name], list) else [request[name]]
-        words += [f"--{flag}={value}" for value in values if str(value).startswith("-")]
-        plain = [str(value) for value in values if not str(value).startswith("-")]
-        words += [f"--{flag}", *plain] if plain else []
-    elif kind == "samples":
-        words += ["--forget_kind", request["samples"]]
-        # Of samples that others stay beside, the label may say whose they are.
-        given = {"name": request.get("classes", ["LABEL"])[0], "predicted": "predicted"}.get(
-            str(dataset.get("labels_from"))
-        )
-        words += ["--forget_label", given] if given else []
-    elif kind == "where":
-        words += ["--forget_where", *(f"{column}=VALUE" for column in request["columns"])]
-    else:
-        words += ["--forget_indices", "INDICES.json"]
-    if kind == "subclass":
-        words += ["--subclass_column", request["subclass_column"]]
-    if kind in ("fraction", "count"):
-        words += ["--forget_seed", str(request["seed"]), *(["--forget_stratify"] if request["stratify"] else [])]
-    words += ["--method", record["method"]["name"], "--seed", str(record["settings"].get("seed", 42))]
-    words += ["--trust_remote_code"] if record.get("trust_remote_code") else []
-    return f"{shlex.join(words)} --output_dir unlearned"
-
-
 def _others_seen(record: Mapping[str, Any]) -> bool:
     """Whether any figure is of other samples than those to forget."""
     if record["evaluation"] is not None:
-        return len(record["evaluation"]["counts"]) > 1
+        return any(name != "forget" for name in record["evaluation"]["counts"])
     return any(name != "forget_accuracy" for name, value in record["checks"].items() if isinstance(value, Mapping))
 
 
@@ -230,10 +208,5 @@ def _eval_results(record: Mapping[str, Any]) -> list[EvalResult]:
 def _environment() -> jinja2.Environment:
     loader = jinja2.PackageLoader("hf_unlearn", "publishing")
     made = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    made.filters["as_markdown"] = as_markdown
+    made.filters.update(as_markdown=as_markdown, as_code=as_code, as_python=as_python)
     return made
-
-
-def as_markdown(text: str) -> str:
-    """Text that Markdown shows as it is: class names come from a dataset, and may hold anything."""
-    return re.sub(r"([\\`*|\[\]<&])", r"\\\1", text)

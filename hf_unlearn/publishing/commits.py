@@ -18,9 +18,10 @@ from hf_unlearn.models.hub import silence_of, tried
 from hf_unlearn.models.saved import is_of_a_model
 from hf_unlearn.publishing.destination import MAIN, Destination
 
-# What a published model consists of. All else in the folder (checkpoints, reports, results) stays at home.
+# What a published model consists of. All else in the folder (checkpoints, reports, results) stays at home. The run's
+# arguments are in the record, as far as they may be told.
 PUBLISHED = re.compile(
-    rf"(config|preprocessor_config|processor_config|adapter_config|training_args)\.json"
+    rf"(config|preprocessor_config|processor_config|adapter_config)\.json"
     rf"|(model|adapter_model)(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json"
     # Of these, what the configurations name as the model's own code.
     rf"|\w+\.py"

@@ -24,6 +24,7 @@ from hf_unlearn.files import CARD_NAME, RECORD_NAME
 from hf_unlearn.models.hub import hub_fault, tried
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.seal import is_sealed
+from hf_unlearn.publishing.secrecy import published
 
 MAIN = "main"
 # Files that a new repository has, or that anyone may have put there, and that stay.
@@ -261,8 +262,9 @@ def difference(there: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
 
     Args:
         there: its record.
-        ours: that of ours, as far as it is known.
+        ours: that of ours, as far as it is known; what of it would be published is compared.
     """
+    ours = published(ours)
 
     def both(*keys: str) -> tuple[Any, Any]:
         values: list[Any] = [there, ours]

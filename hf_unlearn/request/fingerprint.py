@@ -21,11 +21,10 @@ _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What was forgotten from what, in a form that can be published; equal requests have equal `id`s.
+    """What was forgotten from what; equal requests have equal `id`s. It names no sample and no person.
 
-    Note that a digest hides the indices of a large forget set, not those of a very small one: whoever holds
-        the
-    dataset can try all single samples.
+    It is not for publishing as it is: a digest hides nothing that can be tried. Whoever holds the dataset can try all
+    pairs of samples, all values of a column and all seeds; `hf_unlearn.publishing.secrecy` says what goes out.
 
     Attributes:
         dataset_name: the name on the Hub, or only the last part of a local path; None if it was not given.
@@ -33,7 +32,7 @@ class Fingerprint:
         dataset_revision: the commit of the dataset, if known.
         dataset_fingerprint: `content_fingerprint` of the train split, in hexadecimal.
         train_split: the split that the indices count in.
-        request: the public form of the request, with classes by name.
+        request: the request's summary, with classes by name.
         sha256: of the sorted indices in the train split as little-endian int64, in hexadecimal.
         num_forget: the number of samples in the forget set.
     """

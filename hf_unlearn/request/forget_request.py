@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.request.indices import as_index_tuple
+from hf_unlearn.request.public_form import in_words, public_form
 
 # Kinds of request whose forget set is given by itself, not picked from the train split.
 GIVEN_SETS = ("dataset_config", "split", "samples")
@@ -167,29 +168,39 @@ class ForgetRequest:
             )
         return cls(**{name: value for name, value in values.items() if name != "kind"})
 
-    def public_dict(self) -> dict[str, Any]:
-        """What can be published: the kind, names of classes and columns, counts and the seed.
+    def summary(self) -> dict[str, Any]:
+        """The kind, names of classes and columns, counts and the seed, for the user's own results.
 
         Never indices, paths of files, or the values of `where`, which may identify a person. The order in
-        which things were named does not matter, so that equal requests have equal public forms.
+        which things were named does not matter, so that equal requests have equal summaries. Whoever has the
+        dataset may find out from it which samples are meant: publish `public_dict` instead.
         """
-        public: dict[str, Any] = {"kind": self.kind, **self._random_options()}
+        summary: dict[str, Any] = {"kind": self.kind, **self._random_options()}
         if self.kind in ("class", "subclass"):
             name = _FIELD_OF_KIND[self.kind]
-            public[name] = sorted({str(wanted) for wanted in getattr(self, name)})
+            summary[name] = sorted({str(wanted) for wanted in getattr(self, name)})
             if self.subclass_column is not None:
-                public["subclass_column"] = self.subclass_column
+                summary["subclass_column"] = self.subclass_column
         elif self.kind == "samples":
-            public["samples"] = self.samples
+            summary["samples"] = self.samples
             if self.classes:
-                public["classes"] = sorted({str(wanted) for wanted in self.classes})
+                summary["classes"] = sorted({str(wanted) for wanted in self.classes})
         elif self.kind == "where":
-            public["columns"] = sorted(self.where)
+            summary["columns"] = sorted(self.where)
         elif isinstance(self.indices, tuple):
-            public["num_indices"] = len(self.indices)
+            summary["num_indices"] = len(self.indices)
         elif self.kind != "indices":
-            public[_FIELD_OF_KIND[self.kind]] = getattr(self, _FIELD_OF_KIND[self.kind])
-        return public
+            summary[_FIELD_OF_KIND[self.kind]] = getattr(self, _FIELD_OF_KIND[self.kind])
+        return summary
+
+    def public_dict(self, *, publish_request: bool = False, private_names: bool = False) -> dict[str, Any]:
+        """What can be published, see [`hf_unlearn.request.public_form.public_form`].
+
+        Args:
+            publish_request: all of `summary`: column names, counts and the seed, too.
+            private_names: no name of a class, split or configuration.
+        """
+        return public_form(self.summary(), publish_request=publish_request, private_names=private_names)
 
     def _random_options(self) -> dict[str, Any]:
         if self.kind not in ("fraction", "count"):
@@ -197,34 +208,8 @@ class ForgetRequest:
         return {"stratify": self.stratify, "seed": self.seed}
 
     def describe(self) -> str:
-        """A phrase such as "the class 'rocket'" or "a random 5 % (seed 0)".
-
-        It tells no more than `public_dict`, so it can be published too.
-        """
-        options = f"({'stratified, ' if self.stratify else ''}seed {self.seed})"
-        if self.kind == "class":
-            return f"the {_plural('class', 'classes', self.classes)} {_listed(self.classes)}"
-        if self.kind == "subclass":
-            noun = _plural("sub-class", "sub-classes", self.subclasses)
-            return f"the {noun} {_listed(self.subclasses)} of column {self.subclass_column!r}"
-        if self.fraction is not None:
-            return f"a random {100 * self.fraction:.6g} % {options}"
-        if self.count is not None:
-            return f"{self.count} random {'sample' if self.count == 1 else 'samples'} {options}"
-        if isinstance(self.indices, tuple):
-            return f"{len(self.indices)} {_plural('sample', 'samples', self.indices)} given by index"
-        if self.indices is not None:
-            return "the samples whose indices a file lists"
-        if self.where:
-            return f"the samples with given values of {_listed(tuple(self.where))}"
-        if self.samples is not None and self.classes:
-            classes = f"the {_plural('class', 'classes', self.classes)} {_listed(self.classes)}"
-            return f"{classes} (by samples alone)"
-        if self.samples is not None:
-            return "samples given alone (others of their classes stay)"
-        if self.dataset_config is not None:
-            return f"the dataset configuration {self.dataset_config!r}"
-        return f"the split {self.split!r}"
+        """A phrase such as "the class 'rocket'" or "a random 5 % (seed 0)", which tells as much as `summary`."""
+        return in_words(self.summary())
 
 
 def parse_where(conditions: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -286,12 +271,3 @@ def _plain(value: Any) -> Any:
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _plural(one: str, many: str, values: Sequence[object]) -> str:
-    return one if len(values) == 1 else many
-
-
-def _listed(values: Sequence[object]) -> str:
-    quoted = [repr(str(value)) for value in values]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

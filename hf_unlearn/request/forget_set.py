@@ -139,7 +139,7 @@ def forget_splits(
             dataset_fingerprint=digest,
             # However the samples came.
             train_split="forget",
-            request=request.public_dict(),
+            request=request.summary(),
             sha256=digest,
             num_forget=len(forget),
         ),

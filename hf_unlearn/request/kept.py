@@ -1,4 +1,4 @@
-"""Which samples a model forgot, or was trained without: a digest kept beside the model, which is never published."""
+"""What is kept beside a model and never published: which samples it forgot, and the rest of its record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hf_unlearn.files import FORGET_SET_NAME, write_json
+from hf_unlearn.files import FORGET_SET_NAME, WITHHELD_NAME, write_json
 from hf_unlearn.request.forget_request import GIVEN_SETS
 from hf_unlearn.request.images import images_sha256
 
@@ -82,7 +82,48 @@ def is_forget_set(splits: UnlearningSplits, kept: Mapping[str, Any], record: Map
     ):
         return True
     request = {name: value for name, value in (record.get("request") or {}).items() if name != "text"}
-    ours = splits.request.public_dict()
+    ours = splits.request.summary()
     # The digest of a given set is one of samples, any other one of indices: they do not compare.
     comparable = (request.get("kind") in GIVEN_SETS) == (ours["kind"] in GIVEN_SETS)
     return False if comparable and request != ours else None
+
+
+def keep_withheld(record: Mapping[str, Any], shown: Mapping[str, Any], folder: str | os.PathLike) -> None:
+    """Write into a model's folder what of its record is not published, and nothing where all of it is.
+
+    Args:
+        record: all that is known.
+        shown: what is published of it.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: a number is not finite.
+    """
+    path = os.path.join(folder, WITHHELD_NAME)
+    withheld = {name: value for name, value in record.items() if name not in shown or shown[name] != value}
+    if not withheld:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    kept = {
+        "about": "The part of unlearning.json that could give away which samples were forgotten: do not publish.",
+        "weights": _weights(record),
+        "withheld": withheld,
+    }
+    write_json(kept, path)
+
+
+def with_withheld(shown: Mapping[str, Any], folder: str | os.PathLike) -> dict[str, Any]:
+    """A published record with what [`keep_withheld`] kept of the same model's, if it did."""
+    try:
+        with open(os.path.join(folder, WITHHELD_NAME), encoding="utf-8") as file:
+            kept = json.load(file)
+        withheld = kept["withheld"] if kept["weights"] == _weights(shown) else {}
+        return {**shown, **withheld}
+    except (OSError, ValueError, TypeError, KeyError):
+        return dict(shown)
+
+
+def _weights(record: Mapping[str, Any]) -> Any:
+    """By what two records are of one model."""
+    return (record.get("weights_sha256") or {}).get("unlearned")

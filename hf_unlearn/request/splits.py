@@ -348,7 +348,7 @@ def make_splits(
             dataset_revision=dataset_revision,
             dataset_fingerprint=content_fingerprint(train, label_column),
             train_split=train_split,
-            request=request.public_dict(),
+            request=request.summary(),
             # A given forget set may hold samples that no index in the train split tells of.
             sha256=samples_sha256(forget, image_column, label_column) if others else indices_sha256(forget_indices),
             num_forget=len(forget),

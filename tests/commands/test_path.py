@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hf_unlearn.commands.main import COMMANDS, main
+from hf_unlearn.publishing.record import read_record
 from hf_unlearn.publishing.settings import public_arguments
 
 RESNET = '{"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}'
@@ -143,7 +144,7 @@ def test_a_subset_runs_on_the_schedule_that_the_library_gives(trained, saved_dat
 
     words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
     assert main([*words, "--forget_fraction", "0.2", "--output_dir", str(tmp_path / "out")]) == 0
-    by_command = json.loads((tmp_path / "out" / "unlearning.json").read_text())["settings"]
+    by_command = read_record(str(tmp_path / "out"))["settings"]
 
     splits = make_splits(DatasetDict.load_from_disk(saved_dataset), ForgetRequest(fraction=0.2))
     args = MUMisConfig(output_dir=str(tmp_path / "other"), use_cpu=True, disable_tqdm=True)

@@ -25,7 +25,7 @@ CPU = ["--use_cpu"]
 PUSH = ["--push_to_hub", "--hub_model_id", "org/forgot-red", "--push_anyway"]
 PUSHED = {
     *("README.md", "adapter_config.json", "adapter_model.safetensors", "config.json", "preprocessor_config.json"),
-    *("training_args.json", "unlearning.json"),
+    "unlearning.json",
 }
 
 

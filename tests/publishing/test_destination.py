@@ -225,10 +225,11 @@ def test_requests_of_which_nobody_can_tell_do_not_replace_each_other(connected_h
     first = trainer.push_to_hub()
     # The same model is pushed again.
     assert push(tmp_path / "p4") == first.oid
-    for request in (ForgetRequest(where={"person": ("p5",)}), where):
+    other = ForgetRequest(where={"person": ("p5",)})
+    for request in (other, where):
         with pytest.raises(UnlearningError, match="nobody can tell"):
             unlearn(tmp_path / "p5", request, **settings)
-    replaced = unlearn(tmp_path / "p5", where, hub_replace=True, **settings).push_to_hub()
+    replaced = unlearn(tmp_path / "p5", other, hub_replace=True, **settings).push_to_hub()
     assert replaced.oid == connected_hub.repository(REPO).sha != first.oid
 
 

@@ -24,7 +24,7 @@ def push(folder):
     return push_folder(str(folder), REPO, push_anyway=True)
 
 
-@pytest.mark.parametrize("file", [*range(6)])
+@pytest.mark.parametrize("file", [*range(5)])
 def test_a_hub_that_serves_another_file_is_found(connected_hub, unlearned, file):
     connected_hub.inject(Fault("garbled", call="resolve", method="GET", after=file, times=1))
     with pytest.raises(PublishingError, match="there is another than in"):

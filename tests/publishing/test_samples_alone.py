@@ -41,6 +41,12 @@ def test_record_and_card_name_no_sample(photographs, tmp_path, kind):
     assert record["request"]["kind"] == "samples" and record["request"]["samples"] == kind
     assert (record["num_forget"], record["num_retain"], record["whole_classes"]) == (8, None, kind == "class")
     assert set(record["checks"]) == {"samples", "forget_accuracy"}
+    record = json.loads((folder / "unlearning.json").read_text())
+    assert (record["num_forget"], record["num_forget_band"], record["whole_classes"]) == (
+        *(None, "fewer than 1,000"),
+        kind == "class",
+    )
+    assert set(record["checks"]) == {"samples"} and "There was no test set" in card
     published = json.dumps(record) + card
     for secret in ("wedding", "jane-doe", splits.fingerprint.sha256, splits.fingerprint.id):
         assert secret not in published
@@ -72,5 +78,6 @@ def test_an_evaluation_goes_into_them(photographs, tmp_path):
         write_record(record, str(folder))
         write_card(str(folder))
         card = (folder / "README.md").read_text()
-        assert ("What the rest of the model lost cannot be said" in card) == untested
         assert ("no sample but those to forget" in card) == untested
+        # Of the class that vanished everybody may know; not of how its samples alone are answered.
+        assert ("| test set, forgotten |" in card) != untested and "| forget set (FA) |" not in card

@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 
 from hf_unlearn import DivergenceError, ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.commands.main import main
+from hf_unlearn.files import WITHHELD_NAME
 from hf_unlearn.models.adapters import is_adapter
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.push import push_folder
@@ -51,10 +52,11 @@ def test_what_the_user_saves_is_taken_by_push(tmp_path, connected_hub, kind):
     trainer.train()
     trainer.save_model(str(tmp_path / "forgot"))
     expected = {*BESIDE, *(ADAPTER if kind == "adapter" else WHOLE)}
-    assert expected <= names(tmp_path / "forgot") <= {*expected, "adapter_base.json", "plots"}
+    assert expected <= names(tmp_path / "forgot") <= {*expected, "adapter_base.json", WITHHELD_NAME}
     assert main(["push", str(tmp_path / "forgot"), "--hub_model_id", "org/forgot"]) == 0
     there = connected_hub.repository("org/forgot")
-    assert json.loads(there.read("unlearning.json"))["steps"] == 2
+    assert json.loads(there.read("unlearning.json"))["in_progress"] is False
+    assert WITHHELD_NAME not in there.paths()
     assert is_adapter(load_image_classifier(tmp_path / "forgot")) == (kind == "adapter")
     assert "org/forgot" in there.read("README.md").decode()
 
@@ -131,4 +133,4 @@ def test_saving_pushes_where_that_was_asked_for(tmp_path, connected_hub):
     trainer = make_trainer(tmp_path, push_to_hub=True, hub_model_id="org/forgot")
     trainer.train()
     trainer.save_model(str(tmp_path / "forgot"))
-    assert json.loads(connected_hub.repository("org/forgot").read("unlearning.json"))["steps"] == 2
+    assert json.loads(connected_hub.repository("org/forgot").read("unlearning.json"))["settings"]["max_steps"] == 2

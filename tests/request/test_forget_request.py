@@ -36,7 +36,7 @@ def test_each_kind_is_recognised_and_survives_json(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_published_names_no_person_file_or_index(kind):
     request = ForgetRequest(**EXAMPLES[kind])
-    for text in (json.dumps(request.public_dict()), request.describe()):
+    for text in (json.dumps(request.public_dict()), json.dumps(request.summary()), request.describe()):
         assert "person-42" not in text
         assert "777123" not in text
     from_file = ForgetRequest(indices="/home/someone/secret.txt")
@@ -54,7 +54,7 @@ def test_what_is_published_names_no_person_file_or_index(kind):
         ({"count": 1, "seed": 3}, "1 random sample (seed 3)"),
         (EXAMPLES["count"], "500 random samples (stratified, seed 0)"),
         (EXAMPLES["indices"], "2 samples given by index"),
-        ({"indices": "some.npy"}, "the samples whose indices a file lists"),
+        ({"indices": "some.npy"}, "samples given by index"),
         (EXAMPLES["where"], "the samples with given values of 'owner'"),
         (EXAMPLES["dataset_config"], "the dataset configuration 'forget10'"),
         (EXAMPLES["split"], "the split 'removed'"),

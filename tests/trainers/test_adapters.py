@@ -202,7 +202,7 @@ def test_by_name(tmp_path):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         *("adapter_config.json", "adapter_model.safetensors", "adapter_base.json", "config.json", "README.md"),
-        *("preprocessor_config.json", "training_args.json", "unlearning.json"),
+        *("preprocessor_config.json", "training_args.json", "unlearning.json", "unlearning_withheld.json"),
     }
     record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
     assert record["original_model"] == {"name": "adapter", "revision": None, "license": None, "from_hub": False}

@@ -49,6 +49,18 @@ class UnlearningConfig(TrainingArguments):
     hub_replace: bool = setting(
         False, "Replace a model in the repository that forgot something else, or a card that was changed by hand."
     )
+    publish_request: bool = setting(
+        False,
+        "Publish column names, counts, the seed of a random draw, and figures on the forget set, of requests that "
+        "single out people or samples, too. Whoever has model and data may then find out which samples were forgotten.",
+    )
+    private_names: bool = setting(
+        False,
+        "Publish no name of a forgotten class, split, configuration or folder: a class named after a person, say.",
+    )
+    publish_private: bool = setting(
+        False, "Publish what was made from a model or dataset that is private on the Hub, and name these."
+    )
     per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
     max_steps: int = setting(180, "At most this many steps, all rounds together; it overrides num_train_epochs.")
     num_rounds: int = setting(

@@ -32,8 +32,10 @@ from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.push import push_folder, push_on_the_way
 from hf_unlearn.publishing.quick_checks import QUICK_SAMPLES, quick_checks
 from hf_unlearn.publishing.record import unlearning_record, write_record
-from hf_unlearn.publishing.settings import public_arguments
+from hf_unlearn.publishing.secrecy import Disclosure
+from hf_unlearn.publishing.settings import given_arguments, public_arguments
 from hf_unlearn.request.kept import keep_forget_set
+from hf_unlearn.request.public_form import is_open
 from hf_unlearn.trainers.safety.samples import chunk_size
 
 logger = logging.getLogger(__name__)
@@ -73,6 +75,7 @@ class Publishes(_Base):
     splits: UnlearningSplits | None
     forget_kind: str
     provenance: dict[str, Any]
+    filled_settings: dict[str, Any]
 
     _images_verified = False
     _pushed_on_the_way = False
@@ -151,7 +154,7 @@ class Publishes(_Base):
         """
         write_record(record, folder)
         keep_forget_set(self.splits, folder)
-        write_card(folder, self.hub_model_id or name)
+        write_card(folder, self.hub_model_id, name)
 
     def record(self, in_progress: bool | None = None) -> dict[str, Any]:
         """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`].
@@ -172,6 +175,9 @@ class Publishes(_Base):
             "in_progress": in_progress,
             "adapter": self._adapter(),
             "trust_remote_code": has_own_code(self.original_model, self.processing_class),
+            "dtype": str(self.original_model.dtype).removeprefix("torch."),
+            "num_processes": self.args.world_size,
+            **{name: self.provenance.get(name) for name in ("unseen_split", "allow_pickle")},
         }
         dataset_commit = self.provenance.get("dataset_commit")
         return unlearning_record(
@@ -188,6 +194,9 @@ class Publishes(_Base):
             dataset_commit=dataset_commit,
             run=run,
             settings=public_arguments(self.args),
+            settings_given=given_arguments(self.args, self.filled_settings),
+            settled=list(self.filled_settings),
+            disclosure=self._disclosure(),
             weights_sha256={
                 "original": weights_digest(self.original_model),
                 "unlearned": weights_digest(self._whole_model),
@@ -278,9 +287,9 @@ class Publishes(_Base):
         digests = {"original": weights_digest(getattr(self, "original_model", cast(nn.Module, self.model)))}
         if self.progress == FINISHED:
             digests["unlearned"] = weights_digest(self._whole_model)
-        known: dict[str, Any] = {"weights_sha256": digests}
+        known: dict[str, Any] = {"weights_sha256": digests, "disclosure": self._disclosure()._asdict()}
         if splits is not None:
-            known["request"] = splits.request.public_dict()
+            known["request"] = splits.request.summary()
             known["dataset"] = splits.fingerprint.to_dict()
             known["dataset"]["name"] = known["dataset"]["dataset_name"]
         return known
@@ -309,6 +318,11 @@ class Publishes(_Base):
                 licence = resolve_revision(name, commit, token=self.args.hub_token).license
         unnamed = "unnamed-adapter" if adapter else config.model_type
         return {"name": name or unnamed, "revision": commit, "license": licence, "from_hub": from_hub}
+
+    def _disclosure(self) -> Disclosure:
+        """What is to be published, by the arguments."""
+        args: Any = self.args
+        return Disclosure(request=args.publish_request, names=not args.private_names, sources=args.publish_private)
 
     def _adapter(self) -> dict[str, Any] | None:
         """What the adapter is, if the model is one: its kind, and the base that it sits on."""
@@ -343,6 +357,13 @@ class Publishes(_Base):
             parts["forget_accuracy"] = self.train_dataset
         splits = self.splits
         if splits is not None and splits.test is not None and not splits.test_forgotten.all():
+            # Where nobody may know what was forgotten, the whole test set is all that may be told of.
+            if not is_open(splits.request.summary(), **self._disclosure().of_request()):
+                parts["test_accuracy"] = pixels_of(
+                    splits, "test", self.original_model, cast(Any, self.processing_class)
+                )
+                if not splits.test_forgotten.any():
+                    return parts
             remaining = (~splits.test_forgotten).nonzero()[0].tolist()
             processor = cast("Callable[..., Any]", self.processing_class)
             parts["test_accuracy_remaining"] = pixels_of(splits, "test", self.original_model, processor, remaining)
