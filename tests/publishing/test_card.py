@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 
 from hf_unlearn.commands.main import main
 from hf_unlearn.publishing.card import render_card, reproduction, write_card
-from hf_unlearn.publishing.record import add_evaluation, read_record, request_met
+from hf_unlearn.publishing.record import add_evaluation, read_record, request_met, write_record
 
 
 def test_it_is_made_again_from_the_record(unlearned):
@@ -24,6 +24,9 @@ def test_without_an_evaluation_it_says_what_nobody_did(unlearned):
     card = (unlearned / "README.md").read_text()
     assert "Nobody compared this model" in card and "no such model to compare with" in card
     assert "| forget accuracy, % |" in card
+
+
+SHOWN = ("masked", "head_only", "unlearned")
 
 
 def results_for(record, **models):
@@ -58,6 +61,29 @@ def test_an_evaluation_of_the_same_request_goes_into_record_and_card(unlearned):
     rows = [line for line in card.splitlines() if line.startswith("|") and "setting" not in line]
     table = rows[: rows.index("| setting | value |")] if "| setting | value |" in rows else rows
     assert len({line.count("|") for line in table if "→" in line or "↓" in line or "↑" in line}) == 1
+
+
+def test_depth_and_controls_of_a_class_stand_in_the_card(unlearned):
+    record = read_record(str(unlearned))
+    results = results_for(
+        record,
+        original={"depth": 0.0, "average_gap": 30.0},
+        masked={"depth": 0.0, "average_gap": 1.0},
+        head_only={"depth": 4.0},
+        unlearned={"depth": 21.9},
+        retrained={"average_gap": None},
+    )
+    probes = {"linear_probe": [0.0, 4.0, 21.9], "mlp_probe": [None, None, None]}
+    shares = {role: [values[place] for values in probes.values()] for place, role in enumerate(SHOWN)}
+    results["curves"]["depth"] = {"probes": list(probes), "floors": [None, None], "shares": shares}
+    add_evaluation(record, results)
+    write_record(record, str(unlearned))
+    write_card(str(unlearned))
+    card = (unlearned / "README.md").read_text(encoding="utf-8")
+    assert "| depth | ↑ | 0.0 | 0.0 | 4.0 | 21.9 | – | 100.0 |" in card
+    assert "22 % of the way from doing nothing to a retrained model, in the mean over 1 probe" in card
+    assert "a control that forgets nothing" in card and "the classifier head's frozen" in card
+    assert "plots/depth.png" in card and (unlearned / "plots" / "depth.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(

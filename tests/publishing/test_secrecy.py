@@ -166,7 +166,7 @@ def test_what_goes_out_is_the_same_whoever_was_forgotten(data, models, tmp_path,
         # Few and many samples, and one person's who is the only one of a class.
         every, _ = candidates_of(kind, data)
         requests = [every[place] for place in (0, len(every) // 2, len(every) - 1)]
-    records = [record_of(data, models, tmp_path, level="standard", **request) for request in requests]
+    records = [record_of(data, models, tmp_path, level="deep", **request) for request in requests]
     assert len({json.dumps(record, sort_keys=True) for record in records}) == 3
     assert len({what_goes_out(record) for record in records}) == 1
 

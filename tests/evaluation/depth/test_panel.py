@@ -181,3 +181,15 @@ def test_a_model_that_remembers_by_itself_is_said_to(of_a_class, ours, said):
     models["unlearned"]["remembered_accuracy"], models["retrained"]["remembered_accuracy"] = ours, 0.0
     text = " ".join(findings({**of_a_class, "models": models}))
     assert ("rises to 73.8 %, that of the retrained model to 0.0 %" in text) is said == ("by itself" in text)
+
+
+def test_where_labels_stay_membership_and_jitter_count():
+    figures = {
+        "original": {"mia_loss": 60.0, "rmia_auc": 80.0, "jitter_gap": 12.0, "linear_probe": 100.0},
+        "unlearned": {"mia_loss": 55.0, "rmia_auc": 80.0, "jitter_gap": 6.0, "linear_probe": 0.0},
+        "reference 1": {"mia_loss": 50.0, "rmia_auc": None, "jitter_gap": 0.0, "linear_probe": 0.0},
+    }
+    curve, floor = add_depth(figures, ["original", "unlearned"], False, {})
+    # One retrained model has no reference to be attacked with: RMIA is left out, and how far two are apart unknown.
+    assert curve["probes"] == ["mia_loss", "jitter_gap"] and curve["shares"]["unlearned"] == [50.0, 50.0]
+    assert figures["unlearned"]["depth"] == 50.0 and floor is None and curve["floors"] == [None, None]
