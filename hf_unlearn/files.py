@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -65,14 +67,16 @@ def replacing_files(folder: str | os.PathLike, stale: Callable[[str], bool] = la
     try:
         yield str(aside)
         names = [path.relative_to(aside).as_posix() for path in aside.rglob("*") if path.is_file()]
-        for path in [*target.glob("*"), *target.glob("*/*")]:
-            name = path.relative_to(target).as_posix()
-            if path.is_file() and name not in names and not name.startswith(_ASIDE) and stale(name):
-                path.unlink()
-        # What makes the folder a model comes last.
-        for name in sorted(names, key=lambda name: name.endswith("config.json")):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(aside / name, target / name)
+        # Weights of one model beside the record of another would be neither.
+        with uninterrupted():
+            for path in [*target.glob("*"), *target.glob("*/*")]:
+                name = path.relative_to(target).as_posix()
+                if path.is_file() and name not in names and not name.startswith(_ASIDE) and stale(name):
+                    path.unlink()
+            # What makes the folder a model comes last.
+            for name in sorted(names, key=lambda name: name.endswith("config.json")):
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(aside / name, target / name)
         # Of runs that were killed.
         for path in target.glob(f"{_ASIDE}*"):
             shutil.rmtree(path, ignore_errors=True)
@@ -82,6 +86,26 @@ def replacing_files(folder: str | os.PathLike, stale: Callable[[str], bool] = la
             # If it is empty.
             with contextlib.suppress(OSError):
                 target.rmdir()
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """While this is open, Ctrl-C and other signals that ask the process to end wait, and then do what they do."""
+    if threading.current_thread() is not threading.main_thread():
+        # Signals come to the main thread only, and nobody else may say what they do.
+        yield
+        return
+    came: list[int] = []
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in names}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None: it was not set from Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def write_text(text: str, path: str | os.PathLike) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,26 @@ def test_what_a_killed_run_left_goes_with_the_next(tmp_path):
     with replacing_files(tmp_path) as aside:
         Path(aside, "a").write_text("new")
     assert names_in(tmp_path) == ["a"]
+
+
+def test_an_interruption_waits_until_a_folder_is_whole(tmp_path, monkeypatch):
+    """Ctrl-C between the weights and the record that describes them."""
+    for name in ("config.json", "model.safetensors", "unlearning.json"):
+        (tmp_path / name).write_text("old")
+    real, moved = os.replace, []
+
+    def replace(source, target):
+        moved.append(target)
+        real(source, target)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt), replacing_files(tmp_path) as aside:
+        for name in ("config.json", "model.safetensors", "unlearning.json"):
+            Path(aside, name).write_text("new")
+    assert len(moved) == 3 and {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "config.json": "new",
+        "model.safetensors": "new",
+        "unlearning.json": "new",
+    }
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,9 @@ def _eval_results(record: Mapping[str, Any]) -> list[EvalResult]:
     ]
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
+    """Kept, since it keeps the template, which takes a quarter of a second to compile."""
     loader = jinja2.PackageLoader("hf_unlearn", "publishing")
     made = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     made.filters.update(as_markdown=as_markdown, as_code=as_code, as_python=as_python)

@@ -85,10 +85,10 @@ def push_folder(
     try:
         with patience(), quiet_unless_terminal():
             return publish(files, destination, commit_message, partial(back.check, files, destination))
-    except PublishingError as error:
-        raise PublishingError(
-            f"{error}; the model is whole in {folder!r}, and hf-unlearn push {shlex.quote(folder)} tries again"
-        ) from error
+    except (PublishingError, OSError) as error:
+        # Here a disk may be full, or a file of the folder gone.
+        advice = f"the model is whole in {folder!r}, and hf-unlearn push {shlex.quote(folder)} tries again"
+        raise PublishingError(f"{one_line(error, 1000)}; {advice}") from error
 
 
 def push_on_the_way(

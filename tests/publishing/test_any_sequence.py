@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hf_unlearn import ForgetRequest, UnlearningError
+from hf_unlearn.files import RECORD_NAME
 from hf_unlearn.models import hub as asking
 from hf_unlearn.publishing.push import destination_of, published_files, push_folder
 from hf_unlearn.publishing.record import read_record, write_record
@@ -37,7 +38,7 @@ STATES = {
     "an empty repository": True,
     "an empty private repository": True,
     "the same model": True,
-    "the same model, evaluated since": True,
+    "the same model, described otherwise": True,
     "the same model, with older weights beside it": True,
     "another model": False,
     "a card by hand": False,
@@ -112,11 +113,12 @@ class _Hurry:
 
 
 def digests(folder):
-    """Of all files but those that a push makes anew."""
-    return {
+    """Of all files but those that a push makes anew; and the record, which notes where the model goes."""
+    record = {name: value for name, value in read_record(str(folder)).items() if name != "hub_model_id"}
+    return record, {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path.name != "README.md" and path.suffix != ".png"
+        if path.is_file() and path.name not in ("README.md", RECORD_NAME) and path.suffix != ".png"
     }
 
 
@@ -129,8 +131,8 @@ def stock(world, repo_id, state, folder):
         push_folder(world.folders["another class"] if state == "another model" else folder, repo_id, push_anyway=True)
     elif not state.startswith("nothing"):
         api.create_repo(repo_id)
-    if state.endswith("evaluated since"):
-        write_record({**read_record(str(folder)), "evaluated": "since"}, str(folder))
+    if state.endswith("described otherwise"):
+        write_record({**read_record(str(folder)), "stop_reason": "another"}, str(folder))
     elif state.endswith("older weights beside it"):
         add(repo_id, "pytorch_model.bin")
     elif state == "a card by hand":
@@ -224,6 +226,7 @@ def test_a_sequence_ends_well(world, sequence):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @given(sequence=sequences)
 @settings(max_examples=500, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 def test_five_hundred_sequences_end_well(world, sequence):
