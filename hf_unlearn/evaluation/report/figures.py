@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ def _new(width: float = 5.2, height: float = 3.2) -> tuple[Figure, Axes]:
 def _depth(curves: Mapping[str, Any]) -> Figure:
     depth = curves["depth"]
     titles = {row.key: row.title for row in ROWS}
-    names = [titles[key].removesuffix(" %").removesuffix(", recall") for key in depth["probes"]]
+    # Without their units: all are shares here.
+    names = [re.sub(r"(, recall)? %$|, (%|points)$", "", titles[key]) for key in depth["probes"]]
     figure, axes = _new(5.4, 1.5 + 0.34 * len(names))
     for place, floor in enumerate(depth["floors"]):
         if floor:

@@ -10,6 +10,7 @@ from datasets import DatasetDict
 from hf_unlearn import ForgetRequest, compare, make_splits
 from hf_unlearn.evaluation.depth.summary import CLASS_PROBES, add_depth, depths_of
 from hf_unlearn.evaluation.predict import Contestant
+from hf_unlearn.evaluation.report.figures import draw_plots
 from hf_unlearn.evaluation.report.html import write_report
 from hf_unlearn.evaluation.report.table import findings
 from tests.tiny import make_dataset, make_model, make_processor
@@ -110,6 +111,8 @@ def test_the_depth_comes_first(of_a_class, tmp_path):
     assert first.startswith(f"The unlearned model is {depth:.0f} % of the way")
     lines = str(of_a_class).splitlines()
     assert lines[1].startswith("Depth") and "mask the logit" in lines[0]
+    drawn = [label.get_text() for label in draw_plots(of_a_class)["depth"].axes[0].get_yticklabels()]
+    assert drawn[0] == "linear probe" and drawn[-1] == "remembered by itself" and len(drawn) == len(CLASS_PROBES)
     write_report(of_a_class, str(tmp_path / "report.html"))
     page = (tmp_path / "report.html").read_text()
     assert page.index("How deep") < page.index("<h2>Figures</h2>")
