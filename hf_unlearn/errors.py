@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import textwrap
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -55,6 +56,20 @@ def one_line(error: BaseException, limit: int = 300) -> str:
     # Where an object lies in memory says nothing to anybody: "<_io.BytesIO object at 0x7f...>".
     said = re.sub(r"\s*<[^<>]* at 0x[0-9a-fA-F]+>", "", str(error))
     return textwrap.shorten(said, limit, placeholder=" ...") or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text of anybody's on one line: without controls, halves of characters and marks that turn the direction."""
+    return "".join(" " if unseen(char) else "" if ord(char) in _TURNS else char for char in text)
+
+
+def unseen(char: str) -> bool:
+    """Whether a character is a line break, a control, or half of one."""
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")
+
+
+# Marks by which a text runs from right to left: one can make another word of a name.
+_TURNS = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
 class PublishingError(UnlearningError):

@@ -9,25 +9,23 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import unicodedata
 from collections.abc import Sequence
+
+from hf_unlearn.errors import printable, unseen
 
 # All that means something to CommonMark, to the tables and links of GitHub's, to KaTeX and to HTML.
 # Within a word an underscore means nothing.
 _MARKS = re.compile(r"[\\`*{}\[\]()<>#|~$&@!:^\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=\bwww)\.")
-# Line breaks and what else is not seen: controls, marks that turn the direction of reading, halves of characters.
-_UNSEEN = ("Cc", "Cs", "Zl", "Zp")
-_TURNS = {*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x061C}
 
 
 def as_markdown(text: object) -> str:
     """Text that any reader of Markdown shows as it is, in prose, in a heading and in a cell of a table; on one line."""
-    return _MARKS.sub(lambda found: f"&#{ord(found[0])};", _one_line(str(text)))
+    return _MARKS.sub(lambda found: f"&#{ord(found[0])};", printable(str(text)))
 
 
 def as_code(text: object) -> str:
     """Text as code within a line of Markdown, whatever backticks are in it."""
-    line = _one_line(str(text))
+    line = printable(str(text))
     fence = "`" * (_longest_run("`", line) + 1)
     # A bar would end a table's cell, and a backtick at an end would join the fence.
     pad = " " if line.startswith("`") or line.endswith("`") or not line.strip() else ""
@@ -42,7 +40,7 @@ def as_block(text: str, language: str) -> str:
 
 def as_python(text: object) -> str:
     """Text as a literal of Python, in double quotes."""
-    return json.dumps(_one_line(str(text)), ensure_ascii=False)
+    return json.dumps(printable(str(text)), ensure_ascii=False)
 
 
 def as_shell(words: Sequence[str]) -> str:
@@ -51,7 +49,7 @@ def as_shell(words: Sequence[str]) -> str:
 
 
 def _word(word: str) -> str:
-    if not any(unicodedata.category(char) in _UNSEEN or ord(char) in _TURNS for char in word):
+    if not any(unseen(char) or printable(char) != char for char in word):
         return shlex.quote(word)
     # In single quotes a line break would break the line: bash, zsh and ksh read escapes in $'...'.
     quoted = "".join(f"\\{char}" if char in "\\'" else char if char.isprintable() else _escape(char) for char in word)
@@ -63,11 +61,6 @@ def _escape(char: str) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def _one_line(text: str) -> str:
-    shown = (" " if unicodedata.category(char) in _UNSEEN else "" if ord(char) in _TURNS else char for char in text)
-    return "".join(shown)
 
 
 def _longest_run(char: str, text: str) -> int:

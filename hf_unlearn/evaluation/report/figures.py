@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_unlearn.errors import printable
 from hf_unlearn.evaluation.report.rows import ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS
 
@@ -30,6 +31,7 @@ MARKERS = {"masked": "s", "head_only": "^", "unlearned": "o"}
 SHARES = (-50.0, 200.0)
 NAMES = {**HEADINGS, "original": "original", "unseen": "unseen samples, original"}
 MOST_TICKS = 12
+MOST_LETTERS = 32
 
 
 def draw_plots(results: Mapping[str, Any]) -> dict[str, Figure]:
@@ -52,6 +54,13 @@ def as_svg(figure: Figure, name: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def as_plot_text(text: str) -> str:
+    """Text that a plot shows as it is, on one line and not too long; matplotlib takes $...$ for mathematics."""
+    line = printable(text)
+    shown = line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 1]}…"
+    return shown.replace("$", r"\$")
 
 
 def _blank(width: float, height: float) -> Figure:
@@ -106,7 +115,7 @@ def _depth(curves: Mapping[str, Any]) -> Figure:
 
 def _per_class(curves: Mapping[str, Any]) -> Figure:
     figure, axes = _new()
-    accuracies, labels = curves["per_class_accuracy"], curves["labels"]
+    accuracies, labels = curves["per_class_accuracy"], [as_plot_text(label) for label in curves["labels"]]
     places = np.arange(len(labels))
     width = 0.8 / len(accuracies)
     for number, (role, values) in enumerate(accuracies.items()):
@@ -152,7 +161,7 @@ def _roc(curves: Mapping[str, Any]) -> Figure:
 
 
 def _confusion(curves: Mapping[str, Any]) -> Figure:
-    matrices, labels = curves["confusion"], curves["labels"]
+    matrices, labels = curves["confusion"], [as_plot_text(label) for label in curves["labels"]]
     figure = _blank(2.9 * len(matrices), 3.6)
     for axes, (role, counts) in zip(np.atleast_1d(figure.subplots(1, len(matrices))), matrices.items(), strict=True):
         matrix = np.array(counts, dtype=float)
