@@ -41,6 +41,17 @@ def make_model(model_type: str = "resnet", seed: int = 0, label_names: list[str]
     return new_image_classifier(model_type, label_names or LABELS, overrides[model_type], seed).eval()
 
 
+def make_reference(seed: int = 2, without: int = 0, **made):
+    """A model that never answers one of its labels, as one that was retrained without it."""
+    import torch
+
+    model = make_model(seed=seed, **made)
+    head = [module for module in model.modules() if isinstance(module, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        head.bias[without] -= 30.0
+    return model
+
+
 def make_processor():
     from hf_unlearn.models.from_scratch import new_image_processor
 

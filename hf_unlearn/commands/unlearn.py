@@ -26,6 +26,7 @@ from hf_unlearn.commands.resuming import check_resumed_run, find_checkpoint, run
 from hf_unlearn.commands.terminal import loading_line, quieten, seconds_as_text, settle
 from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of
 
 DESCRIPTION = (
@@ -211,8 +212,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _verdict(whole_classes: bool, after: float) -> str:
     """What the forget accuracy after the run says of the request, and what it does not."""
-    from hf_unlearn.publishing.record import WHOLE_CLASS_ACCURACY
-
     if whole_classes:
         if after > WHOLE_CLASS_ACCURACY:
             return (

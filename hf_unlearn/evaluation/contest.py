@@ -17,7 +17,7 @@ from hf_unlearn.evaluation.cache import shared_folder
 from hf_unlearn.evaluation.controls import HEAD_ONLY, MASKED, masked_original
 from hf_unlearn.evaluation.depth.panel import take_depth
 from hf_unlearn.evaluation.depth.summary import BEHIND_THE_MASK, add_depth
-from hf_unlearn.evaluation.limits import check_settings
+from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY, check_settings
 from hf_unlearn.evaluation.logits import LogitStore, further_labels
 from hf_unlearn.evaluation.metrics.accuracies import (
     SALUN_GAP_FIGURES,
@@ -121,6 +121,8 @@ def compare_models(
                 logits[role][name] = values
                 samples[role][name] = SampleFigures.of(values, labels)
         figures = {role: split_figures(samples[role], splits.test_forgotten) for role in everyone}
+        if splits.removes_whole_classes:
+            _refuse_knowing({each.name: figures[role] for role, each in everyone.items() if role not in contestants})
         left_out = {f"figures of the {name} set": NO_SUCH_SET[name] for name in parts if name not in names}
         probed = Probed()
         if level != "fast":
@@ -337,6 +339,17 @@ def _check_references(store: LogitStore, everyone: Mapping[str, Contestant]) -> 
             raise UnlearningError(
                 f"the {role} model {contestant.name!r} takes images of {theirs}, the {first} one of {shape} (channels, "
                 "height, width); expected the same"
+            )
+
+
+def _refuse_knowing(references: Mapping[str, Mapping[str, Any]]) -> None:
+    """References, by name, were trained without the classes, or they are the target of nothing."""
+    for name, figures in references.items():
+        if figures["forget_accuracy"] > WHOLE_CLASS_ACCURACY:
+            raise UnlearningError(
+                f"the reference {name!r} knows the forgotten classes: it has a forget accuracy of "
+                f"{figures['forget_accuracy']:.1f} %; expected a model retrained without them, with at most "
+                f"{WHOLE_CLASS_ACCURACY:g} %"
             )
 
 

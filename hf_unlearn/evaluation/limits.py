@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from hf_unlearn.errors import UnlearningError
 
+# Percent; a model above it knows classes that are to be gone altogether.
+WHOLE_CLASS_ACCURACY = 2.0
 LEVELS = ("fast", "standard", "deep")
 MOST_REFERENCES = 4
 

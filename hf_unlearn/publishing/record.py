@@ -13,6 +13,7 @@ import torch
 
 import hf_unlearn
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY
 from hf_unlearn.files import RECORD_NAME, write_json
 from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.publishing.secrecy import Disclosure, published
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
-# Percent; above it a request for whole classes is not met.
-WHOLE_CLASS_ACCURACY = 2.0
 _LIBRARIES = ("torch", "transformers", "datasets", "accelerate")
 
 

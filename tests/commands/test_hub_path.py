@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, ModelCard
 from hf_unlearn.commands.main import main
 from tests.hub.clients import add_dataset, add_model
 from tests.hub.fixtures import READ_TOKEN, WRITE_TOKEN
-from tests.tiny import make_dataset, make_model, make_processor
+from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 CPU = ["--use_cpu"]
 
@@ -53,7 +53,10 @@ def test_by_name_in_and_by_name_out(connected_hub, stocked, tmp_path, capsys):
     assert (record["dataset"]["name"], record["dataset"]["revision"]) == ("org/colours", stocked["dataset"])
 
     evaluate = ["evaluate", "--model", str(out), "--dataset_name", "org/colours", "--forget_classes", "red", *CPU]
-    assert main([*evaluate, "--original_model", "org/model", "--reference_model", "org/model"]) == 0
+    make_reference().save_pretrained(tmp_path / "reference")
+    make_processor().save_pretrained(tmp_path / "reference")
+    references = ["--reference_model", str(tmp_path / "reference")]
+    assert main([*evaluate, "--original_model", "org/model", *references]) == 0
     assert main(["push", str(out), "--hub_model_id", "org/forgot-red", "--push_anyway"]) == 0
     card = ModelCard(connected_hub.repository("org/forgot-red").read("README.md").decode())
     data = card.data.to_dict()

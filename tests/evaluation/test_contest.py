@@ -17,7 +17,7 @@ from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.evaluation.report.rows import DEPTH, ROWS, SUMMARY
 from hf_unlearn.evaluation.report.table import comparison_table, findings
 from hf_unlearn.models.from_scratch import new_image_processor
-from tests.tiny import LABELS, make_dataset, make_model, make_processor
+from tests.tiny import LABELS, make_dataset, make_model, make_processor, make_reference
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ class ByColour(torch.nn.Module):
         means = dict(zip(["red", "green", "blue"], pixel_values.mean((2, 3)).T, strict=True))
         lowest = torch.full((len(pixel_values),), -9.0)
         names = [self.config.id2label[index] for index in range(4)]
-        return {"logits": torch.stack([lowest if n == self.never else means.get(n, lowest) for n in names], dim=1)}
+        never = (self.never,) if isinstance(self.never, str) else self.never or ()
+        return {"logits": torch.stack([lowest if n in never else means.get(n, lowest) for n in names], dim=1)}
 
 
 def contestants(**models):
@@ -74,17 +75,21 @@ def test_figures_by_hand(splits):
     assert results["whole_classes"] is True
 
 
+TWO = (("a", "red"), ("b", ("red", "green")))
+
+
 def test_several_references_give_mean_spread_and_floor(splits):
-    references = [Contestant(n, ByColour(never=never), make_processor()) for n, never in (("a", "red"), ("b", "green"))]
+    references = [Contestant(n, ByColour(never=never), make_processor()) for n, never in TWO]
     results = compare_models(contestants(unlearned=ByColour(never="red")), splits, references)
-    # Forget accuracy 0 and 100, remaining 2/3 and 1/3, all test samples 1/2 and 1/2.
-    assert results["models"]["retrained"]["forget_accuracy"] == 50
-    assert results["retrained_std"]["forget_accuracy"] == pytest.approx(np.std([0, 100], ddof=1))
-    assert results["noise_floor"]["average_gap"] == pytest.approx((100 + 100 / 3 + 0) / 3)
-    assert results["models"]["unlearned"]["average_gap"] == pytest.approx((100 + 100 / 3 + 0) / 6)
+    # Forget accuracy 0, remaining 2/3 and 1/3, all test samples 1/2 and 1/4.
+    assert results["models"]["retrained"]["forget_accuracy"] == 0
+    assert results["models"]["retrained"]["test_accuracy"] == 37.5
+    assert results["retrained_std"]["test_accuracy"] == pytest.approx(np.std([50, 25], ddof=1))
+    assert results["noise_floor"]["average_gap"] == pytest.approx((0 + 100 / 3 + 25) / 3)
+    assert results["models"]["unlearned"]["average_gap"] == pytest.approx((0 + 100 / 3 + 25) / 6)
     assert [reference["name"] for reference in results["references"]] == ["a", "b"]
     said = " ".join(findings(results))
-    assert "is a tie" in said and "44.44 among themselves" in said
+    assert "is a tie" in said and "19.44 among themselves" in said
     assert "±" in comparison_table(results)
 
 
@@ -98,9 +103,9 @@ def test_a_gap_above_the_floor_is_no_tie(splits):
 
 
 def test_swapping_original_and_retrained_turns_the_verdict(splits):
-    original, retrained = ByColour(), ByColour(never="red")
+    original, retrained, other = ByColour(), ByColour(never="red"), ByColour(never=("red", "green"))
     unlearned = ByColour(never="red")
-    for first, reference, closer in ((original, retrained, True), (retrained, original, False)):
+    for first, reference, closer in ((original, retrained, True), (retrained, other, False)):
         results = compare_models(
             contestants(original=first, unlearned=unlearned), splits, [Contestant("r", reference, make_processor())]
         )
@@ -111,11 +116,11 @@ def test_swapping_original_and_retrained_turns_the_verdict(splits):
 
 def test_each_model_has_its_own_label_order(splits):
     both = contestants(original=ByColour(), unlearned=ByColour(LABELS[::-1]))
-    reference = Contestant("r", ByColour(), make_processor())
+    reference = Contestant("r", ByColour(never="red"), make_processor())
     models = compare_models(both, splits, [reference])["models"]
     assert models["original"]["test_accuracy"] == models["unlearned"]["test_accuracy"] == 75.0
-    # The answers are the same, so there is no distance between them, whatever the order of the logits.
-    assert models["unlearned"]["js_divergence"] == pytest.approx(0, abs=1e-9)
+    # The answers are the same, so they are as far from a third one's, whatever the order of the logits.
+    assert models["unlearned"]["js_divergence"] == pytest.approx(models["original"]["js_divergence"], abs=1e-9)
 
 
 def test_each_model_has_its_own_preprocessing(splits):
@@ -182,6 +187,19 @@ def test_one_reference_under_two_names_is_refused(splits):
     compare_models(contestants(unlearned=make_model(seed=2)), splits, references[:1])
 
 
+def test_a_reference_that_knows_what_was_to_go_is_none(splits):
+    both = contestants(original=ByColour(), unlearned=ByColour(never="green"))
+    references = [
+        Contestant("good", ByColour(never="red"), make_processor()),
+        Contestant("r", ByColour(), make_processor()),
+    ]
+    with pytest.raises(UnlearningError, match="reference 'r' knows the forgotten classes.* 100.0 %.* at most 2 %"):
+        compare_models(both, splits, references)
+    # Where the class stays, every retrained model knows it.
+    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
+    compare_models(both, make_splits(data, ForgetRequest(indices=(0, 4))), references)
+
+
 def test_splits_that_overlap_are_refused_with_their_number(splits):
     overlapping = dataclasses.replace(splits, retain_indices=np.arange(32))
     with pytest.raises(UnlearningError, match="share 8 samples"):
@@ -224,7 +242,7 @@ def test_standard_takes_everything(splits):
     data = DatasetDict({"train": make_dataset(160), "test": make_dataset(160, seed=1)})
     large = make_splits(data, ForgetRequest(classes=("red",)))
     both = contestants(original=make_model(seed=0), unlearned=make_model(seed=1))
-    references = [Contestant(n, make_model(seed=seed), make_processor()) for n, seed in (("a", 2), ("b", 3))]
+    references = [Contestant(n, make_reference(seed), make_processor()) for n, seed in (("a", 2), ("b", 3))]
     seconds = {"unlearned": 1.0, "retrained": 4.0}
     results = compare_models(both, large, references, level="standard", seconds=seconds)
     given = {row.key for row in ROWS if row.group not in (SUMMARY, DEPTH)}
@@ -254,7 +272,7 @@ def test_images_are_decoded_once_for_all_models(monkeypatch):
 
     monkeypatch.setattr(PixelDataset, "_decode", count)
     both = contestants(original=make_model(seed=0), unlearned=make_model(seed=1))
-    references = [Contestant(n, make_model(seed=seed), make_processor()) for n, seed in (("a", 2), ("b", 3))]
+    references = [Contestant(n, make_reference(seed), make_processor()) for n, seed in (("a", 2), ("b", 3))]
     compare_models(both, splits, references, level="standard")
     # Once for logits, and once for what looks at samples one by one; the shape of one image of each of four models,
     # and one image through each model (with that of random weights) before a pass.
@@ -323,12 +341,14 @@ def test_logits_come_in_the_datasets_order():
 
 def test_the_table_has_a_column_a_model_a_target_and_an_arrow(splits):
     results = compare_models(
-        contestants(unlearned=ByColour(never="red")), splits, [Contestant("c", ByColour(), make_processor())]
+        contestants(unlearned=ByColour(never="red")),
+        splits,
+        [Contestant("c", ByColour(never=("red", "green")), make_processor())],
     )
     lines = comparison_table(results).splitlines()
     assert lines[0].split() == ["unlearned", "retrained", "target"]
     (gap,) = (line for line in lines if line.strip().startswith("average gap (MU-Mis)"))
-    assert gap.split()[-4:] == ["↓", "41.67", "–", "0.00"]
+    assert gap.split()[-4:] == ["↓", "19.44", "–", "0.00"]
     assert "↓ lower is better" in lines[-1]
 
 

@@ -14,15 +14,15 @@ from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.evaluation.report.figures import draw_plots
 from hf_unlearn.evaluation.report.html import write_report
 from hf_unlearn.evaluation.report.table import comparison_table, findings
-from tests.tiny import make_dataset, make_model, make_processor
+from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 TWO = {
     "original": Contestant("original", make_model(seed=1), make_processor()),
     "unlearned": Contestant("unlearned", make_model(seed=2), make_processor()),
 }
 REFERENCES = [
-    Contestant("a", make_model(seed=3), make_processor()),
-    Contestant("b", make_model(seed=4), make_processor()),
+    Contestant("a", make_reference(3), make_processor()),
+    Contestant("b", make_reference(4), make_processor()),
 ]
 NEED_RETAIN = {"retain_accuracy", "tug_of_war", "average_gap_salun", "mia_entropy", "mia_confidence", "rmia_auc_retain"}
 NEED_TEST = ("test_", "mia_", "rmia_", "average_gap")

@@ -28,7 +28,7 @@ from hf_unlearn.publishing.secrecy import Disclosure, band, hides_samples, publi
 from hf_unlearn.publishing.settings import given_arguments, public_arguments
 from hf_unlearn.request.fingerprint import indices_sha256
 from tests.publishing.conftest import unlearn
-from tests.tiny import make_dataset, make_model, make_processor
+from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 SAMPLES, PERSONS, SEEDS = 48, 16, 40
 ROLES = {"original": 0, "unlearned": 1, "reference": 2}
@@ -202,9 +202,12 @@ def test_a_class_named_after_a_person_is_not_named(tmp_path):
         role: Contestant("without-jane-doe", make_model(seed=seed, label_names=names), make_processor())
         for role, seed in ROLES.items()
     }
-    records = [
-        record_of(named, models, tmp_path, "standard", Disclosure(names=False), classes=(name,)) for name in names
-    ]
+    records = []
+    for place, name in enumerate(names):
+        # Each class has a model that was trained without it.
+        reference = models["reference"]._replace(model=make_reference(without=place, label_names=names))
+        everyone = {**models, "reference": reference}
+        records.append(record_of(named, everyone, tmp_path, "standard", Disclosure(names=False), classes=(name,)))
     texts = {what_goes_out(record) for record in records}
     assert len(texts) == 1
     assert not [word for word in ("Jane", "jane", "Doe", "Roe") if word in texts.copy().pop()]
