@@ -322,7 +322,7 @@ class Publishes(_Base):
     def _disclosure(self) -> Disclosure:
         """What is to be published, by the arguments."""
         args: Any = self.args
-        return Disclosure(request=args.publish_request, names=not args.private_names, sources=args.publish_private)
+        return Disclosure(request=args.publish_request, names=not args.private_names)
 
     def _adapter(self) -> dict[str, Any] | None:
         """What the adapter is, if the model is one: its kind, and the base that it sits on."""
