@@ -33,7 +33,6 @@ HOMES = {
     "trainers.base.paper": ("cite",),
     "trainers.base.settings": ("setting",),
     "trainers.base.trainer": ("UnlearningTrainer",),
-    "trainers.head_only": ("unlearn_head_only",),
 }
 
 

@@ -19,7 +19,7 @@ from hf_unlearn.errors import UnlearningError
 
 # Fonts of the characters' test set, each of another family.
 TEST_FONTS = 30
-FASHION_TEST_SAMPLES = 3_000
+FASHION_TEST_SAMPLES, SMALL_TEST_SAMPLES = 3_000, 150
 MISLABELLED_SHARE = 0.03
 # Families of which five faces are taken, so that five persons can be alike; the rest are alone in theirs.
 LARGE_FAMILIES, FACES_OF_A_LARGE_FAMILY = 4, 5
@@ -43,7 +43,8 @@ class DataSource:
 
         `characters`, `characters-lower` and `characters-upper` (the two disjoint halves of the classes),
         `capitals-96`: the size is a number of fonts. `fashion-mnist`: a number of samples. `digits` has all. A last
-        `mislabelled` gives 3 % of the training samples another label, marked in the column `mislabelled`.
+        `mislabelled` gives 3 % of the training samples another label, marked in the column `mislabelled`; `small` keeps
+        a few test samples.
 
         Raises:
             UnlearningError: an unknown name, or a folder that is not there.
@@ -59,6 +60,9 @@ class DataSource:
                 data = self._characters(base, size)
             else:
                 raise UnlearningError(f"dataset {base!r} is not one of digits, fashion-mnist, characters, capitals-96")
+            if "small" in rest:
+                few = data["test"].shuffle(seed=0).select(range(min(SMALL_TEST_SAMPLES, len(data["test"]))))
+                data = DatasetDict({**data, "test": few})
             self._made[name] = mislabelled(data, seed=0) if "mislabelled" in rest else data
         return self._made[name]
 

@@ -75,79 +75,57 @@ def _pick(requests: dict[str, Request], names: str) -> tuple[Request, ...]:
 
 
 _AUGMENTED = ("shift", "scale")
-_FINE_TUNED = {"passes": 8, "learning_rate": 5e-4}
 
 
 def _fine_tuned(architecture: str, dataset: str, passes: float) -> Recipe:
-    before = Recipe(architecture, "characters-lower:200", 10, 2e-3 if "resnet" in architecture else 1e-3)
+    before = Recipe(architecture, "characters-lower:150", 10, 2e-3 if "resnet" in architecture else 1e-3)
     return Recipe(architecture, dataset, passes, 5e-4, pretrained=before)
 
 
+_FASHION = Recipe("resnet", "fashion-mnist:3000", 25)
+_CHARACTERS = Recipe("resnet", "characters:30", 20)
+_FOLDED = Recipe("resnet", "characters:30", 20, label_column="folded")
+_LONG = Recipe("resnet", "fashion-mnist:3000", 40, augmentation=(*_AUGMENTED, "flip"))
+_VIT = Recipe("vit", "fashion-mnist:2000", 60, 1e-3)
+_EARLY = Recipe("resnet", "fashion-mnist:8000", 6, batch_size=128)
+_EARLY_VIT = Recipe("vit", "fashion-mnist:8000", 10, 1e-3, 128)
 # In the order of what the next steps of the library need; every one is run with all seeds before the next.
 CASES = [
-    Case(
-        "memorised",
-        Recipe("resnet", "fashion-mnist:8000", 25),
-        (RANDOM[1], FASHION["person"], FASHION["class"], MEMORISED, RANDOM[0], RANDOM[2], FASHION["classes"]),
-    ),
-    Case(
-        "memorised",
-        Recipe("resnet", "characters:60", 20),
-        (*_pick(CHARACTERS, "class, person"), RANDOM[1], *_pick(CHARACTERS, "family, classes, tenth"), MEMORISED),
-    ),
-    Case("memorised", Recipe("vit", "fashion-mnist:4000", 60, 1e-3), (RANDOM[1], FASHION["person"], FASHION["class"])),
-    Case(
-        "memorised",
-        Recipe("resnet", "characters:60", 20, label_column="folded"),
-        _pick(CHARACTERS, "subclass, look-alike"),
-    ),
-    Case("memorised", Recipe("resnet", "fashion-mnist:8000:mislabelled", 25), (MISLABELLED,)),
-    Case(
-        "fine-tuned", _fine_tuned("resnet", "fashion-mnist:4000", 8), (FASHION["class"], RANDOM[1], FASHION["person"])
-    ),
-    Case("fine-tuned", _fine_tuned("resnet", "characters-upper:60", 6), (CHARACTERS["class"], CHARACTERS["person"])),
-    Case("fine-tuned", _fine_tuned("resnet", "digits", 20), (DIGITS["class"], RANDOM[1])),
-    Case(
-        "fine-tuned", _fine_tuned("vit-wide", "fashion-mnist:4000", 8), (FASHION["class"], RANDOM[1], FASHION["person"])
-    ),
-    Case("fine-tuned", _fine_tuned("vit-wide", "characters-upper:60", 6), (CHARACTERS["class"], CHARACTERS["person"])),
-    Case("fine-tuned", _fine_tuned("vit-wide", "digits", 20), (DIGITS["class"], RANDOM[1])),
-    Case(
-        "early",
-        Recipe("resnet", "fashion-mnist:8000", 6, batch_size=128),
-        (FASHION["class"], RANDOM[1], FASHION["person"]),
-    ),
-    Case("early", Recipe("vit", "fashion-mnist:8000", 10, 1e-3, 128), (FASHION["class"], RANDOM[1])),
-    Case("early", Recipe("resnet", "digits", 20), (DIGITS["class"],)),
+    Case("memorised", _FASHION, (RANDOM[1], FASHION["person"], FASHION["class"])),
+    Case("memorised", _CHARACTERS, _pick(CHARACTERS, "person, class")),
+    Case("memorised", _VIT, (RANDOM[1], FASHION["class"])),
+    Case("memorised", _FOLDED, _pick(CHARACTERS, "subclass, look-alike")),
+    Case("fine-tuned", _fine_tuned("resnet", "fashion-mnist:2000", 8), (FASHION["class"], RANDOM[1])),
+    Case("fine-tuned", _fine_tuned("resnet", "characters-upper:30", 6), (CHARACTERS["class"], CHARACTERS["person"])),
+    Case("memorised", _FASHION, (MEMORISED, RANDOM[0], RANDOM[2])),
+    Case("memorised", _CHARACTERS, (RANDOM[1], *_pick(CHARACTERS, "family, tenth"))),
+    Case("fine-tuned", _fine_tuned("vit-wide", "fashion-mnist:2000", 8), (FASHION["class"], RANDOM[1])),
+    Case("fine-tuned", _fine_tuned("vit-wide", "characters-upper:30", 6), (CHARACTERS["class"],)),
+    Case("memorised", _VIT, (FASHION["person"],)),
+    Case("early", _EARLY, (FASHION["class"], RANDOM[1])),
     Case("early", Recipe("resnet", "digits", 20, label_column="folded"), (DIGITS["subclass"],)),
-    Case(
-        "augmented",
-        Recipe("resnet", "fashion-mnist:4000", 40, augmentation=(*_AUGMENTED, "flip")),
-        (FASHION["class"], RANDOM[1], FASHION["person"]),
-    ),
-    Case(
-        "augmented", Recipe("resnet", "characters:60", 25, augmentation=_AUGMENTED), _pick(CHARACTERS, "class, person")
-    ),
-    Case("many weights", Recipe("resnet-18", "characters:60", 8), (CHARACTERS["class"], CHARACTERS["person"])),
-    Case("many weights", Recipe("vit-5m", "characters:60", 10, 5e-4), (CHARACTERS["class"],)),
-    Case("larger images", Recipe("vit-96px", "capitals-96:60", 30, 1e-3, 32), (CHARACTERS["class"], RANDOM[1])),
-    Case("larger images", Recipe("resnet-18-96px", "capitals-96:60", 4, batch_size=32), (CHARACTERS["class"],)),
+    Case("augmented", _LONG, (FASHION["class"], RANDOM[1])),
+    Case("augmented", Recipe("resnet", "characters:30", 25, augmentation=_AUGMENTED), (CHARACTERS["class"],)),
+    Case("many weights", Recipe("resnet-18", "characters:30", 8), (CHARACTERS["class"],)),
+    Case("larger images", Recipe("vit-96px", "capitals-96:60", 20, 1e-3, 32), (CHARACTERS["class"],)),
+    Case("memorised", Recipe("resnet", "fashion-mnist:3000:mislabelled", 25), (MISLABELLED,)),
+    Case("fine-tuned", _fine_tuned("resnet", "digits", 10), (DIGITS["class"], RANDOM[1])),
+    Case("early", _EARLY_VIT, (FASHION["class"], RANDOM[1])),
+    Case("memorised", _CHARACTERS, (CHARACTERS["classes"],)),
     # What a machine with more time adds.
+    Case("fine-tuned", _fine_tuned("vit-wide", "digits", 20), (DIGITS["class"], RANDOM[1])),
+    Case("fine-tuned", _fine_tuned("resnet", "fashion-mnist:2000", 8), (FASHION["person"],)),
+    Case("early", _EARLY, (FASHION["person"],)),
+    Case("many weights", Recipe("vit-5m", "characters:60", 10, 5e-4), (CHARACTERS["class"], CHARACTERS["person"])),
+    Case("many weights", Recipe("resnet-18", "characters:30", 8), (CHARACTERS["person"], CHARACTERS["tenth"])),
+    Case("larger images", Recipe("resnet-18-96px", "capitals-96:60", 4, batch_size=32), (CHARACTERS["class"],)),
+    Case("larger images", Recipe("vit-96px", "capitals-96:60", 20, 1e-3, 32), (RANDOM[1],)),
     Case("memorised", Recipe("vit", "characters:60", 30, 1e-3), (CHARACTERS["class"], RANDOM[1], CHARACTERS["person"])),
-    Case("memorised", Recipe("resnet", "characters:60", 20), (RANDOM[0], RANDOM[2], CHARACTERS["class 2"])),
-    Case("memorised", Recipe("resnet", "fashion-mnist:8000", 25), (FASHION["class 2"],)),
-    Case("early", Recipe("resnet", "fashion-mnist:8000", 6, batch_size=128), (FASHION["classes"], FASHION["class 2"])),
-    Case(
-        "augmented",
-        Recipe("vit-wide", "characters:60", 50, 1e-3, augmentation=_AUGMENTED),
-        _pick(CHARACTERS, "class, person"),
-    ),
-    Case(
-        "augmented",
-        Recipe("resnet-18", "characters:60", 25, augmentation=_AUGMENTED),
-        _pick(CHARACTERS, "class, person"),
-    ),
-    Case("many weights", Recipe("resnet-18", "characters:60", 8), (RANDOM[1], CHARACTERS["tenth"])),
+    Case("augmented", Recipe("resnet", "characters:30", 25, augmentation=_AUGMENTED), (CHARACTERS["person"],)),
+    Case("augmented", Recipe("vit-wide", "characters:60", 50, 1e-3, augmentation=_AUGMENTED), (CHARACTERS["class"],)),
+    Case("augmented", Recipe("resnet-18", "characters:60", 25, augmentation=_AUGMENTED), (CHARACTERS["class"],)),
+    Case("memorised", _FASHION, (FASHION["classes"], FASHION["class 2"])),
+    Case("memorised", _CHARACTERS, (RANDOM[0], RANDOM[2], CHARACTERS["class 2"])),
 ]
 REGIMES = list(dict.fromkeys(case.regime for case in CASES))
 
@@ -208,10 +186,14 @@ def answers_kept(trained: Trained, case: Case, seed: int) -> np.ndarray:
 
 def tiny(case: Case) -> Case:
     """The same case at a size that trains in a second, for the tests."""
-    base = case.recipe.dataset.split(":")[0]
-    marks = case.recipe.dataset.split(":")[2:]
-    dataset = ":".join([base, *({"digits": []}.get(base, ["300" if base == "fashion-mnist" else "8"])), *marks])
+
+    def small(name: str) -> str:
+        base, *rest = name.split(":")
+        size = "200" if base == "fashion-mnist" else "3"
+        return ":".join([base, size, *rest[1:], "small"])
+
     before = case.recipe.pretrained
     if before is not None:
-        before = replace(before, dataset="characters-lower:8", passes=1)
-    return case._replace(recipe=replace(case.recipe, dataset=dataset, passes=1, pretrained=before))
+        before = replace(before, dataset=small(before.dataset), passes=1)
+    recipe = replace(case.recipe, dataset=small(case.recipe.dataset), passes=1, pretrained=before)
+    return case._replace(recipe=recipe, requests=case.requests[:1])

@@ -45,7 +45,7 @@ def load_whole(data: DataArguments) -> tuple[LabelledParts, list[np.ndarray]]:
     return whole, rows
 
 
-def load_unseen(data: DataArguments, forget: ForgetSetArguments, name: str, splits: UnlearningSplits) -> Any:
+def load_reference(data: DataArguments, forget: ForgetSetArguments, name: str, splits: UnlearningSplits) -> Any:
     """A split that neither the model nor the judging of it has seen, labelled as the splits are.
 
     It is one of the dataset's, or of those that the samples to forget are from.
@@ -60,7 +60,7 @@ def load_unseen(data: DataArguments, forget: ForgetSetArguments, name: str, spli
     if name not in dataset:
         raise UnlearningError(f"split {name!r} does not exist; {did_you_mean(name, dataset)}")
     if name in (splits.train_split, splits.test_split, splits.request.split):
-        raise UnlearningError(f"unseen_split {name!r} is the train, test or forget split; expected another one")
+        raise UnlearningError(f"reference_split {name!r} is the train, test or forget split; expected another one")
     what = f"the split {name!r}"
     part = label_parts({what: dataset[name]}, splits.image_column, splits.label_column).parts[0]
     # Samples alone name their own classes only.

@@ -17,7 +17,7 @@ from hf_unlearn.commands.arguments import (
     flag,
 )
 from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
-from hf_unlearn.commands.loading import cache_lines, load_model, load_splits, load_unseen, pin
+from hf_unlearn.commands.loading import cache_lines, load_model, load_reference, load_splits, pin
 from hf_unlearn.commands.memory import keep_freed_memory
 from hf_unlearn.commands.output_folder import check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
@@ -44,7 +44,7 @@ class MethodArguments:
         "Processes on this machine, one a GPU. The run is that of one process with as large a batch as all of them.",
         1,
     )
-    unseen_split: str | None = flag(
+    reference_split: str | None = flag(
         "A split that the model was not trained on: where other samples still teach the forgotten labels, it says how "
         "sure of them a model should be. Not the test split, which is for judging."
     )
@@ -125,8 +125,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.data.reading import as_pixels
 
     unseen = None
-    if method_flags.unseen_split is not None:
-        samples = load_unseen(data, forget_flags, method_flags.unseen_split, splits)
+    if method_flags.reference_split is not None:
+        samples = load_reference(data, forget_flags, method_flags.reference_split, splits)
         if splits.retain is None:
             columns = (splits.image_column, splits.label_column)
             unseen = as_pixels(samples, model, image_processor, *columns, label_mapping=splits.label_mapping)
@@ -155,13 +155,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             train_dataset=forget,
             processing_class=image_processor,
             retain_dataset=retain,
-            unseen_dataset=unseen,
+            reference_dataset=unseen,
             provenance={
                 "name": model_flags.model_name_or_path,
                 "revision": of_model.commit,
                 "license": of_model.license,
                 "dataset_commit": of_data.commit,
-                "unseen_split": method_flags.unseen_split,
+                "reference_split": method_flags.reference_split,
                 "allow_pickle": model_flags.allow_pickle,
             },
         )
@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             model_flags.model_name_or_path,
             method=(method_name, method_name),
             forget_request=(splits.fingerprint.id, splits.request.describe()),
-            unseen_split=(method_flags.unseen_split, method_flags.unseen_split),
+            reference_split=(method_flags.reference_split, method_flags.reference_split),
             label_mapping=(class_ids, data.label_mapping),
         )
         check_resumed_run(checkpoint, trainer.identity)
@@ -193,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         *(f"  set     {line}" for line in trainer.settled),
         *(f"  mended  {line}" for line in trainer.mended),
         *([f"  before  {premise}"] if premise is not None else []),
-        *([f"  unseen  {len(unseen)} samples of {method_flags.unseen_split}"] if unseen is not None else []),
+        *([f"  unseen  {len(unseen)} samples of {method_flags.reference_split}"] if unseen is not None else []),
         *(
             f"  {name.replace('_', ' ')} {values['before']:.1f} % -> {values['after']:.1f} %"
             for name, values in accuracies.items()

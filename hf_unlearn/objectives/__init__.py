@@ -5,6 +5,7 @@ from hf_unlearn.objectives.family import OBJECTIVES, Objective
 from hf_unlearn.objectives.guards import shifted_divergence
 from hf_unlearn.objectives.importance import dampening_factors, l1_norm, saliency_mask
 from hf_unlearn.objectives.irrelevant import IrrelevantClassSampler, draw_irrelevant_classes
+from hf_unlearn.objectives.jitter import JITTERS, draw_copies
 from hf_unlearn.objectives.labelling import RandomLabels, label_loss, nearest_other_class
 from hf_unlearn.objectives.lipschitz import SampleNoise, lipschitz_ratio
 from hf_unlearn.objectives.mu_mis import difference_loss, log_ratio_loss, matched_loss
@@ -14,6 +15,7 @@ from hf_unlearn.objectives.sensitivity import squared_input_sensitivities
 from hf_unlearn.objectives.surroundings import Surroundings
 
 __all__ = [
+    "JITTERS",
     "OBJECTIVES",
     "IrrelevantClassSampler",
     "Objective",
@@ -24,6 +26,7 @@ __all__ = [
     "dampening_factors",
     "difference_loss",
     "double_backward",
+    "draw_copies",
     "draw_irrelevant_classes",
     "l1_norm",
     "label_loss",

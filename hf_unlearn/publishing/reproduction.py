@@ -32,8 +32,8 @@ def reproduction(record: Mapping[str, Any]) -> str:
     seed = record["settings"].get("seed", "SEED")
     for name, value in {"seed": seed, **given}.items():
         words += _flag(name, value)
-    if record.get("unseen_split"):
-        words += _flag("unseen_split", record["unseen_split"])
+    if record.get("reference_split"):
+        words += _flag("reference_split", record["reference_split"])
     if record.get("num_processes", 1) > 1:
         words += _flag("num_processes", record["num_processes"])
     words += [f"--{name}" for name in ("trust_remote_code", "allow_pickle") if record.get(name)]

@@ -24,7 +24,7 @@ LOCAL_MODEL = "a local model"
 # Of a run whose samples nobody may find out. What is not here, or made below, does not go out.
 _ALWAYS = (
     *("schema_version", "method", "hub_model_id", "disclosure", "retain_free", "in_progress", "trust_remote_code"),
-    *("dtype", "allow_pickle", "unseen_split", "num_processes", "hardware", "versions"),
+    *("dtype", "allow_pickle", "reference_split", "num_processes", "hardware", "versions"),
 )
 # What depends on the samples through the run alone.
 _OF_THE_RUN = ("steps", "stop_reason", "seconds", "premise", "surroundings_agreement", "num_forget", "num_retain")
@@ -83,8 +83,8 @@ def published(record: Mapping[str, Any]) -> dict[str, Any]:
     shown["request"] = _request(record.get("request"), choice, dataset)
     if dataset is not None:
         shown["dataset"] = _dataset(shown["dataset"], choice)
-    if not choice.names and "unseen_split" in shown:
-        shown["unseen_split"] = None
+    if not choice.names and "reference_split" in shown:
+        shown["reference_split"] = None
     if record.get("original_model"):
         shown["original_model"] = _model(record["original_model"], choice)
         if _is_withheld(record["original_model"], choice) and "weights_sha256" in record:

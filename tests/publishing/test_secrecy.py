@@ -228,7 +228,7 @@ def test_nor_are_configurations_splits_and_folders(request_):
         "request": {**ForgetRequest(**request_).summary(), "text": ForgetRequest(**request_).describe()},
         "original_model": {"name": "jane-folder", "revision": None, "license": None, "from_hub": False},
         "dataset": {"name": "jane-data", "dataset_config_name": "jane", "train_split": "jane", "from_hub": False},
-        "unseen_split": "jane",
+        "reference_split": "jane",
         "adapter": {"kind": "LORA", "base_model": {"name": "jane-base", "revision": None, "from_hub": False}},
     }
     assert "jane" in json.dumps(published({**record, "disclosure": {}}))

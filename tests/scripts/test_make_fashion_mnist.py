@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from datasets import load_from_disk
 
 PATH = Path(__file__).resolve().parents[2] / "scripts" / "make_fashion_mnist.py"
+sys.path.insert(0, str(PATH.parent))
 SPEC = importlib.util.spec_from_file_location("make_fashion_mnist", PATH)
 assert SPEC is not None and SPEC.loader is not None
 script = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(script)
+sys.path.remove(str(PATH.parent))
 
 SIZES = {"train": 20, "t10k": 10}
 

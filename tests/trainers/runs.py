@@ -37,7 +37,7 @@ def make(
         getattr(hf_unlearn.trainers, method.config)(output_dir=str(tmp_path), dataloader_pin_memory=False, **settings),
         train_dataset=default_forget if forget is None else forget,
         retain_dataset=None if method.retain_free else default_retain if retain is None else retain,
-        unseen_dataset=unseen,
+        reference_dataset=unseen,
         processing_class=make_processor(),
         forget_kind=kind,
         optimizers=optimizers,

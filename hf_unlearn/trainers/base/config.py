@@ -122,7 +122,8 @@ class UnlearningConfig(TrainingArguments):
         Raises:
             UnlearningError: one is.
         """
-        if self.num_rounds < 0:
+        # A method's config may leave it open, too.
+        if (self.num_rounds or 0) < 0:
             raise UnlearningError(f"num_rounds is {self.num_rounds}; expected 0 (one for every 60 steps) or more")
         self._check_rounds()
         if self.max_steps is not None and self.max_steps < 1 and self.max_steps != -1:
@@ -228,13 +229,14 @@ class UnlearningConfig(TrainingArguments):
         schedule, given = SchedulerType(self.lr_scheduler_type), dict(self.lr_scheduler_kwargs or {})  # type: ignore[arg-type]
         if schedule == SchedulerType.COSINE_WITH_RESTARTS:
             cycles = given.pop("num_cycles", None)
-            if given or (cycles is not None and self.num_rounds not in (0, cycles)):
+            if given or (cycles is not None and self.num_rounds not in (None, 0, cycles)):
                 raise UnlearningError(
                     f"lr_scheduler_kwargs is {self.lr_scheduler_kwargs!r}; expected num_rounds alone to say into how "
                     "many rounds 'cosine_with_restarts' parts the steps"
                 )
-            self.num_rounds = self.num_rounds or int(cycles or 0)
-        elif self.num_rounds > 1 and schedule not in CONSTANT:
+            if cycles is not None:
+                self.num_rounds = int(cycles)
+        elif (self.num_rounds or 0) > 1 and schedule not in CONSTANT:
             raise UnlearningError(
                 f"num_rounds is {self.num_rounds}, but with lr_scheduler_type {schedule.value!r} the length of the "
                 "steps falls once; expected 'cosine_with_restarts', or one round"

@@ -177,7 +177,7 @@ class Publishes(_Base):
             "trust_remote_code": has_own_code(self.original_model, self.processing_class),
             "dtype": str(self.original_model.dtype).removeprefix("torch."),
             "num_processes": self.args.world_size,
-            **{name: self.provenance.get(name) for name in ("unseen_split", "allow_pickle")},
+            **{name: self.provenance.get(name) for name in ("reference_split", "allow_pickle")},
         }
         dataset_commit = self.provenance.get("dataset_commit")
         return unlearning_record(

@@ -54,6 +54,7 @@ from hf_unlearn.trainers.safety.preflight import (
     take_one_gpu,
 )
 from hf_unlearn.trainers.safety.probe import probe_double_backward
+from hf_unlearn.trainers.safety.reference import check_references, take_references
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, own_logits
 from hf_unlearn.trainers.safety.stopping import BeforeStep, StopRule, attach_figures, had_stopped, make_stop_rule
 
@@ -84,8 +85,8 @@ class UnlearningTrainer(
         processing_class: the image processor; by default the one that comes with the model.
         retain_dataset: the rest of the training set, as `train_dataset`, for methods that need it; others never look
             at it.
-        unseen_dataset: samples like the forget set's that the model was not trained on, for `stop_rule="unseen"`; at
-            most 256 of them are looked at, once.
+        reference_dataset: labelled samples like the forget set's that are not to be forgotten, best such as the model
+            was not trained on; at most 1,000 of them are looked at. Of a sub-class: samples of its siblings.
         forget_kind: without splits, what becomes of the forget samples' classes: `"class"` (they vanish),
             `"subclass"` (a part of a class goes, its label stays) or `"subset"` (other samples like them stay).
         image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
@@ -116,7 +117,7 @@ class UnlearningTrainer(
         eval_dataset: Any = None,
         processing_class: Any = None,
         retain_dataset: Any = None,
-        unseen_dataset: Any = None,
+        reference_dataset: Any = None,
         forget_kind: str | None = None,
         image_column_name: str | None = None,
         label_column_name: str | None = None,
@@ -145,7 +146,7 @@ class UnlearningTrainer(
                 f"method {self.method_name!r} needs the samples that stay, but there are none; expected splits with a "
                 "retain set, or retain_dataset"
             )
-        refuse_empty(forget=train_dataset, retain=retain_dataset, unseen=unseen_dataset)
+        refuse_empty(forget=train_dataset, retain=retain_dataset, unseen=reference_dataset)
         args, filled = args.for_request(self.forget_kind)
         named = None
         self.provenance = dict(provenance or {})
@@ -162,7 +163,7 @@ class UnlearningTrainer(
         processor = find_processor(processing_class, model, named, (train_dataset, retain_dataset), trust_remote_code)
         columns = (image_column_name, label_column_name)
         eat = partial(read, model=model, processor=processor, splits=splits, columns=columns, mapping=label_mapping)
-        forget, self.retain_dataset, unseen = eat(train_dataset), eat(retain_dataset), eat(unseen_dataset)
+        forget, self.retain_dataset, unseen = eat(train_dataset), eat(retain_dataset), eat(reference_dataset)
         refuse_idle_rule(args, self, len(forget), 0 if unseen is None else len(unseen))
         super().__init__(
             model=model,
@@ -191,10 +192,8 @@ class UnlearningTrainer(
         self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
         self.mismatch: str | None = None
-        self.unseen_odds: torch.Tensor | None = None
-        if unseen is not None:
-            sample = Sample.of(unseen, len(unseen), self.model)
-            self.unseen_odds = own_logits(self.original_model, sample)
+        self.references = None if unseen is None else take_references(unseen, len(unseen), self.model)
+        self.unseen_odds = None if self.references is None else own_logits(self.original_model, self.references)
         self._rule: StopRule | None = None
         self._renew_stop_rule()
         self.prepare()
@@ -275,6 +274,7 @@ class UnlearningTrainer(
         self.verify_images()
         if self.second_order:
             refuse(probe_double_backward(self.model, self.forget_sample(2), self.args.fast_double_backward))
+        check_references(self.references, self.train_dataset, self.num_forget_samples, self.model)
         self._start_anew()
         self.progress = RUNNING
         self.mismatch = find_mismatch(self.original_model, self.forget_sample())

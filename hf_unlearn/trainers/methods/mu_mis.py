@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.objectives import (
+    JITTERS,
     OBJECTIVES,
     IrrelevantClassSampler,
     Objective,
@@ -27,17 +29,24 @@ from hf_unlearn.objectives import (
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
+from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise, measure_premise
-from hf_unlearn.trainers.safety.samples import calibrated_shift, own_logits
+from hf_unlearn.trainers.safety.reference import odds_that_siblings_teach
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
 # The retrained model's sensitivity to the class it never saw, as a share of the original's to its unlikely classes on
 # the same samples: chosen on a ResNet and a ViT; the study shows how well it holds elsewhere.
 LEVEL = 0.5
-# By how many nats a model that never saw the samples is less sure of their label (see `shifted_divergence`), where
-# other samples still teach that label. Chosen by hand on two models; the study shows how little they do elsewhere.
-SUBCLASS_SHIFT = 4.0
-SUBSET_SHIFT = 1.0
+# Where the labels stay in use: the most steps, and the weight of the forget samples' own term, against which works what
+# holds the model to its answers a little way off.
+STEPS_OF_A_SUBSET, GUARD_OF_A_SUBSET = 480, 4.0
+# So much more is asked for than is wanted: what holds the model leaves about a quarter of it undone.
+PUSH = 1.3
+
+ASKS_FOR_REFERENCES = (
+    "what other sub-classes teach of the label cannot be read off the forget set: with samples of them "
+    "(reference_dataset, --reference_split) it can"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +56,8 @@ class MUMisConfig(UnlearningConfig):
     r"""Settings of MU-Mis (arXiv 2402.15109).
 
     What depends on the request is None until the trainer knows it, which then says what it comes to: `max_steps`,
-    `stop_rule`, `label_shift` and `sensitivity_weight`. What is set stays as it is set. See [`settings_of_request`].
+    `num_rounds`, `stop_rule`, `label_shift`, `guard_weight` and `sensitivity_weight`. What is set
+    stays as it is set. See [`settings_of_request`].
 
     Raises:
         UnlearningError: an unknown objective, or a value outside its range.
@@ -55,7 +65,7 @@ class MUMisConfig(UnlearningConfig):
 
     max_steps: int | None = setting(  # type: ignore[assignment]
         None,
-        "At most this many steps, all rounds together; -1: num_train_epochs says it (default: 180, and 60 where the "
+        "At most this many steps, all rounds together; -1: num_train_epochs says it (default: 180, and 480 where the "
         "labels stay in use).",
     )
     stop_rule: str | None = setting(  # type: ignore[assignment]
@@ -67,6 +77,12 @@ class MUMisConfig(UnlearningConfig):
         "stopped falling; unseen: once the forget set looks like the unseen data that the trainer was given "
         "(default: round, and steps where the labels stay in use).",
         choices=["round", "steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
+    )
+
+    num_rounds: int | None = setting(  # type: ignore[assignment]
+        None,
+        "Rounds that the steps are parted into; in each their length falls to nothing. 0: one for every 60 steps "
+        "(default: 0, and 1 where the labels stay in use).",
     )
 
     objective: str = setting(
@@ -85,7 +101,13 @@ class MUMisConfig(UnlearningConfig):
     label_shift: float | None = setting(
         None,
         "By how many nats the guard's target lowers a forget sample's own logit below the original's (default: "
-        "infinite for whole classes, 4 for a sub-class, 1 for samples of classes that stay).",
+        "infinite for whole classes; where the labels stay in use each sample's own amount, measured on copies of it).",
+    )
+    jitter: str = setting(
+        "affine",
+        "Kind of the copies that show how much of a forget sample is memory, where the labels stay in use: affine, "
+        "noise, blur, colour, mask. Choose one that leaves what the images show.",
+        choices=["affine", "noise", "blur", "colour", "mask"],
     )
     sensitivity_weight: float | None = setting(
         None, "Weight of the sensitivity term (default: the objective's, and 0 where the labels stay in use)."
@@ -109,6 +131,8 @@ class MUMisConfig(UnlearningConfig):
             )
         if self.irrelevant_cap is not None and not self.irrelevant_cap > 0:
             raise UnlearningError(f"irrelevant_cap is {self.irrelevant_cap}; expected a factor above 0")
+        if self.jitter not in JITTERS:
+            raise UnlearningError(f"jitter {self.jitter!r} is not known; {did_you_mean(self.jitter, JITTERS)}")
         if self.label_shift is not None and not self.label_shift >= 0:
             raise UnlearningError(f"label_shift is {self.label_shift}; expected 0 or more nats")
         if any(weight < 0 for weight in self.weights[1:]):
@@ -121,25 +145,29 @@ class MUMisConfig(UnlearningConfig):
 
         - Whole classes: nothing teaches their label any more, so the target is the original without it, and the
           sensitivity to it goes to the level of irrelevant classes.
-        - A sub-class: the label stays in use for other things; a model that never saw the sub-class is far less sure.
-        - A subset of classes that stay (random samples, a person's rows): it is a little less sure.
+        - A sub-class, or a subset of classes that stay (random samples, a person's rows): other samples still teach
+          the label. How much less sure of it a model is that never saw the samples is measured for each of them
+          before the first step (see [`hf_unlearn.trainers.safety.memory`]), unless `label_shift` says it.
 
-        Where the label stays in use its sensitivity does, too, and no forget accuracy is known to be right: those two
-        leave the sensitivity alone and make one round. Objectives without guards are left as they were published.
+        Where the label stays in use its sensitivity does, too: those two leave the sensitivity alone. Objectives
+        without guards are left as they were published.
         """
         own = self.weights
         settings: dict[str, Any] = {
             "max_steps": 180,
+            "num_rounds": 0,
             "stop_rule": "steps" if self.max_steps == -1 else "round",
             "sensitivity_weight": own.sensitivity,
             "guard_weight": own.guard,
             "surroundings_weight": own.surroundings,
         }
         if own.guard or own.surroundings:
-            shifts = {"class": math.inf, "subclass": SUBCLASS_SHIFT, "subset": SUBSET_SHIFT}
-            settings["label_shift"] = shifts[forget_kind]
-            if OBJECTIVES[self.objective].guard and forget_kind != "class":
-                settings |= {"sensitivity_weight": 0.0, "max_steps": 60, "stop_rule": "steps"}
+            if forget_kind == "class":
+                settings["label_shift"] = math.inf
+            elif OBJECTIVES[self.objective].guard:
+                settings |= {"sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
+                # One long round: each new one would begin with steps that undo what the last had settled.
+                settings |= {"max_steps": STEPS_OF_A_SUBSET, "num_rounds": 1, "stop_rule": "steps"}
         return settings
 
     @property
@@ -195,13 +223,12 @@ class MUMisTrainer(UnlearningTrainer):
         self.objective: Objective = self.args.weights
         # With a guard the sensitivities may fall before the confidence does; without one that is the wrong way.
         self.add_callback(WrongWay(min(96, self.num_forget_samples or 96), watch_sensitivity=not self.objective.guard))
-        self._shift = math.inf if self.args.label_shift is None else self.args.label_shift
-        if self.unseen_odds is not None and "label_shift" in self.filled_settings and not math.isinf(self._shift):
-            # How much surer of its labels a model is of what it saw can be read off what it did not see.
-            self._shift = calibrated_shift(own_logits(self.original_model, self.forget_sample()), self.unseen_odds)
-            self.args.label_shift = self._shift
-        # Where the label stays in use, what the original says of inputs near the samples stays right as it is.
-        self._near_shift = math.inf if math.isinf(self._shift) else 0.0
+        guarded = bool(self.objective.guard or self.objective.surroundings)
+        # Whether each sample's own amount is measured, and whether nothing teaches the labels any more. If something
+        # does, what the original says near the samples stays right.
+        self._by_memory = guarded and self.args.label_shift is None
+        self._goes = not self._by_memory and self.args.label_shift in (None, math.inf)
+        self._near_shift = math.inf if self._goes else 0.0
 
     @classmethod
     def figures(cls, args: UnlearningConfig) -> tuple[str, ...]:
@@ -215,9 +242,29 @@ class MUMisTrainer(UnlearningTrainer):
         self._irrelevant: IrrelevantClassSampler | None = None
         self._surroundings: Surroundings | None = None
         self.premise: Premise | None = None
+        self.memory: Memory | None = None
+        self._held: HeldBeside | None = None
         self._ceiling = math.inf
 
     def before_first_step(self) -> None:
+        if self.num_forget_samples and self._by_memory:
+            # Each process measures it, and finds the same.
+            size = self.num_forget_samples
+            taught = None
+            if self.references is not None and self.forget_kind == "subclass":
+                taught = odds_that_siblings_teach(self.original_model, self.train_dataset, size, self.references)
+            self.memory = measure_memory(
+                self.original_model,
+                self.train_dataset,
+                size,
+                self.args.jitter,
+                self.args.seed,
+                self.unseen_odds if self.forget_kind == "subset" else None,
+                taught,
+            )
+            logger.warning("%s", self.memory)
+            if self.forget_kind == "subclass" and taught is None:
+                logger.warning("%s", ASKS_FOR_REFERENCES)
         # The premise of the method: see `self.premise`.
         if self.num_forget_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
@@ -237,7 +284,19 @@ class MUMisTrainer(UnlearningTrainer):
         if self.objective.term == "matched":
             count = 0
         cost = 1.0 + 4.0 * (1 + count) if self.objective.sensitivity else 3.0
-        return cost + (1.0 if self.objective.guard else 0.0) + (4.0 if self.objective.surroundings else 0.0)
+        near = 4.0 * (1 + self._by_memory + (self._by_memory and self.references is not None))
+        return cost + (1.0 if self.objective.guard else 0.0) + (near if self.objective.surroundings else 0.0)
+
+    def unlearning_run(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        if self.memory is None or not self.memory.nothing:
+            return super().unlearning_run(*args, **kwargs)
+        # A step has a length of its own: with nothing to gain it would only do damage.
+        self.state.global_step = self.state.max_steps = 0
+        return TrainOutput(0, 0.0, {})
+
+    @property
+    def stop_reason(self) -> str:
+        return str(self.memory) if self.memory is not None and self.memory.nothing else super().stop_reason
 
     def unlearning_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
@@ -260,14 +319,16 @@ class MUMisTrainer(UnlearningTrainer):
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
             lowered = self._lowered(labels, logits.shape[-1])
             if self.objective.guard:
-                figures["guard"] = shifted_divergence(logits, said[: len(labels)], lowered, self._shift)
+                shift = self._amounts(inputs["index"])
+                figures["guard"] = shifted_divergence(logits, said[: len(labels)], lowered, shift)
                 losses = losses + self.objective.guard * figures["guard"]
             if near is not None:
                 with single_backward():
                     near_logits = model(pixel_values=near)["logits"]
-                figures["surroundings"] = shifted_divergence(
-                    near_logits, said[len(labels) :], lowered, self._near_shift
-                )
+                copies = len(near) // len(labels)
+                same = lowered.repeat(copies, 1)
+                apart = shifted_divergence(near_logits, said[len(labels) :], same, self._near_shift)
+                figures["surroundings"] = apart.view(copies, -1).sum(0)
                 losses = losses + self.objective.surroundings * figures["surroundings"]
         return losses, outputs, figures
 
@@ -305,13 +366,13 @@ class MUMisTrainer(UnlearningTrainer):
     def _lowered(self, labels: torch.Tensor, num_labels: int) -> torch.Tensor:
         """Which logits the guard lowers, `(batch, num_labels)`: the own one, or those of all classes that go."""
         own = torch.nn.functional.one_hot(labels, num_labels).bool()
-        if not math.isinf(self._shift):
+        if not self._goes:
             return own
         return own.index_fill(1, self.classes_that_go().to(labels.device), True)
 
     def classes_that_go(self) -> torch.Tensor:
         # Where the label stays in use, losing it is damage.
-        return super().classes_that_go() if math.isinf(self._shift) else self.forgotten_labels[:0]
+        return super().classes_that_go() if self._goes else self.forgotten_labels[:0]
 
     def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor, num_labels: int) -> torch.Tensor:
         if self._irrelevant is None:
@@ -322,4 +383,15 @@ class MUMisTrainer(UnlearningTrainer):
     def _near(self, pixel_values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         if self._surroundings is None:
             self._surroundings = Surroundings(self.num_forget_samples, self.args.seed)
-        return self._surroundings.near(pixel_values, index, self.pass_number)
+        near = self._surroundings.near(pixel_values, index, self.pass_number)
+        if self.memory is None:
+            return near
+        if self._held is None:
+            self._held = HeldBeside(self.memory, self.num_forget_samples, self.args.seed, self.references)
+        return torch.cat([near, *self._held.beside(pixel_values, index, self.pass_number)])
+
+    def _amounts(self, index: torch.Tensor) -> float | torch.Tensor:
+        """By how much the own logits of some samples are lowered, in nats."""
+        if self.memory is not None:
+            return PUSH * self.memory.amounts[index.cpu()].to(index.device)
+        return math.inf if self.args.label_shift is None else self.args.label_shift

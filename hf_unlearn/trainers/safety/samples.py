@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -27,11 +28,16 @@ class Sample:
         cls, dataset: torch.utils.data.Dataset, size: int, model: PreTrainedModel, most: int = CHECKED_SAMPLES
     ) -> Sample:
         """At most so many evenly spaced items of a dataset of `size` items, as `model` takes them."""
-        rows = evenly_spaced(size, most)
-        items = [dataset[int(row)] for row in rows]
+        return cls.at(dataset, evenly_spaced(size, most), model)
+
+    @classmethod
+    def at(cls, dataset: torch.utils.data.Dataset, rows: Iterable[int], model: PreTrainedModel) -> Sample:
+        """The items of a dataset at some positions, as `model` takes them."""
+        rows = [int(row) for row in rows]
+        items = [dataset[row] for row in rows]
         pixels = torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
         labels = torch.tensor([int(item["labels"]) for item in items])
-        return cls(pixels.to(model.device, model.dtype), labels.to(model.device), torch.as_tensor(rows))
+        return cls(pixels.to(model.device, model.dtype), labels.to(model.device), torch.tensor(rows))
 
 
 @torch.no_grad()

@@ -11,15 +11,14 @@ from datasets import ClassLabel, DatasetDict
 
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningError, make_splits
 from hf_unlearn.publishing.settings import public_arguments
-from hf_unlearn.trainers.methods.mu_mis import SUBCLASS_SHIFT, SUBSET_SHIFT
 from hf_unlearn.trainers.registry import METHODS
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 from tests.trainers.methods.test_mu_mis import make_trainer
 
 OPEN = ("max_steps", "stop_rule", "label_shift", "sensitivity_weight")
 WHOLE = {"max_steps": 180, "stop_rule": "round", "label_shift": math.inf, "sensitivity_weight": 0.1}
-SUBSET = {"max_steps": 60, "stop_rule": "steps", "label_shift": SUBSET_SHIFT, "sensitivity_weight": 0.0}
-SUBCLASS = {**SUBSET, "label_shift": SUBCLASS_SHIFT}
+# The shift is measured sample by sample before the first step.
+SUBSET = {"max_steps": 480, "stop_rule": "steps", "label_shift": None, "sensitivity_weight": 0.0}
 
 
 def trainer_for(tmp_path, settings=None, **request):
@@ -44,7 +43,7 @@ def settings_of(trainer):
         ({"classes": ("red",)}, WHOLE),
         # However it was asked for: these are all samples of the class red.
         ({"indices": tuple(range(0, 24, 4))}, WHOLE),
-        ({"subclasses": ("red",), "subclass_column": "label"}, SUBCLASS),
+        ({"subclasses": ("red",), "subclass_column": "label"}, SUBSET),
         ({"fraction": 0.2}, SUBSET),
         ({"count": 3}, SUBSET),
         ({"where": {"person": ("p1",)}}, SUBSET),
@@ -55,12 +54,14 @@ def test_what_depends_on_the_request_follows_from_the_splits(tmp_path, request_f
     trainer = trainer_for(tmp_path, **request_fields)
     assert settings_of(trainer) == expected
     (line,) = trainer.settled
-    assert f"max_steps {expected['max_steps']}" in line and f"label_shift {expected['label_shift']:g}" in line
+    assert f"max_steps {expected['max_steps']}" in line
+    assert ("label_shift inf" in line) == (expected is WHOLE)
     written = public_arguments(trainer.args)
-    assert written["max_steps"] == expected["max_steps"] and float(written["label_shift"]) == expected["label_shift"]
+    assert written["max_steps"] == expected["max_steps"]
+    assert (written.get("label_shift") == "inf") == (expected is WHOLE)
 
 
-@pytest.mark.parametrize("kind, expected", [("class", WHOLE), ("subclass", SUBCLASS), ("subset", SUBSET)])
+@pytest.mark.parametrize("kind, expected", [("class", WHOLE), ("subclass", SUBSET), ("subset", SUBSET)])
 def test_without_splits_they_follow_from_what_is_said(tmp_path, kind, expected):
     args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
     forget = make_dataset(8)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.objectives import squared_input_sensitivities
-from hf_unlearn.trainers.methods.mu_mis import SUBSET_SHIFT
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
 from hf_unlearn.trainers.safety.premise import Premise, measure_premise
 from hf_unlearn.trainers.safety.samples import Sample, calibrated_shift, chunk_size, own_logits
@@ -100,15 +99,19 @@ def test_unseen_samples_set_the_shift(tmp_path):
             make_model("vit"),
             MUMisConfig(output_dir=str(tmp_path), use_cpu=True, **settings),
             train_dataset=make_dataset(8),
-            unseen_dataset=make_dataset(12, seed=5),
+            reference_dataset=make_dataset(12, seed=5),
             processing_class=make_processor(),
             forget_kind=forget_kind,
         )
 
     trainer = make("subset", stop_rule="unseen")
     assert trainer.unseen_odds is not None and len(trainer.unseen_odds) == 12
-    assert trainer.args.label_shift not in (SUBSET_SHIFT, None) and trainer.args.label_shift == trainer._shift
-    assert f"label_shift {trainer.args.label_shift:g}" in trainer.settled[0]
+    trainer.train()
+    assert trainer.memory is not None
+    said = own_logits(trainer.original_model, trainer.forget_sample())
+    left = float((said - trainer.memory.amounts).sigmoid().mean())
+    expected = min(float(trainer.unseen_odds.sigmoid().mean()), float(said.sigmoid().mean()))
+    assert left == pytest.approx(expected, abs=1e-3)
     assert make("subset", label_shift=2.0).args.label_shift == 2.0, "what was set stays"
     assert math.isinf(make("class").args.label_shift), "whole classes are ruled out, whatever else was never seen"
 

@@ -1,0 +1,199 @@
+"""The study of regimes runs from data to table: one tiny setting of each regime, on images of noise."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+CHARACTERS = [chr(code) for code in range(33, 127)]
+FOLDED = sorted({character.lower() for character in CHARACTERS})
+OWN = ("regime_", "study_", "model_cache", "page_parts", "benchmark_")
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    yield
+    for name in [name for name in sys.modules if name.startswith(OWN)]:
+        del sys.modules[name]
+
+
+def noise(rng, side=8):
+    return rng.integers(0, 256, (side, side), dtype=np.uint8)
+
+
+def characters(fonts, seed):
+    """All characters in some fonts, two of each family but for every fifth font."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        {
+            "image": noise(rng),
+            "label": label,
+            "folded": FOLDED.index(character.lower()),
+            "font": f"{seed}-{font}",
+            "family": f"{seed}-{font // 5 if font % 5 else 100 + font}",
+        }
+        for font in range(fonts)
+        for label, character in enumerate(CHARACTERS)
+    ]
+    features = Features(
+        {
+            "image": Image(),
+            "label": ClassLabel(names=CHARACTERS),
+            "folded": ClassLabel(names=FOLDED),
+            "font": Value("string"),
+            "family": Value("string"),
+        }
+    )
+    return Dataset.from_list(rows, features=features)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    data = DatasetDict(train=characters(10, 1), test=characters(3, 2))
+    for name in ("characters", "characters-96"):
+        data.save_to_disk(folder / name)
+    rng = np.random.default_rng(0)
+    garments = [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ]
+    features = Features(
+        {"image": Image(), "label": ClassLabel(names=garments), "superclass": ClassLabel(names=["tops", "others"])}
+    )
+    rows = [{"image": noise(rng, 28), "label": row % 10, "superclass": int(row % 2)} for row in range(400)]
+    fashion = Dataset.from_list(rows, features=features)
+    DatasetDict(train=fashion, test=fashion.select(range(200))).save_to_disk(folder / "fashion-mnist")
+    return folder
+
+
+def flags_of(folders, tmp_path):
+    return [
+        *("--characters", str(folders / "characters"), "--fashion_mnist", str(folders / "fashion-mnist")),
+        *("--cache_dir", str(tmp_path / "cache"), "--csv", str(tmp_path / "rows.csv")),
+    ]
+
+
+def in_this_process(monkeypatch):
+    """Run what the study gives to other processes here."""
+    import study_regimes
+    from regime_runs import RUNS
+
+    class InThisProcess:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+        def starmap(self, function, tasks, chunksize):
+            return [function(*task) for task in tasks]
+
+    manager = contextlib.nullcontext(types.SimpleNamespace(Lock=threading.Lock))
+    context = types.SimpleNamespace(Pool=InThisProcess, Manager=lambda: manager)
+    monkeypatch.setattr(study_regimes.multiprocessing, "get_context", lambda kind: context)
+    for name in [name for name in RUNS if name not in ("default", "head only")]:
+        monkeypatch.delitem(RUNS, name)
+    return study_regimes
+
+
+def test_one_tiny_setting_of_each_regime(scripts, folders, tmp_path, monkeypatch, capsys):
+    study = in_this_process(monkeypatch)
+    from regime_grid import REGIMES
+
+    flags = [*flags_of(folders, tmp_path), "--tiny"]
+    assert study.main(flags) == 0, capsys.readouterr().err
+    rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    assert {row["regime"] for row in rows} == set(REGIMES)
+    for row in rows:
+        if row["variant"] == "retrained":
+            assert float(row["average_gap"]) == 0 and float(row["js_divergence"]) == 0
+        if row["variant"] == "mask the logit":
+            assert float(row["forget_accuracy"]) == 0
+        if row["variant"] in ("default", "head only"):
+            assert int(row["steps"]) <= 2
+    variants = {row["variant"] for row in rows}
+    assert variants == {"retrained", "retrained again", "do nothing", "mask the logit", "default", "head only"}
+    # Started again, it has nothing left to do; with a row lost, it makes that one.
+    size = len(rows)
+    kept = [row for row in rows if (row["regime"], row["variant"], row["seed"]) != ("memorised", "default", "1")]
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+    assert study.main([*flags, "--regimes", "memorised"]) == 0
+    again = list(csv.DictReader((tmp_path / "rows.csv").open()))
+    assert len(again) == size
+
+    def without_time(row):
+        return {name: value for name, value in row.items() if name != "seconds"}
+
+    lost = next(row for row in rows if row not in kept)
+    assert without_time(again[-1]) == without_time(lost), "the same run has the same figures"
+
+
+def test_bad_input_is_one_line(scripts, folders, tmp_path, monkeypatch, capsys):
+    study = in_this_process(monkeypatch)
+    assert study.main([*flags_of(folders, tmp_path), "--regimes", "late"]) == 2
+    assert "regime 'late' is not one of" in capsys.readouterr().err
+    missing = ["--characters", str(tmp_path / "none"), "--fashion_mnist", str(tmp_path / "none")]
+    places = ["--cache_dir", str(tmp_path / "cache"), "--csv", str(tmp_path / "rows.csv")]
+    assert study.main([*missing, *places, "--tiny", "--regimes", "early"]) == 2
+    assert "make_fashion_mnist.py" in capsys.readouterr().err
+    assert not (tmp_path / "rows.csv").exists()
+
+
+def test_persons_and_families(scripts, folders):
+    from regime_data import choose_fonts, largest_families, one_of_each_family
+
+    families = {f"{family}/{face}": family for family in "abcdefgh" for face in range(6 if family < "f" else 1)}
+    chosen = choose_fonts(families, 24)
+    sizes = [sum(families[font] == family for font in chosen) for family in "abcdefgh"]
+    assert sorted(sizes) == [1, 1, 1, 1, 5, 5, 5, 5]
+    assert len(choose_fonts(families, 1000)) == len(families)
+    assert [families[font] for font in one_of_each_family(families)] == list("abcdefgh")
+    data = characters(10, 1)
+    assert [len(fonts) for fonts in largest_families(data)] == [4, 4]
+
+
+def test_wrong_labels_are_marked_and_wrong(scripts):
+    from regime_data import mislabelled
+
+    data = characters(10, 1)
+    made = mislabelled(DatasetDict(train=data, test=data), seed=0)["train"]
+    differs = np.array(made["label"]) != np.array(data["label"])
+    assert differs.tolist() == [mark == "yes" for mark in made["mislabelled"]]
+    assert differs.sum() == round(0.03 * len(data))
+
+
+def test_what_a_head_alone_moves(scripts):
+    from regime_runs import freeze_all_but_head
+
+    from tests.tiny import make_model
+
+    for kind in ("vit", "resnet"):
+        model = make_model(kind)
+        freeze_all_but_head(model)
+        moving = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        assert moving and all(name.startswith("classifier") for name in moving)

@@ -1,0 +1,147 @@
+"""What is read off copies of the forget samples: how much of them a model remembers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
+from hf_unlearn.objectives import JITTERS, draw_copies
+from hf_unlearn.trainers.safety.memory import amounts_for, amounts_like, measure_memory
+from tests.tiny import make_dataset, make_model, make_processor
+
+SIDE = 8
+LEVEL, HEIGHT, WIDTH = 4.0, 6.0, 0.2
+
+
+class Remembers(nn.Module):
+    """Knows two classes by an image's mean, and has a peak of its own around each image that it learned.
+
+    Args:
+        learned: images `(n, 1, SIDE, SIDE)` of class 0.
+        height: of the peaks, in nats.
+        slope: by how much the log-odds fall with the square of the distance from what both classes share, for any
+            image, seen or unseen.
+        edge: by how much they fall with the distance from the nearest learned image.
+    """
+
+    def __init__(self, learned: torch.Tensor, height: float, slope: float = 3.0, edge: float = 0.0):
+        super().__init__()
+        self.learned, self.height, self.slope, self.edge = learned, height, slope, edge
+        self.device, self.dtype = torch.device("cpu"), torch.float32
+
+    def forward(self, pixel_values: torch.Tensor) -> dict[str, torch.Tensor]:
+        apart = torch.cdist(pixel_values.flatten(1), self.learned.flatten(1)).min(1).values / SIDE
+        natural = LEVEL + self.slope * (1 - pixel_values.flatten(1).square().mean(1))
+        odds = natural - self.edge * apart + self.height * (-((apart / WIDTH) ** 2)).exp()
+        return {"logits": torch.stack([odds, torch.zeros_like(odds)], 1)}
+
+
+def items_of(images):
+    return [{"pixel_values": image, "labels": 0} for image in images]
+
+
+@pytest.fixture
+def images():
+    drawn = torch.randn(120, 1, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
+    return drawn / drawn.square().mean((1, 2, 3), keepdim=True).sqrt()
+
+
+def test_what_was_learned_by_heart_is_told_from_what_was_learned(images):
+    remembered = measure_memory(Remembers(images, HEIGHT), items_of(images), 120, "noise", 0)
+    unseen = measure_memory(Remembers(images, 0.0), items_of(images), 120, "noise", 0)
+    assert remembered.share > 0.25 and not remembered.nothing
+    assert unseen.share < 0.05 and unseen.nothing
+    assert "there is little to forget" in str(unseen)
+    assert "forget accuracy 100.0 %" in str(remembered)
+    assert remembered.expected <= 1.0 and remembered.amounts.mean() > 1.0
+
+
+def test_the_more_is_remembered_the_more_goes(images):
+    half = images.clone()
+    model = Remembers(images[:60], HEIGHT)
+    # The second half is no nearer to what was learned than to the others.
+    memory = measure_memory(model, items_of(half), 120, "noise", 0)
+    assert memory.amounts[:60].mean() > memory.amounts[60:].mean() + 0.5
+
+
+def test_it_depends_on_the_seed_alone(images):
+    model = Remembers(images, HEIGHT)
+    one, two, other = (measure_memory(model, items_of(images), 120, "noise", seed).amounts for seed in (1, 1, 2))
+    assert torch.equal(one, two) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", JITTERS)
+def test_copies_that_change_nothing_or_everything_are_refused(kind):
+    class Deaf(Remembers):
+        def forward(self, pixel_values):
+            return {"logits": torch.tensor([[2.0, 0.0]]).expand(len(pixel_values), 2)}
+
+    blank = torch.zeros(30, 1, SIDE, SIDE)
+    with pytest.raises(UnlearningError, match=f"jitter '{kind}' changes no answer.*label_shift"):
+        measure_memory(Deaf(blank, 0.0), items_of(blank), 30, kind, 0)
+
+
+def test_a_model_that_no_copy_leaves_as_it_is_is_refused(images):
+    with pytest.raises(UnlearningError, match="jitter 'noise' changes every answer"):
+        measure_memory(Remembers(images, 0.0, edge=1e4), items_of(images), 120, "noise", 0)
+
+
+@given(
+    said=st.lists(st.floats(-3, 12, width=32), min_size=5, max_size=60, unique=True),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 99),
+)
+def test_so_many_labels_stay_the_likeliest(said, share, seed):
+    said = torch.tensor(said)
+    fallen = torch.rand(len(said), generator=torch.Generator().manual_seed(seed))
+    expected = share * float((said > 0).float().mean())
+    amounts = amounts_for(said, fallen, expected)
+    assert bool((amounts >= 0).all())
+    right = float((said - amounts > 0).float().mean())
+    natural = float((said - fallen > 0).float().mean())
+    # What the copies say already leaves fewer of them right, or it is as many as asked for.
+    assert right == pytest.approx(min(expected, natural), abs=1.01 / len(said))
+
+
+@given(level=st.floats(-2, 8), seed=st.integers(0, 99))
+def test_labels_get_as_much_confidence_as_unseen_ones(level, seed):
+    generator = torch.Generator().manual_seed(seed)
+    said, fallen = 6 + torch.randn(80, generator=generator), torch.rand(80, generator=generator) * 3
+    unseen = level + torch.randn(50, generator=generator)
+    amounts = amounts_like(said, fallen, unseen)
+    assert bool((amounts >= 0).all())
+    expected = min(float(unseen.sigmoid().mean()), float(said.sigmoid().mean()))
+    assert float((said - amounts).sigmoid().mean()) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", JITTERS)
+def test_copies_come_nearer_with_their_strength_and_do_not_depend_on_the_batch(kind):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(6, 3, 16, 16, generator=generator)
+    normal = draw_copies(6, generator)
+    jitter = JITTERS[kind]
+    assert torch.allclose(jitter(images, 0.0, normal), images, atol=1e-5)
+    near, far = ((jitter(images, strength, normal) - images).abs().mean() for strength in (0.02, 0.2))
+    assert far > 0 and near < far
+    alone = torch.cat([jitter(images[row : row + 1], 0.1, normal[row : row + 1]) for row in range(6)])
+    torch.testing.assert_close(jitter(images, 0.1, normal), alone)
+
+
+def test_with_nothing_to_forget_no_step_is_made(tmp_path, monkeypatch):
+    import hf_unlearn.trainers.safety.memory as memory
+
+    monkeypatch.setattr(memory, "LEAST_SHARE", 1.0)
+    monkeypatch.setattr(memory, "FULL_SHARE", 2.0)
+    model = make_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True)
+    given = {"train_dataset": make_dataset(8), "processing_class": make_processor(), "forget_kind": "subset"}
+    trainer = MUMisTrainer(model, args, **given)
+    trainer.train()
+    assert trainer.state.global_step == 0
+    assert "there is little to forget" in trainer.stop_reason
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
