@@ -1,4 +1,4 @@
-"""The study of regimes as the tables of docs/regimes.md, and as a figure.
+"""The study of regimes as the tables of docs/regimes.md and README.md, and as a figure.
 
 python scripts/regime_report.py            # rewrites the tables between the marks, and the figure
 """
@@ -9,10 +9,11 @@ import statistics
 from pathlib import Path
 
 from page_parts import Part, main_of_report
-from study_defaults import RESULTS
+from study_defaults import RESULTS, read_rows
 
 CSV = RESULTS / "study_regimes.csv"
 PART = Part("regimes", "regime_report.py", "docs/regimes.md")
+SHORT_PART = Part("results", "regime_report.py", "README.md")
 Rows = list[dict[str, str]]
 SHOWN = {
     "retrained again": "floor",
@@ -24,6 +25,7 @@ SHOWN = {
     "SCRUB": "SCRUB",
     "SSD": "SSD",
 }
+REGIMES = ["early", "memorised", "augmented", "fine-tuned", "many weights", "larger images"]
 MEMBERSHIP = ("retrained", "do nothing", "head only", "default", "SCRUB", "SSD")
 # Without these rows a setting is not finished.
 NEEDED = ("retrained", "retrained again", "do nothing", "default", "head only")
@@ -115,22 +117,41 @@ def membership(rows: Rows) -> str:
 
 
 def by_regime(rows: Rows) -> str:
-    """Means over the settings of each regime, whole classes and other requests apart."""
+    """Means over the settings of each regime."""
     heads = ["regime", "requests", "settings", *SHOWN.values()]
     lines = [line(heads), "|" + "---|" * len(heads)]
-    found = settings(rows)
-    for regime in dict.fromkeys(key[0] for key in found):
-        for title, whole in (("whole classes", True), ("labels that stay", False)):
-            keys = [key for key in found if key[0] == regime and key[3].startswith("class") == whole]
-            if not keys:
-                continue
-            cells = []
-            for variant in SHOWN:
-                values = [mean(found[key], variant, "average_gap") for key in keys]
-                known = [value for value in values if value is not None]
-                cells.append(f"{statistics.mean(known):.2f}" if known else "–")
-            lines.append(line([regime, title, str(len(keys)), *cells]))
+    for (regime, title), chosen in families(rows).items():
+        values = [mean_of_settings(chosen, variant) for variant in SHOWN]
+        lines.append(line([regime, title, str(len(chosen)), *(number(value, 2) for value in values)]))
     return "\n".join(lines)
+
+
+def short_body(rows: Rows) -> str:
+    """The part of README.md: the mean gap by regime of doing nothing, the masked logit, the default and the floor."""
+    heads = ["trained", "to forget", "settings", "do nothing", "mask the logit", "hf_unlearn", "floor", "cost"]
+    lines = [line(heads), "|" + "---|" * len(heads)]
+    for (regime, title), chosen in families(rows).items():
+        values = [mean_of_settings(chosen, variant) for variant in ("do nothing", "mask the logit", "default")]
+        floor = mean_of_settings(chosen, "retrained again")
+        costs = [float(row["cost_percent"]) for found in chosen for row in found if row["variant"] == "default"]
+        cells = [regime, title, str(len(chosen)), *(number(value, 2) for value in [*values, floor])]
+        lines.append(line([*cells, f"{statistics.median(costs):.0f} %"]))
+    return "\n".join(lines)
+
+
+def families(rows: Rows) -> dict[tuple[str, str], list[Rows]]:
+    """The settings of each regime, whole classes and labels that stay in use apart."""
+    found: dict[tuple[str, str], list[Rows]] = {}
+    for key, chosen in settings(rows).items():
+        title = "whole classes" if key[3].startswith("class") else "labels that stay"
+        found.setdefault((key[0], title), []).append(chosen)
+    return {family: found[family] for family in sorted(found, key=lambda family: (REGIMES.index(family[0]), family[1]))}
+
+
+def mean_of_settings(chosen: list[Rows], variant: str) -> float | None:
+    """The mean over settings of the mean average gap over seeds."""
+    values = [value for rows in chosen if (value := mean(rows, variant, "average_gap")) is not None]
+    return statistics.mean(values) if values else None
 
 
 def body(rows: Rows) -> str:
@@ -181,3 +202,4 @@ def draw(rows: Rows, path: Path) -> None:
 
 if __name__ == "__main__":
     main_of_report(__doc__, CSV, PART, body, draw)
+    SHORT_PART.write(short_body(read_rows(CSV)))

@@ -41,7 +41,6 @@ def test_the_pages_hold_the_committed_csv(report):
     rows = report.read_rows(report.RESULTS / "study_defaults.csv")
     assert len(report.complete(rows)) > 100
     assert report.PART.holds(report.body(rows))
-    assert report.SHORT_PART.holds(report.short_body(rows))
 
 
 def test_cells_by_hand(report):
@@ -56,9 +55,6 @@ def test_cells_by_hand(report):
     assert line == (
         "| one or two classes, ViTs | 1 | 37.00 (37.00) | –, 1 of 1 refused | 1.00 (1.00) | 0.50 (0.50) | 2.0 | 0 of 1 "
         "| 2.0–2.0 % |"
-    )
-    assert report.short_body(rows).splitlines()[-1] == (
-        "| one or two classes, ViTs | 1 | 37.00 (37.00) | 0.50 (0.50) | 2.0 % |"
     )
 
 
