@@ -68,7 +68,7 @@ def run_request(flags: argparse.Namespace, case: Any, wanted: Any, lock: Any) ->
         other = SEEDS[(SEEDS.index(seed) + 1) % len(SEEDS)]
         said = measured.logits(originals[seed])
         read_off = {RETRAINED: answers[seed], AGAIN: answers[other], DO_NOTHING: said}
-        for variant in variants_of(wanted, seed == SEEDS[0]):
+        for variant in variants_of(case, wanted, seed):
             if (seed, variant) not in missing:
                 continue
             run: dict[str, Any] = {}
@@ -118,7 +118,7 @@ def missing_variants(csv: Path, case: Any, wanted: Any) -> set[tuple[int, str]]:
         for row in read_rows(csv)
         if (row["regime"], row["dataset"], row["model"], row["request"]) == key
     }
-    wanted_rows = {(seed, variant) for seed in SEEDS for variant in variants_of(wanted, seed == SEEDS[0])}
+    wanted_rows = {(seed, variant) for seed in SEEDS for variant in variants_of(case, wanted, seed)}
     return wanted_rows - done
 
 

@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         record = trainer.save_with_record()
     if not trainer.is_world_process_zero():
         return
-    premise = getattr(trainer, "premise", None)
+    premise, memory = getattr(trainer, "premise", None), getattr(trainer, "memory", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
     say(
         f"Forgot {described(splits, data, forget_flags)}: {len(forget)} samples"
@@ -192,8 +192,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         *cache_lines(),
         *(f"  set     {line}" for line in trainer.settled),
         *(f"  mended  {line}" for line in trainer.mended),
+        f"  data    {trainer.data_used}"
+        + (f": {len(unseen)} of {method_flags.reference_split}" if unseen is not None else ""),
         *([f"  before  {premise}"] if premise is not None else []),
-        *([f"  unseen  {len(unseen)} samples of {method_flags.reference_split}"] if unseen is not None else []),
+        *([f"  before  {memory}"] if memory is not None else []),
         *(
             f"  {name.replace('_', ' ')} {values['before']:.1f} % -> {values['after']:.1f} %"
             for name, values in accuracies.items()

@@ -53,9 +53,9 @@ def unlearning_record(
         forget_kind: what becomes of the forgotten samples' classes: `class`, `subclass` or `subset`.
         num_forget: size of the forget set.
         dataset_commit: the commit that the dataset was loaded at, if it is of the Hub.
-        run: `steps`, `stop_reason`, `seconds`, `retain_free`, `premise`, `in_progress`, `adapter` (None, or the `kind`
-            of adapter and its `base_model`, with `name`, `revision` and `from_hub`), and what else there is to say of
-            it.
+        run: `steps`, `stop_reason`, `seconds`, `retain_free`, `data_used`, `premise`, `in_progress`, `adapter` (None,
+            or the `kind` of adapter and its `base_model`, with `name`, `revision` and `from_hub`), and what else there
+            is to say of it.
         settings: from [`public_arguments`].
         weights_sha256: digests of the `original` and the `unlearned` weights.
         checks: the run's own figures before and after, percent.

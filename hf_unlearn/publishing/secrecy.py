@@ -23,7 +23,8 @@ LOCAL_MODEL = "a local model"
 
 # Of a run whose samples nobody may find out. What is not here, or made below, does not go out.
 _ALWAYS = (
-    *("schema_version", "method", "hub_model_id", "disclosure", "retain_free", "in_progress", "trust_remote_code"),
+    *("schema_version", "method", "hub_model_id", "disclosure", "retain_free", "data_used", "in_progress"),
+    "trust_remote_code",
     *("dtype", "allow_pickle", "reference_split", "num_processes", "hardware", "versions"),
 )
 # What depends on the samples through the run alone.

@@ -77,6 +77,8 @@ class Publishes(_Base):
     provenance: dict[str, Any]
     filled_settings: dict[str, Any]
 
+    references: Any
+
     _images_verified = False
     _pushed_on_the_way = False
 
@@ -156,6 +158,14 @@ class Publishes(_Base):
         keep_forget_set(self.splits, folder)
         write_card(folder, self.hub_model_id, name)
 
+    @property
+    def data_used(self) -> str:
+        """What the method looked at, in words: the three are not to be compared with each other."""
+        if not self.retain_free:
+            return "the samples to forget and all retained data"
+        beside = ", without retained data" if self.references is None else " and reference samples"
+        return f"the samples to forget{' alone' if self.references is None else ''}{beside}"
+
     def record(self, in_progress: bool | None = None) -> dict[str, Any]:
         """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`].
 
@@ -170,6 +180,7 @@ class Publishes(_Base):
             "stop_reason": "it was not finished" if in_progress else getattr(self, "stop_reason", ""),
             "seconds": round(float(getattr(self, "seconds", 0.0)), 3),
             "retain_free": self.retain_free,
+            "data_used": self.data_used,
             "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
             "surroundings_agreement": getattr(self, "agreement", None),
             "in_progress": in_progress,
