@@ -140,7 +140,8 @@ def run_model(architecture: str, trained: Trained) -> None:
     recipe = Recipe(architecture, "characters:30", 25, augmentation=("shift", "scale"))
     data = trained.source.load(recipe.dataset)
     chosen: tuple[float, float, float, float] | None = None
-    for name, rates in ((CHOSEN_ON, RATES), (REPORTED, ())):
+    for name in (CHOSEN_ON, REPORTED):
+        rates: tuple[float, ...] = RATES
         splits = make_splits(data, ForgetRequest(classes=(name,)), label_column_name="label")
         original = trained.model("augmented", recipe, "original")
         retrained = trained.model("augmented", recipe, f"class:{name}", splits.forget_indices)
@@ -148,7 +149,7 @@ def run_model(architecture: str, trained: Trained) -> None:
         target = accuracies(retrained, measured)
         if name == REPORTED:
             append_row(COSINES, {"model": architecture, "class": name, **cosines(original, measured)}, lock)
-            rates = (chosen[0],) if chosen else RATES
+            rates = RATES if chosen is None else chosen[:1]
         for rate in rates:
             points = course(trained.model("augmented", recipe, "original"), measured, rate)
             stops = {"nearest": best(points, target)}

@@ -31,22 +31,16 @@ from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise, measure_premise
-from hf_unlearn.trainers.safety.reference import odds_that_siblings_teach
+from hf_unlearn.trainers.safety.reference import what_references_say
+from hf_unlearn.trainers.safety.steering import Steering
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
 # The retrained model's sensitivity to the class it never saw, as a share of the original's to its unlikely classes on
 # the same samples: chosen on a ResNet and a ViT; the study shows how well it holds elsewhere.
 LEVEL = 0.5
-# Where the labels stay in use: the most steps, and the weight of the forget samples' own term, against which works what
-# holds the model to its answers a little way off.
-STEPS_OF_A_SUBSET, GUARD_OF_A_SUBSET = 480, 4.0
-# So much more is asked for than is wanted: what holds the model leaves about a quarter of it undone.
-PUSH = 1.3
-
-ASKS_FOR_REFERENCES = (
-    "what other sub-classes teach of the label cannot be read off the forget set: with samples of them "
-    "(reference_dataset, --reference_split) it can"
-)
+# Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
+# works what holds the model to its answers a little way off.
+STEPS_OF_A_SUBSET, PASSES_OF_A_SUBSET, GUARD_OF_A_SUBSET = 480, 40, 4.0
 
 logger = logging.getLogger(__name__)
 
@@ -250,21 +244,13 @@ class MUMisTrainer(UnlearningTrainer):
         if self.num_forget_samples and self._by_memory:
             # Each process measures it, and finds the same.
             size = self.num_forget_samples
-            taught = None
-            if self.references is not None and self.forget_kind == "subclass":
-                taught = odds_that_siblings_teach(self.original_model, self.train_dataset, size, self.references)
-            self.memory = measure_memory(
-                self.original_model,
-                self.train_dataset,
-                size,
-                self.args.jitter,
-                self.args.seed,
-                self.unseen_odds if self.forget_kind == "subset" else None,
-                taught,
-            )
-            logger.warning("%s", self.memory)
-            if self.forget_kind == "subclass" and taught is None:
-                logger.warning("%s", ASKS_FOR_REFERENCES)
+            said = what_references_say(self.references, self.unseen_odds, self.forget_kind, self.train_dataset, size)
+            how = self.args.jitter, self.args.seed, said.odds, said.taught
+            self.memory = measure_memory(self.original_model, self.train_dataset, size, *how)
+            self.remove_callback(Steering)
+            self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, size)))
+            for line in (*said.lines, self.memory) if self.is_world_process_zero() else ():
+                logger.warning("%s", line)
         # The premise of the method: see `self.premise`.
         if self.num_forget_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
@@ -286,6 +272,12 @@ class MUMisTrainer(UnlearningTrainer):
         cost = 1.0 + 4.0 * (1 + count) if self.objective.sensitivity else 3.0
         near = 4.0 * (1 + self._by_memory + (self._by_memory and self.references is not None))
         return cost + (1.0 if self.objective.guard else 0.0) + (near if self.objective.surroundings else 0.0)
+
+    def num_steps(self) -> int:
+        steps = super().num_steps()
+        if self.memory is None or "max_steps" not in self.filled_settings:
+            return steps
+        return min(steps, math.ceil(PASSES_OF_A_SUBSET * self.num_forget_samples / self.step_size))
 
     def unlearning_run(self, *args: Any, **kwargs: Any) -> TrainOutput:
         if self.memory is None or not self.memory.nothing:
@@ -393,5 +385,6 @@ class MUMisTrainer(UnlearningTrainer):
     def _amounts(self, index: torch.Tensor) -> float | torch.Tensor:
         """By how much the own logits of some samples are lowered, in nats."""
         if self.memory is not None:
-            return PUSH * self.memory.amounts[index.cpu()].to(index.device)
+            push = next((rule.push for rule in self._stop_rules if isinstance(rule, Steering)), 1.0)
+            return push * self.memory.amounts[index.cpu()].to(index.device)
         return math.inf if self.args.label_shift is None else self.args.label_shift

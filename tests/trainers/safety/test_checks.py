@@ -99,13 +99,13 @@ def test_unseen_samples_set_the_shift(tmp_path):
             make_model("vit"),
             MUMisConfig(output_dir=str(tmp_path), use_cpu=True, **settings),
             train_dataset=make_dataset(8),
-            reference_dataset=make_dataset(12, seed=5),
+            reference_dataset=make_dataset(24, seed=5),
             processing_class=make_processor(),
             forget_kind=forget_kind,
         )
 
     trainer = make("subset", stop_rule="unseen")
-    assert trainer.unseen_odds is not None and len(trainer.unseen_odds) == 12
+    assert trainer.unseen_odds is not None and len(trainer.unseen_odds) == 24
     trainer.train()
     assert trainer.memory is not None
     said = own_logits(trainer.original_model, trainer.forget_sample())

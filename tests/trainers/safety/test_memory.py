@@ -10,7 +10,8 @@ from torch import nn
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
-from hf_unlearn.trainers.safety.memory import amounts_for, amounts_like, measure_memory
+from hf_unlearn.trainers.safety.memory import Memory, amounts_for, amounts_like, measure_memory
+from hf_unlearn.trainers.safety.steering import Steering
 from tests.tiny import make_dataset, make_model, make_processor
 
 SIDE = 8
@@ -145,3 +146,50 @@ def test_with_nothing_to_forget_no_step_is_made(tmp_path, monkeypatch):
     assert trainer.state.global_step == 0
     assert "there is little to forget" in trainer.stop_reason
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def figures(correct, samples=10):
+    return {"correct": correct, "samples": samples}
+
+
+def test_the_push_follows_what_is_reached():
+    rule = Steering(0.5, 20)
+    for _ in range(20):
+        assert rule.check(figures(10)) is None
+    assert rule.push == Steering.MOST, "too many are recognised, pass after pass"
+    for _ in range(80):
+        rule.check(figures(0))
+    assert rule.push == Steering.LEAST
+    even = Steering(0.5, 20)
+    for _ in range(20):
+        even.check(figures(5))
+    assert even.push == 1.0
+
+
+@given(correct=st.lists(st.integers(0, 10), min_size=3, max_size=40), cut=st.integers(0, 40), expected=st.floats(0, 1))
+def test_the_push_goes_on_from_a_checkpoint(correct, cut, expected):
+    whole = Steering(expected, 30)
+    for count in correct:
+        whole.check(figures(count))
+    first = Steering(expected, 30)
+    for count in correct[:cut]:
+        first.check(figures(count))
+    state = first.state()
+    second = Steering(**state["args"])
+    for name, value in state["attributes"].items():
+        setattr(second, name, value)
+    for count in correct[cut:]:
+        second.check(figures(count))
+    assert second.push == whole.push
+
+
+def test_a_run_makes_so_many_passes_and_no_more(tmp_path):
+    given = {"processing_class": make_processor(), "forget_kind": "subset"}
+    args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, per_device_train_batch_size=4)
+    trainer = MUMisTrainer(make_model("vit"), args, train_dataset=make_dataset(3), **given)
+    trainer.memory = Memory("affine", 0.05, 0.5, 1.0, 0.6, torch.ones(3))
+    assert trainer.num_steps() == 30
+    set_by_hand = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=35)
+    trainer = MUMisTrainer(make_model("vit"), set_by_hand, train_dataset=make_dataset(3), **given)
+    trainer.memory = Memory("affine", 0.05, 0.5, 1.0, 0.6, torch.ones(3))
+    assert trainer.num_steps() == 35

@@ -1,0 +1,126 @@
+"""Reference samples: what is refused of them, and what they say."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
+from hf_unlearn.trainers.safety.reference import ASKS_FOR_REFERENCES, what_siblings_teach
+from hf_unlearn.trainers.safety.samples import Sample
+from tests.tiny import make_dataset, make_model, make_processor
+
+
+def make(tmp_path, references, kind="subset", **settings):
+    args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, **{"max_steps": 2, **settings})
+    return MUMisTrainer(
+        make_model("vit"),
+        args,
+        train_dataset=make_dataset(8),
+        reference_dataset=references,
+        processing_class=make_processor(),
+        forget_kind=kind,
+    )
+
+
+def test_a_forget_sample_is_no_reference(tmp_path):
+    both = make_dataset(24, seed=5)
+    mixed = torch.utils.data.ConcatDataset([_items(both), _items(make_dataset(8).select([3]))])
+    trainer = make(tmp_path, mixed)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    with pytest.raises(UnlearningError, match="reference sample 24 is forget sample 3: the same image"):
+        trainer.train()
+    assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
+
+
+def _items(dataset):
+    from hf_unlearn.data.reading import as_pixels
+
+    return as_pixels(dataset, make_model("vit"), make_processor(), "image", "label")
+
+
+def test_references_of_other_classes_alone_are_refused(tmp_path):
+    forget = make_dataset(24).filter(lambda label: label == 0, input_columns="label")
+    others = make_dataset(40, seed=5).filter(lambda label: label != 0, input_columns="label")
+    trainer = make(tmp_path, others)
+    trainer.train_dataset = _items(forget)
+    with pytest.raises(
+        UnlearningError, match=r"none of 30 reference samples is of a class of the forget set \('red'\)"
+    ):
+        trainer.train()
+
+
+def test_too_few_references_set_no_level(tmp_path, caplog):
+    trainer = make(tmp_path, make_dataset(12, seed=5))
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert "12 reference samples are too few" in caplog.text
+    assert trainer.memory is not None
+
+
+def test_a_sub_class_asks_for_references(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        make(tmp_path, None, "subclass").train()
+    assert ASKS_FOR_REFERENCES in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        make(tmp_path, make_dataset(24, seed=5), "subclass").train()
+    assert ASKS_FOR_REFERENCES not in caplog.text
+
+
+def test_which_data_were_used_is_said(tmp_path):
+    assert make(tmp_path, None).data_used == "the samples to forget alone, without retained data"
+    assert make(tmp_path, make_dataset(24, seed=5)).data_used == "the samples to forget and reference samples"
+
+
+def test_the_references_hold_the_model(tmp_path):
+    trainer = make(tmp_path, make_dataset(24, seed=5), per_device_train_batch_size=4)
+    seen = []
+    trainer.train()
+    original = trainer.original_model.forward
+
+    def watch(pixel_values):
+        seen.append(pixel_values)
+        return original(pixel_values=pixel_values)
+
+    trainer.original_model.forward = watch
+    trainer.model.train()
+    batch = trainer.data_collator([trainer.train_dataset[row] for row in range(4)])
+    trainer.unlearning_loss(trainer.model, batch)
+    # The samples, what is near them, copies of them, and as many references.
+    (pixels,) = seen
+    assert len(pixels) == 16
+    references = {bytes(image.numpy().tobytes()) for image in trainer.references.pixel_values}
+    assert all(bytes(image.numpy().tobytes()) in references for image in pixels[12:])
+
+
+def test_what_siblings_teach_of_a_sub_class():
+    """Of two classes, dark and light, a forgotten part of the first that is light looks like the second to whoever
+    never saw it."""
+    generator = torch.Generator().manual_seed(0)
+    labels = (torch.arange(60) % 2).long()
+    level = torch.where(labels == 0, -1.0, 1.0).view(-1, 1, 1, 1)
+    pixels = level + 0.3 * torch.randn(60, 3, 16, 16, generator=generator)
+    references = Sample(pixels, labels, torch.arange(60))
+    alike, unlike = pixels[labels == 0][:10], pixels[labels == 1][:10]
+    items = [{"pixel_values": image, "labels": 0} for image in torch.cat([alike, unlike])]
+    taught = what_siblings_teach(items, 20, references)
+    assert taught.odds is not None
+    assert taught.odds[:10].min() > 0 and taught.odds[10:].max() < 0
+    assert "teach the labels of 50 % of the forget samples, and of 100 % of each other" in str(taught)
+    # A label that no reference sample has is taught by none.
+    other = what_siblings_teach([{**item, "labels": 5} for item in items], 20, references)
+    assert other.odds is not None and other.odds.max() < -20
+
+
+def test_references_that_do_not_tell_each_other_are_not_asked():
+    generator = torch.Generator().manual_seed(0)
+    noise = Sample(torch.randn(60, 3, 8, 8, generator=generator), torch.arange(60) % 4, torch.arange(60))
+    items = [{"pixel_values": noise.pixel_values[0], "labels": 0}]
+    taught = what_siblings_teach(items, 1, noise)
+    assert taught.odds is None and taught.accuracy < 0.6
+    assert "too few to say what siblings teach" in str(taught)
+    one = Sample(noise.pixel_values, torch.zeros(60, dtype=torch.long), noise.index)
+    assert what_siblings_teach(items, 1, one).odds is None, "one class teaches nothing of another"
