@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A column of more values is more likely one of identifiers than one of classes.
 MAX_CLASSES = 100_000
+# So few samples, and so small a share of a class, teach nothing of it beside those that are forgotten.
+MOST_LEFT, LEFT_SHARE = 3, 0.1
 
 
 def column_array(dataset: Dataset, column: str) -> Any:
@@ -185,3 +187,17 @@ def with_labels(dataset: Dataset, column: str, codes: np.ndarray, names: list[st
     if column in dataset.column_names:
         encoded = encoded.remove_columns(column)
     return encoded.rename_column(new, column)
+
+
+def classes_gone(forget_labels: np.ndarray, retain_labels: np.ndarray) -> np.ndarray:
+    """The classes of a forget set that nothing teaches any more: at most 3 samples are left, and 10 % of theirs.
+
+    Args:
+        forget_labels, retain_labels: label ids, of shapes (m,) and (n,).
+
+    Returns:
+        Sorted label ids.
+    """
+    found, counts = np.unique(forget_labels, return_counts=True)
+    left = np.array([(retain_labels == label).sum() for label in found], dtype=np.int64)
+    return found[(left == 0) | ((left <= MOST_LEFT) & (left <= LEFT_SHARE * (left + counts)))]

@@ -22,7 +22,7 @@ from hf_unlearn.request.images import readable_rows, samples_sha256, verify_imag
 from hf_unlearn.request.iterable import Materialised
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import LabelledParts, label_parts, labelled_splits
-from hf_unlearn.request.labels import label_array
+from hf_unlearn.request.labels import classes_gone, label_array
 from hf_unlearn.request.matching import check_mapped_labels, match_labels
 from hf_unlearn.request.selection import counted_among, given_forget_set, rows_in, select_rows, test_forgotten
 
@@ -49,7 +49,8 @@ class UnlearningSplits:
         retain_indices: the other rows of the train split; sorted int64. Empty for samples alone.
         test_forgotten: boolean, shape (test rows,): True where a test sample belongs to what was forgotten,
             that is to a class that is gone or to a forgotten sub-class. Empty without a test split.
-        forgotten_class_ids: sorted label ids of the forget set that have no sample left in `retain`.
+        forgotten_class_ids: sorted label ids of the forget set that have no sample left in `retain`, or so few that
+            they teach nothing (see [`hf_unlearn.request.labels.classes_gone`]).
         image_column: the name of the image column.
         label_column: the name of the label column.
         label_names: the names of the labels, by dataset label id.
@@ -124,7 +125,7 @@ class UnlearningSplits:
 
     @property
     def removes_whole_classes(self) -> bool:
-        """Whether no sample of the forget samples' classes is left in the retain set."""
+        """Whether no sample of the forget samples' classes is left in the retain set, or next to none."""
         return bool(np.isin(self.forget_labels(), self.forgotten_class_ids).all())
 
     @property
@@ -328,7 +329,7 @@ def make_splits(
             "the train split"
         )
     # Which classes are gone depends on the samples alone, not on how the request named them.
-    forgotten = np.setdiff1d(label_array(forget, label_column), label_array(train, label_column)[stay])
+    forgotten = classes_gone(label_array(forget, label_column), label_array(train, label_column)[stay])
     forget_indices = used.rows[positions]
     splits = UnlearningSplits(
         forget=forget,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.request.labels import class_codes, encode_labels, label_array, label_names, label_values
+from hf_unlearn.request.labels import class_codes, classes_gone, encode_labels, label_array, label_names, label_values
 
 
 def strings(*values: str | None) -> Dataset:
@@ -94,3 +94,17 @@ def test_encoding_an_unknown_label():
 def test_rows_without_a_class(dataset, message):
     with pytest.raises(UnlearningError, match=message):
         label_array(dataset, "kind")
+
+
+@given(
+    sizes=st.lists(st.integers(1, 80), min_size=1, max_size=5), left=st.lists(st.integers(0, 9), min_size=5, max_size=5)
+)
+def test_a_class_of_which_next_to_nothing_is_left_is_gone(sizes, left):
+    forget = np.repeat(np.arange(len(sizes)), sizes)
+    retain = np.repeat(np.arange(5), left)
+    expected = [
+        label
+        for label, size in enumerate(sizes)
+        if not left[label] or (left[label] <= 3 and left[label] <= 0.1 * (size + left[label]))
+    ]
+    assert classes_gone(forget, retain).tolist() == expected

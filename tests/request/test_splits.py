@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from datasets import ClassLabel, DatasetDict, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request.forget_request import ForgetRequest
@@ -302,3 +303,13 @@ def test_no_split_called_train(animals):
 def test_an_empty_train_split(animals):
     with pytest.raises(UnlearningError, match="the train split 'train' is empty"):
         make_splits(DatasetDict({"train": animals["train"].select([])}), ForgetRequest(count=1))
+
+
+def test_all_but_three_samples_of_a_class_are_the_class():
+    labels = [0] * 40 + [1] * 40
+    data = Dataset.from_dict({"image": [Image.new("RGB", (4, 4), (row, 0, 0)) for row in range(80)], "label": labels})
+    data = data.cast_column("label", ClassLabel(names=["cat", "dog"]))
+    for left, kind in ((3, "class"), (4, "subset")):
+        splits = make_splits(DatasetDict(train=data), ForgetRequest(indices=tuple(range(40 - left))))
+        assert splits.forget_kind == kind
+        assert len(splits.retain_indices) == 40 + left
