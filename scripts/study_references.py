@@ -1,0 +1,114 @@
+"""What reference samples add where labels stay: memorised models, with none and with 1,000 samples that they never saw.
+
+    python scripts/study_references.py --fashion_mnist outputs/fashion-mnist
+
+Takes the study of regimes' originals and retrained models (trains what is missing) and writes
+scripts/results/study_references.csv. The references are training images of Fashion-MNIST that no model was trained on,
+and digits of the remaining sub-classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from model_cache import ModelCache
+from regime_data import DataSource, with_folded
+from regime_grid import CASES, DIGITS, SEEDS, Case
+from regime_models import ARCHITECTURES, Trained
+from regime_runs import RegimeMeasured
+from study_defaults import RESULTS, append_row
+from study_settings import Request
+from transformers import PrinterCallback
+
+from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningSplits, make_splits
+from hf_unlearn.errors import UnlearningError
+
+CSV = RESULTS / "study_references.csv"
+COUNTS = (0, 1000)
+OF_A_SUBCLASS = (0, 500)
+
+
+def unseen(source: DataSource, splits: UnlearningSplits, count: int) -> Dataset:
+    """Images of Fashion-MNIST's training set that are not in the study's; of a sub-class, some of the retain set."""
+    rng = np.random.default_rng(5)
+    assert splits.retain is not None
+    if splits.forget_kind == "subclass":
+        return splits.retain.select(rng.permutation(len(splits.retain))[:count])
+    data = DatasetDict.load_from_disk(source.fashion_mnist)["train"]
+    # The study's are the first of this order: see `DataSource`.
+    rest = np.random.default_rng(2).permutation(len(data))[10_000:]
+    chosen = DatasetDict(train=data.select(rng.permutation(rest)[:count]))
+    return with_folded(chosen, "superclass")["train"]
+
+
+def run(case: Case, request: Request, trained: Trained) -> None:
+    """All seeds and numbers of reference samples."""
+    data = trained.source.load(case.recipe.dataset)
+    splits = make_splits(data, request.request, label_column_name=case.recipe.label_column)
+    lock: Any = contextlib.nullcontext()
+    for seed in SEEDS:
+        recipe = case.recipe.with_seed(seed)
+        original = trained.model(case.regime, recipe, "original")
+        measured = RegimeMeasured(splits, original.config, ARCHITECTURES[recipe.architecture].image_size)
+        again = recipe.with_seed(SEEDS[(SEEDS.index(seed) + 1) % len(SEEDS)])
+        target, other = (
+            measured.logits(trained.model(case.regime, each, request.name, splits.forget_indices))
+            for each in (recipe, again)
+        )
+        rows = {"retrained": target, "do nothing": measured.logits(original)}
+        for count in OF_A_SUBCLASS if splits.forget_kind == "subclass" else COUNTS:
+            model = trained.model(case.regime, recipe, "original")
+            with tempfile.TemporaryDirectory() as folder:
+                args = MUMisConfig(output_dir=folder, use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False)
+                trainer = MUMisTrainer(
+                    model,
+                    args,
+                    splits,
+                    train_dataset=measured.parts["forget"],
+                    processing_class=measured.processor,
+                    reference_dataset=unseen(trained.source, splits, count) if count else None,
+                )
+                trainer.remove_callback(PrinterCallback)
+                trainer.train()
+            rows[f"{count} references"] = measured.logits(model)
+        for variant, logits in rows.items():
+            row: dict[str, Any] = {"dataset": recipe.dataset, "model": recipe.architecture, "seed": seed}
+            row |= {"request": request.name, "variant": variant, **measured.row(logits, target, other)}
+            append_row(CSV, row, lock)
+            print(row["dataset"], row["request"], seed, variant, row["average_gap"], flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache_dir", default="outputs/regimes")
+    parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist")
+    flags = parser.parse_args()
+    torch.set_num_threads(1)
+    trained = Trained(ModelCache(flags.cache_dir), DataSource("", flags.fashion_mnist))
+    wanted = ("random:5%", "person:7", DIGITS["subclass"].name)
+    chosen = [
+        (case, request)
+        for case in CASES
+        for request in case.requests
+        if (case.recipe.dataset, case.recipe.architecture) in (("fashion-mnist:3000", "resnet"), ("digits", "resnet"))
+        and case.regime in ("memorised", "early")
+        and request.name in wanted
+    ]
+    try:
+        for case, request in chosen:
+            run(case, request, trained)
+    except UnlearningError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
