@@ -21,6 +21,7 @@ from .trainers.base.method import UnlearningMethod as UnlearningMethod
 from .trainers.base.paper import cite as cite
 from .trainers.base.settings import setting as setting
 from .trainers.base.trainer import UnlearningTrainer as UnlearningTrainer
+from .trainers.head_only import unlearn_head_only as unlearn_head_only
 from .trainers.methods.bad_teacher import BadTeacherConfig as BadTeacherConfig
 from .trainers.methods.bad_teacher import BadTeacherTrainer as BadTeacherTrainer
 from .trainers.methods.boundary_shrink import BoundaryShrinkConfig as BoundaryShrinkConfig
@@ -105,4 +106,5 @@ __all__ = [
     "record_evaluation",
     "setting",
     "stream_splits",
+    "unlearn_head_only",
 ]

@@ -33,6 +33,7 @@ HOMES = {
     "trainers.base.paper": ("cite",),
     "trainers.base.settings": ("setting",),
     "trainers.base.trainer": ("UnlearningTrainer",),
+    "trainers.head_only": ("unlearn_head_only",),
 }
 
 

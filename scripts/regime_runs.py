@@ -11,6 +11,7 @@ from study_settings import Request
 from transformers import PreTrainedModel
 
 from hf_unlearn import UnlearningSplits
+from hf_unlearn.data.pixels import collate
 from hf_unlearn.evaluation.attacks.membership import TooFewSamples, loss_attack
 from hf_unlearn.evaluation.attacks.rmia import auc, likelihood_ratios, rmia_scores
 from hf_unlearn.evaluation.contest import split_figures
@@ -18,6 +19,7 @@ from hf_unlearn.evaluation.metrics.accuracies import average_gap, percent
 from hf_unlearn.evaluation.metrics.divergences import js_divergence
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import predict_logits
+from hf_unlearn.models.head import find_head
 
 # The controls take no run: they are read off the original.
 DO_NOTHING, MASK, RETRAINED, AGAIN = "do nothing", "mask the logit", "retrained", "retrained again"
@@ -119,13 +121,11 @@ def siblings_of(splits: UnlearningSplits) -> np.ndarray:
     return np.isin(splits.test_labels(), np.unique(splits.test_labels()[gone])) & ~gone
 
 
-def freeze_all_but_head(model: PreTrainedModel) -> None:
-    """Let the classifier head alone move: the parameters whose name begins as the head's do."""
-    heads = ("classifier", "head", "fc")
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.split(".")[0] in heads)
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError(f"{type(model).__name__} has no module named {', '.join(heads)}")
+def freeze_all_but_head(model: PreTrainedModel, measured: Measured) -> None:
+    """Let the classifier head alone move."""
+    head = find_head(model, collate(measured.parts["forget"].__getitems__([0]))["pixel_values"])
+    model.requires_grad_(False)
+    head.requires_grad_(True)
 
 
 def row_of(

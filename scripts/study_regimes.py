@@ -101,7 +101,7 @@ def run_variant(
     if tiny and method == "mu_mis":
         settings = {**settings, "max_steps": 2}
     if head_only:
-        freeze_all_but_head(model)
+        freeze_all_but_head(model, measured)
     run = run_method(method, settings, model, measured, retain, seed)
     run["cost_percent"] = 100 * run["forward_equivalents"] / (3 * passes * len(retain))
     return run

@@ -28,6 +28,7 @@ from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, expand_user
 
 if TYPE_CHECKING:
     from hf_unlearn.evaluation.report.results import Comparison
+    from hf_unlearn.request import UnlearningSplits
 
 DESCRIPTION = (
     "How well a model forgot a request: accuracies, distances to models retrained without the forget set, membership "
@@ -137,6 +138,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if os.path.isfile(os.path.join(name, RECORD_NAME)):
         # One that cannot be read is found before the work.
         read_record(name)
+    control, why_not = None, ""
+    if flags.level == "deep":
+        original, control, why_not = _head_only(name, model_flags.model_revision, original, flags, splits, loading)
     results = compare(
         name,
         splits=splits,
@@ -152,7 +156,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         max_retain_samples=flags.max_retain_samples,
         seed=flags.seed,
         other_request=flags.other_request,
+        head_only=control,
     )
+    if why_not:
+        results["left_out"]["head only"] = why_not
     if not is_first_process():
         return
     # Before it is saved: if the disk is full, the work was not for nothing.
@@ -163,6 +170,47 @@ def main(argv: Sequence[str] | None = None) -> None:
         *_keep_in_record(name, results),
         f"Saved {path} and {REPORT_NAME}, which shows forget samples and is not for publishing",
     )
+
+
+def _head_only(
+    name: str,
+    revision: str | None,
+    original: Any,
+    flags: EvaluationArguments,
+    splits: UnlearningSplits,
+    loading: dict[str, Any],
+) -> tuple[Any, Any, str]:
+    """The control *head only*: the original (loaded, where it was known by name), the control, and else why not.
+
+    Raises:
+        UnlearningError: the model was made for another request, or the original that was named cannot be loaded.
+    """
+    from accelerate import PartialState
+
+    from hf_unlearn.evaluation.loading import as_contestant, check_request, original_of, record_of
+    from hf_unlearn.trainers.head_only import unlearn_head_only
+
+    record = record_of(name, revision)
+    found = original_of(original, flags.original_revision, record)
+    if check_request(name, "unlearned", record, splits, flags.other_request) is False:
+        return original, None, "the model was made for another request"
+    if not record:
+        return original, None, "there is no record of the run beside the model"
+    if found is None:
+        return original, None, "the original model is not known"
+    if PartialState(cpu=flags.use_cpu).num_processes > 1:
+        return original, None, "it is run by one process only"
+    try:
+        before = as_contestant(found[0], "original", revision=found[1], **loading)
+    except UnlearningError as error:
+        if original is not None:
+            raise
+        return None, None, f"the original model that the record names cannot be had: {error}"
+    try:
+        model = unlearn_head_only(record, before.model, before.image_processor, splits, flags.use_cpu)
+    except UnlearningError as error:
+        return before, None, str(error)
+    return before, before._replace(model=model), ""
 
 
 def _keep_in_record(model: str, results: Comparison) -> list[str]:

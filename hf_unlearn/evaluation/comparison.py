@@ -124,10 +124,9 @@ def compare(
     unlearned = as_contestant(model, "unlearned", revision=revision, **common)
     before, left_out = _original(original, original_revision, record, common)
     retrained = [as_contestant(reference, "reference", **common) for reference in targets]
-    contestants = {**({"original": before} if before is not None else {}), "unlearned": unlearned}
-    if head_only is not None:
-        control = as_contestant(head_only, "head only", **common)
-        contestants = {**contestants, HEAD_ONLY: control, "unlearned": contestants.pop("unlearned")}
+    control = None if head_only is None else as_contestant(head_only, "head only", **common)
+    given = {"original": before, HEAD_ONLY: control, "unlearned": unlearned}
+    contestants = {role: each for role, each in given.items() if each is not None}
     with left_as_they_were([each.model for each in (*contestants.values(), *retrained)]):
         results = compare_models(
             contestants,
@@ -141,6 +140,8 @@ def compare(
             seconds={**recorded_seconds(record, targets), **(seconds or {})},
             max_retain_samples=max_retain_samples,
         )
+    if level == "deep" and head_only is None:
+        left_out["head only"] = "it is the same run on the head alone: see unlearn_head_only"
     results["left_out"] = {**left_out, **results["left_out"]}
     results.folder = os.path.realpath(unlearned.name) if os.path.isdir(unlearned.name) else None
     results.same_request = same

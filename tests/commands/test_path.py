@@ -57,6 +57,22 @@ def test_evaluate_writes_the_comparison(trained, unlearned, saved_dataset, tmp_p
     assert "How well was it forgotten?" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_level_deep_runs_the_method_on_the_head_alone(trained, unlearned, saved_dataset, tmp_path, capsys):
+    words = ["evaluate", "--model_name_or_path", str(unlearned), "--dataset_name", saved_dataset, *CPU]
+    words += ["--forget_classes", "red", "--level", "deep", "--output_dir", str(tmp_path)]
+    assert main([*words, "--original_model", str(trained / "original")]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    models = results["models"]
+    assert list(models) == ["original", "masked", "head_only", "unlearned"]
+    assert models["head_only"]["forget_cosine"] == pytest.approx(models["original"]["forget_cosine"], abs=1e-6)
+    assert models["head_only"]["name"] == models["original"]["name"] == "original"
+    assert "head only" in capsys.readouterr().out
+    # Of another original there is no such run.
+    assert main([*words, "--original_model", str(trained / "retrained"), "--overwrite_output_dir"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert "head_only" not in results["models"] and "other weights" in results["left_out"]["head only"]
+
+
 def test_without_a_reference_there_is_no_gap(unlearned, saved_dataset, tmp_path, capsys):
     words = ["evaluate", "--model", str(unlearned), "--dataset_name", saved_dataset, *CPU]
     assert main([*words, "--forget_classes", "red", "--output_dir", str(tmp_path)]) == 0

@@ -190,10 +190,12 @@ def test_wrong_labels_are_marked_and_wrong(scripts):
 def test_what_a_head_alone_moves(scripts):
     from regime_runs import freeze_all_but_head
 
-    from tests.tiny import make_model
+    from hf_unlearn.data.reading import as_pixels
+    from tests.tiny import make_dataset, make_model, make_processor
 
     for kind in ("vit", "resnet"):
         model = make_model(kind)
-        freeze_all_but_head(model)
+        items = as_pixels(make_dataset(2), model, make_processor(), "image", "label")
+        freeze_all_but_head(model, types.SimpleNamespace(parts={"forget": items}))
         moving = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         assert moving and all(name.startswith("classifier") for name in moving)
