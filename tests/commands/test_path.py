@@ -169,7 +169,7 @@ def test_a_subset_runs_on_the_schedule_that_the_library_gives(trained, saved_dat
     ran = public_arguments(trainer.args)
     names = ("max_steps", "num_rounds", "label_shift", "sensitivity_weight", "stop_rule")
     assert {name: by_command[name] for name in names} == {name: ran[name] for name in names}
-    assert trainer.args.round_ends(ran["max_steps"]) == [60]
+    assert trainer.args.round_ends(ran["max_steps"]) == [480]
 
 
 def test_what_was_mended_is_said(trained, saved_dataset, tmp_path, capsys):

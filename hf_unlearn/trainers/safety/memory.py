@@ -45,6 +45,7 @@ class Memory:
     Attributes:
         jitter: kind of copies.
         strength: how far off they are (see `hf_unlearn.objectives.JITTERS`).
+        fall: by how many nats the log-odds of their labels are lower in the mean.
         share: of the fall of the log-odds at that strength, how much is memory's, 0 to 1.
         accuracy: share of the forget samples that the original gets right, 0 to 1.
         expected: that of a model that never saw them, as far as can be told.
@@ -53,6 +54,7 @@ class Memory:
 
     jitter: str
     strength: float
+    fall: float
     share: float
     accuracy: float
     expected: float
@@ -65,7 +67,7 @@ class Memory:
 
     def __str__(self) -> str:
         rests = (
-            f"copies {100 * self.strength:.1f} % off, where the odds of the label fall to a tenth, and "
+            f"copies {100 * self.strength:.1f} % off have log-odds of their labels {self.fall:.1f} nats lower, and "
             f"{100 * self.share:.0f} % of that fall is memory's"
         )
         if self.nothing:
@@ -131,7 +133,7 @@ def measure_memory(
     """
     draws = torch.Generator().manual_seed(seed)
     scanned = Sample.of(items, size, model)
-    strength = _strength(model, scanned, jitter, draws)
+    strength, fall = _strength(model, scanned, jitter, draws)
     share = _share_of_memory(model, scanned, jitter, strength, draws)
     weight = min(1.0, max(0.0, (share - LEAST_SHARE) / (FULL_SHARE - LEAST_SHARE)))
     if unseen_odds is not None:
@@ -147,13 +149,13 @@ def measure_memory(
     accuracy = float((said > 0).float().mean())
     if taught is not None:
         amounts = (said - taught.to(said)).clamp(min=0.0)
-        return Memory(jitter, strength, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
+        return Memory(jitter, strength, fall, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
     if unseen_odds is not None:
         amounts = amounts_like(said, fallen, unseen_odds)
-        return Memory(jitter, strength, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
+        return Memory(jitter, strength, fall, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
     expected = accuracy - weight * max(0.0, accuracy - float(torch.cat(right).mean()))
     amounts = amounts_for(said, fallen, expected) if weight else torch.zeros(size)
-    return Memory(jitter, strength, share, accuracy, expected, amounts.cpu())
+    return Memory(jitter, strength, fall, share, accuracy, expected, amounts.cpu())
 
 
 def amounts_for(said: torch.Tensor, fallen: torch.Tensor, expected: float) -> torch.Tensor:
@@ -199,8 +201,8 @@ def amounts_like(said: torch.Tensor, fallen: torch.Tensor, unseen_odds: torch.Te
     return low * amounts
 
 
-def _strength(model: nn.Module, sample: Sample, jitter: str, draws: torch.Generator) -> float:
-    """How far off copies are whose log-odds are lower by `FALL` in the mean; the furthest if none are."""
+def _strength(model: nn.Module, sample: Sample, jitter: str, draws: torch.Generator) -> tuple[float, float]:
+    """How far off copies are whose log-odds are lower by `FALL` in the mean, and that; the furthest if none are."""
     own = own_logits(model, sample)
     last = (0.0, 0.0)
     for strength in STRENGTHS:
@@ -212,14 +214,14 @@ def _strength(model: nn.Module, sample: Sample, jitter: str, draws: torch.Genera
                 f"labels {fall:.1f} nats lower; expected less than {FALL:.1f}: set another jitter, or label_shift"
             )
         if fall >= FALL:
-            return last[0] + (strength - last[0]) * (FALL - last[1]) / (fall - last[1])
+            return last[0] + (strength - last[0]) * (FALL - last[1]) / (fall - last[1]), FALL
         last = strength, fall
     if float((own - copies).abs().max()) < LEAST_CHANGE:
         raise UnlearningError(
             f"jitter {jitter!r} changes no answer: copies {100 * strength:.0f} % off have the same log-odds of their "
             "labels; expected some that differ: set another jitter, or label_shift"
         )
-    return last[0]
+    return last
 
 
 def _share_of_memory(model: nn.Module, sample: Sample, jitter: str, strength: float, draws: torch.Generator) -> float:

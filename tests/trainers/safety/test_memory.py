@@ -187,9 +187,9 @@ def test_a_run_makes_so_many_passes_and_no_more(tmp_path):
     given = {"processing_class": make_processor(), "forget_kind": "subset"}
     args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, per_device_train_batch_size=4)
     trainer = MUMisTrainer(make_model("vit"), args, train_dataset=make_dataset(3), **given)
-    trainer.memory = Memory("affine", 0.05, 0.5, 1.0, 0.6, torch.ones(3))
+    trainer.memory = Memory("affine", 0.05, 2.3, 0.5, 1.0, 0.6, torch.ones(3))
     assert trainer.num_steps() == 30
     set_by_hand = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=35)
     trainer = MUMisTrainer(make_model("vit"), set_by_hand, train_dataset=make_dataset(3), **given)
-    trainer.memory = Memory("affine", 0.05, 0.5, 1.0, 0.6, torch.ones(3))
+    trainer.memory = Memory("affine", 0.05, 2.3, 0.5, 1.0, 0.6, torch.ones(3))
     assert trainer.num_steps() == 35
