@@ -12,6 +12,7 @@ from datasets import ClassLabel, DatasetDict, Value
 
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import warn_once
+from hf_unlearn.publishing.markup import as_markdown
 from tests.tiny import make_dataset, make_model, make_processor
 
 NAMES = ["tench, Tinca tinca", 'a "great" | white', "crane's <b>`bill`</b>", "crane"]
@@ -60,7 +61,7 @@ def test_names_that_are_hard_to_write_go_all_the_way(model, tmp_path, capsys):
     record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
     assert record["request"]["classes"] == sorted(NAMES[:3])
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "'tench, Tinca tinca'" in card and r"\<b>\`bill\`\</b>" in card
+    assert "tench, Tinca tinca" in card and as_markdown("<b>`bill`</b>") in card
     assert shlex.join(sorted(NAMES[:3])) in card
     # One name in a YAML file is one class, commas or not.
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({**settings, "forget_classes": NAMES[0]}))

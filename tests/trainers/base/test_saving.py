@@ -87,7 +87,13 @@ def test_shards_and_pickles_of_an_earlier_model_go(tmp_path):
     trainer = ended(make(tmp_path, "delete", model=make_model("vit")))
     trainer.save_model(str(folder))
     model = {"config.json", "model.safetensors", "preprocessor_config.json", "training_args.json"}
-    assert set(names(folder)) == {*model, "thesis.txt", "unlearning.json", "README.md"}
+    assert set(names(folder)) == {
+        *model,
+        "thesis.txt",
+        "unlearning.json",
+        "unlearning_withheld.json",
+        "README.md",
+    }
     kept = load_image_classifier(folder).state_dict()
     assert all(torch.equal(value, kept[name]) for name, value in trainer.model.state_dict().items())
 
