@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from hf_unlearn.commands.main import main
+from hf_unlearn.publishing.record import read_record
 
 CPU = ["--use_cpu"]
 FAST = ["--level", "fast", *CPU]

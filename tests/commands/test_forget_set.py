@@ -187,7 +187,8 @@ def test_a_dataset_of_the_hub_is_named_with_its_commit(connected_hub, model_fold
     commit = add_dataset(connected_hub, "org/gone", samples, home=tmp_path / "home", split="gone")
     words = ["unlearn", "--model_name_or_path", model_folder, "--forget_dataset", "org/gone", "--forget_kind", "subset"]
     assert run(*words, "--max_steps", "1", "--output_dir", tmp_path / "out") == 0
-    record, card = records(tmp_path / "out"), (tmp_path / "out" / "README.md").read_text()
+    record = json.loads((tmp_path / "out" / "unlearning.json").read_text())
+    card = (tmp_path / "out" / "README.md").read_text()
     assert (record["dataset"]["name"], record["dataset"]["revision"]) == ("org/gone", commit)
     assert f"--forget_dataset org/gone --forget_dataset_revision {commit} --forget_kind subset" in card
     assert "--forget_label" not in card and not {"sha256", "id", "dataset_fingerprint"} & record["dataset"].keys()
