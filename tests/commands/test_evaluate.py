@@ -42,7 +42,7 @@ def test_figures_of_its_own_request_go_into_record_and_card(forgot, saved_datase
     assert "record and card" in capsys.readouterr().out
     record = read_record(str(forgot))
     assert record["evaluation"]["models"]["unlearned"]["forget_accuracy"] is not None
-    assert "forget_accuracy" not in (forgot / "unlearning.json").read_text(), "whose they were is nobody's business"
+    assert '"forget_accuracy"' not in (forgot / "unlearning.json").read_text(), "whose they were is nobody's business"
     # The same samples in other words.
     assert (
         evaluate(forgot, saved_dataset, "--forget_indices", *map(str, range(1, 48, 6)), "--overwrite_output_dir") == 0
