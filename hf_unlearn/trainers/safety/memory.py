@@ -36,6 +36,9 @@ SCANNED_COPIES, COPIES = 4, 16
 # A share of the fall below the first is noise, and there is nothing to forget; from the second on the copies are taken
 # at their word; between them in proportion.
 LEAST_SHARE, FULL_SHARE = 0.05, 0.2
+# A model that gets some of what it was trained on wrong did not learn it by heart. What else it is surer of cannot be
+# told from how hard the copies are: at the first accuracy nothing is taken for memory, from the second on all of it.
+LEAST_ACCURACY, BY_HEART = 0.97, 0.995
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ class Memory:
             f"{100 * self.share:.0f} % of that fall is memory's"
         )
         if self.nothing:
-            return f"there is little to forget: {rests}"
+            known = f"the original gets {100 * self.accuracy:.1f} % of the samples right, "
+            return f"there is little to forget that can be told from damage: {known}{rests}"
         return (
             f"forget accuracy {100 * self.accuracy:.1f} %, of a model that never saw the samples about "
             f"{100 * self.expected:.1f} %: {rests}"
@@ -135,7 +139,7 @@ def measure_memory(
     scanned = Sample.of(items, size, model)
     strength, fall = _strength(model, scanned, jitter, draws)
     share = _share_of_memory(model, scanned, jitter, strength, draws)
-    weight = min(1.0, max(0.0, (share - LEAST_SHARE) / (FULL_SHARE - LEAST_SHARE)))
+    weight = _between(share, LEAST_SHARE, FULL_SHARE)
     if unseen_odds is not None:
         weight = 1.0
     own, near, right = [], [], []
@@ -145,8 +149,11 @@ def measure_memory(
         copies = torch.stack([_copy(model, sample, jitter, strength, draws)[1] for _ in range(COPIES if weight else 1)])
         near.append(copies.mean(0))
         right.append((copies > 0).float().mean(0))
-    said, fallen = torch.cat(own), weight * (torch.cat(own) - torch.cat(near))
+    said = torch.cat(own)
     accuracy = float((said > 0).float().mean())
+    if unseen_odds is None:
+        weight *= _between(accuracy, LEAST_ACCURACY, BY_HEART)
+    fallen = weight * (said - torch.cat(near))
     if taught is not None:
         amounts = (said - taught.to(said)).clamp(min=0.0)
         return Memory(jitter, strength, fall, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
@@ -237,6 +244,11 @@ def _share_of_memory(model: nn.Module, sample: Sample, jitter: str, strength: fl
         moved = Sample(pixels, sample.labels, sample.index)
         falls.append(_fall(model, moved, torch.maximum(one_said, other_said), jitter, near, draws))
     return max(0.0, 1 - sum(falls) / len(falls) / here) if here > 0 else 0.0
+
+
+def _between(value: float, low: float, high: float) -> float:
+    """How far `value` is from `low` to `high`, 0 to 1."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def _fall(

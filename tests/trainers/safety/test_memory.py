@@ -57,6 +57,9 @@ def test_what_was_learned_by_heart_is_told_from_what_was_learned(images):
     assert remembered.share > 0.25 and not remembered.nothing
     assert unseen.share < 0.05 and unseen.nothing
     assert "there is little to forget" in str(unseen)
+    # The same, but that the original gets some of them wrong: then they were not learned by heart.
+    wrong = [{**item, "labels": int(row < 6)} for row, item in enumerate(items_of(images))]
+    assert measure_memory(Remembers(images, HEIGHT), wrong, 120, "noise", 0).nothing
     assert "forget accuracy 100.0 %" in str(remembered)
     assert remembered.expected <= 1.0 and remembered.amounts.mean() > 1.0
 
