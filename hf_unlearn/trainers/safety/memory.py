@@ -39,6 +39,9 @@ LEAST_SHARE, FULL_SHARE = 0.05, 0.2
 # A model that gets some of what it was trained on wrong did not learn it by heart. What else it is surer of cannot be
 # told from how hard the copies are: at the first accuracy nothing is taken for memory, from the second on all of it.
 LEAST_ACCURACY, BY_HEART = 0.97, 0.995
+# Nor where copies must go further off than memory was seen to reach: within the first strength all of the fall may be
+# memory, beyond the second none of it. Of the other kinds of copies it is not known.
+REACH = {"affine": (0.05, 0.07)}
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,8 @@ def measure_memory(
     accuracy = float((said > 0).float().mean())
     if unseen_odds is None:
         weight *= _between(accuracy, LEAST_ACCURACY, BY_HEART)
+        if jitter in REACH:
+            weight *= 1 - _between(strength, *REACH[jitter])
     fallen = weight * (said - torch.cat(near))
     if taught is not None:
         amounts = (said - taught.to(said)).clamp(min=0.0)
