@@ -1,0 +1,44 @@
+"""What reference samples add, as a table of docs/regimes.md.
+
+python scripts/references_report.py            # rewrites the table between the marks
+"""
+
+from __future__ import annotations
+
+import statistics
+
+from page_parts import Part
+from study_defaults import RESULTS, read_rows
+
+CSV = RESULTS / "study_references.csv"
+PART = Part("references", "references_report.py", "docs/regimes.md")
+Rows = list[dict[str, str]]
+FIGURES = {
+    "average_gap": ("gap, points", 2),
+    "forget_accuracy": ("forget accuracy, %", 1),
+    "sibling_accuracy": ("sibling accuracy, %", 1),
+    "mia_loss": ("loss attack, %", 1),
+    "rmia_auc": ("RMIA, AUC %", 1),
+}
+SHOWN = ("retrained", "do nothing", "0 references", "500 references", "1000 references")
+
+
+def body(rows: Rows) -> str:
+    """Means over seeds, setting by setting."""
+    lines = ["| setting |  | " + " | ".join(SHOWN) + " |", "|" + "---|" * (2 + len(SHOWN))]
+    for key in dict.fromkeys((row["dataset"], row["model"], row["request"]) for row in rows):
+        chosen = [row for row in rows if (row["dataset"], row["model"], row["request"]) == key]
+        name = ", ".join(key)
+        for figure, (title, digits) in FIGURES.items():
+            cells = []
+            for variant in SHOWN:
+                values = [float(row[figure]) for row in chosen if row["variant"] == variant and row[figure]]
+                cells.append(f"{statistics.mean(values):.{digits}f}" if values else "–")
+            if set(cells) != {"–"}:
+                lines.append(f"| {name} | {title} | {' | '.join(cells)} |")
+                name = ""
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PART.write(body(read_rows(CSV)))
