@@ -49,9 +49,14 @@ def given_arguments(args: TrainingArguments, followed: Iterable[str] = ()) -> di
         usual = _plain(field.default if made is dataclasses.MISSING else made())
         value = shown[field.name]
         # What is not set is settled as one of several kinds of nothing.
-        if value != usual and not (value in _NOTHING and usual in _NOTHING):
+        if value != usual and not (_is_nothing(value) and _is_nothing(usual)):
             given[field.name] = value
     return given
+
+
+def _is_nothing(value: Any) -> bool:
+    # A number 0 is a number.
+    return value in _NOTHING and (value is False or not isinstance(value, (int, float)))
 
 
 def _plain(value: Any) -> Any:

@@ -205,7 +205,7 @@ class UnlearningTrainer(
     @property
     def settled(self) -> list[str]:
         """The settings that followed from the kind of request, since nobody had set them, in words."""
-        values = {name: getattr(self.args, name) for name in self.filled_settings}
+        values = {name: value for name in self.filled_settings if (value := getattr(self.args, name)) is not None}
         shown = [
             f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
         ]

@@ -159,7 +159,8 @@ class MUMisConfig(UnlearningConfig):
             if forget_kind == "class":
                 settings["label_shift"] = math.inf
             elif OBJECTIVES[self.objective].guard:
-                settings |= {"sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
+                # The shift is left to the samples, which follows from the request, too: it is published with the rest, or not.
+                settings |= {"label_shift": None, "sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
                 # One long round: each new one would begin with steps that undo what the last had settled.
                 settings |= {"max_steps": STEPS_OF_A_SUBSET, "num_rounds": 1, "stop_rule": "steps"}
         return settings
