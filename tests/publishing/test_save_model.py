@@ -25,7 +25,7 @@ BESIDE = {"preprocessor_config.json", "training_args.json", "unlearning.json", "
 
 def make_trainer(tmp_path, model=None, **settings):
     """A trainer whose untrained model may end up anywhere."""
-    common = {"use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False, "max_steps": 2}
+    common = {"use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False, "max_steps": 2, "label_shift": 1.0}
     trainer = MUMisTrainer(
         make_model("vit") if model is None else model,
         MUMisConfig(str(tmp_path / "trainer_output"), **common, **settings),

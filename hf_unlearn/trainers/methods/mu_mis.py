@@ -159,7 +159,7 @@ class MUMisConfig(UnlearningConfig):
             if forget_kind == "class":
                 settings["label_shift"] = math.inf
             elif OBJECTIVES[self.objective].guard:
-                # The shift is left to the samples, which follows from the request, too: it is published with the rest, or not.
+                # That the shift is left to the samples follows from the request: it is published with the rest.
                 settings |= {"label_shift": None, "sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
                 # One long round: each new one would begin with steps that undo what the last had settled.
                 settings |= {"max_steps": STEPS_OF_A_SUBSET, "num_rounds": 1, "stop_rule": "steps"}

@@ -202,7 +202,8 @@ def test_settings_out_of_range(tmp_path, settings, named):
 
 
 def test_a_process_that_sees_several_gpus_takes_one_and_says_so(tmp_path, caplog):
-    args = make_args(tmp_path, max_steps=1)
+    # Of a new model there is nothing to forget that could be measured.
+    args = make_args(tmp_path, max_steps=1, label_shift=1.0)
     args._n_gpu = 4
     trainer = MUMisTrainer(
         make_model("vit"), args, train_dataset=make_dataset(8), processing_class=make_processor(), forget_kind="subset"
