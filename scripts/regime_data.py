@@ -142,13 +142,13 @@ def with_folded(data: DatasetDict, column: str) -> DatasetDict:
     return DatasetDict({split: samples.rename_column(column, "folded") for split, samples in data.items()})
 
 
-def mislabelled(data: DatasetDict, seed: int) -> DatasetDict:
-    """Give some training samples another label, drawn at random, and mark them in a column."""
+def mislabelled(data: DatasetDict, seed: int, share: float = MISLABELLED_SHARE) -> DatasetDict:
+    """Give a share of the training samples another label, drawn at random, and mark them in a column."""
     train = data["train"]
     feature = train.features["label"]
     labels = np.array(train["label"])
     rng = np.random.default_rng(seed)
-    wrong = rng.permutation(len(labels))[: round(MISLABELLED_SHARE * len(labels))]
+    wrong = rng.permutation(len(labels))[: round(share * len(labels))]
     shift = rng.integers(1, feature.num_classes, len(wrong))
     labels[wrong] = (labels[wrong] + shift) % feature.num_classes
     marks = np.where(np.isin(np.arange(len(labels)), wrong), "yes", "no").tolist()

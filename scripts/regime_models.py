@@ -14,6 +14,8 @@ from transformers import BaseImageProcessor, PreTrainedModel, PrinterCallback
 
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+from hf_unlearn.objectives.affine import moved
+from hf_unlearn.request.fingerprint import indices_sha256
 from hf_unlearn.trainers.base.classifier import ClassifierConfig, ClassifierTrainer
 
 RESNET = {"embedding_size": 32, "depths": [2, 2, 2], "layer_type": "basic"}
@@ -99,7 +101,7 @@ class Trained:
         key = f"{folder}/{recipe.dataset}/{recipe.architecture}/seed{recipe.seed}/{recipe.label_column}-{name}"
         path = key.replace(":", "-").replace("%", "pct").replace(" ", "-")
         out = np.zeros(0, int) if left_out is None else np.sort(left_out)
-        whole = {**asdict(recipe), "data": self._digest(recipe), "left_out": _digest_of_rows(out)}
+        whole = {**asdict(recipe), "data": self._digest(recipe), "left_out": indices_sha256(out)[:16]}
         return self.cache.model(path, whole, lambda: self._train(folder, recipe, out))
 
     def _digest(self, recipe: Recipe) -> str:
@@ -170,8 +172,7 @@ def augment(pixel_values: torch.Tensor, kinds: tuple[str, ...]) -> torch.Tensor:
         matrix[:, 0] *= torch.where(torch.rand(count, 1) < 0.5, -1.0, 1.0)
     if "shift" in kinds:
         matrix[:, :, 2] = (2 * torch.rand(count, 2) - 1) / 4
-    grid = torch.nn.functional.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(pixel_values, grid, padding_mode="border", align_corners=False)
+    return moved(pixel_values, matrix, "border")
 
 
 def _lay_out(model: Any, memory_format: torch.memory_format) -> None:
@@ -186,9 +187,3 @@ def _copy_body(trained: PreTrainedModel, model: PreTrainedModel) -> None:
     model.load_state_dict(
         {name: weights[name] if weights[name].shape == own[name].shape else own[name] for name in own}
     )
-
-
-def _digest_of_rows(rows: np.ndarray) -> str:
-    import hashlib
-
-    return hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16]

@@ -10,12 +10,13 @@ from study_runs import VARIANTS, Measured
 from study_settings import Request
 from transformers import PreTrainedModel
 
-from hf_unlearn import UnlearningSplits
 from hf_unlearn.data.pixels import collate
 from hf_unlearn.evaluation.attacks.membership import TooFewSamples, loss_attack
+from hf_unlearn.evaluation.attacks.probing import unseen_rows
 from hf_unlearn.evaluation.attacks.rmia import auc, likelihood_ratios, rmia_scores
 from hf_unlearn.evaluation.contest import split_figures
-from hf_unlearn.evaluation.metrics.accuracies import average_gap, percent
+from hf_unlearn.evaluation.controls import MaskedLogits
+from hf_unlearn.evaluation.metrics.accuracies import average_gap
 from hf_unlearn.evaluation.metrics.divergences import js_divergence
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import predict_logits
@@ -60,14 +61,8 @@ class RegimeMeasured(Measured):
 
     def masked(self, logits: Logits) -> Logits:
         """The same with the logits of the forgotten classes taken away (a number that leaves them no probability)."""
-        gone = np.unique(self.parts["forget"].labels.numpy())
-
-        def without(values: np.ndarray) -> np.ndarray:
-            masked = values.copy()
-            masked[:, gone] = values.min(axis=1, keepdims=True) - 50.0
-            return masked
-
-        return {name: without(values) for name, values in logits.items()}
+        gone = np.unique(self.parts["forget"].labels.numpy()).tolist()
+        return {name: MaskedLogits(values, gone)[:] for name, values in logits.items()}
 
     def row(self, logits: Logits, retrained: Logits, reference: Logits) -> dict[str, Any]:
         """Figures in percent, but for the divergence (nats) and the gap (points).
@@ -82,7 +77,7 @@ class RegimeMeasured(Measured):
         gap = average_gap(figures, target)
         found: dict[str, float | None] = {
             **figures,
-            "sibling_accuracy": percent(samples["test"].correct, siblings_of(self.splits)),
+            "sibling_accuracy": figures["test_accuracy_siblings"],
             "average_gap": gap,
             "js_divergence": js_divergence(logits["forget"], retrained["forget"]),
             **self._membership(samples, out),
@@ -93,10 +88,7 @@ class RegimeMeasured(Measured):
         return {name: SampleFigures.of(values, self.parts[name].labels.numpy()) for name, values in logits.items()}
 
     def _membership(self, samples: dict[str, SampleFigures], out: dict[str, SampleFigures]) -> dict[str, float | None]:
-        unseen = self.splits.test_forgotten
-        if not unseen.any():
-            unseen = np.isin(self.splits.test_labels(), np.unique(self.splits.forget_labels()))
-        rows = np.flatnonzero(unseen)
+        rows = np.flatnonzero(unseen_rows(self.splits))
         forget, like = samples["forget"].log_confidence, samples["test"].log_confidence
 
         def ratios(name: str, chosen: Any = slice(None)) -> np.ndarray:
@@ -111,14 +103,6 @@ class RegimeMeasured(Measured):
             return {"mia_loss": loss_attack(-forget, -like[rows]), "rmia_auc": auc(ours, strangers)}
         except TooFewSamples:
             return {"mia_loss": None, "rmia_auc": None}
-
-
-def siblings_of(splits: UnlearningSplits) -> np.ndarray:
-    """Test samples of the forgotten label from other sub-classes: boolean `(test samples,)`, else none."""
-    gone = splits.test_forgotten
-    if splits.removes_whole_classes or not gone.any():
-        return np.zeros(len(gone), bool)
-    return np.isin(splits.test_labels(), np.unique(splits.test_labels()[gone])) & ~gone
 
 
 def freeze_all_but_head(model: PreTrainedModel, measured: Measured) -> None:

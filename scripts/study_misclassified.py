@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import DatasetDict, Value
+from regime_data import mislabelled
 from study_runs import Measured, run_variant
 from study_settings import ModelCache, Request, Setting, load_data, splits_of
 from torch import nn
@@ -42,19 +42,6 @@ class ByPrediction(MUMisTrainer):
         return super().unlearning_loss(model, {**inputs, "labels": predicted})
 
 
-def mislabel(data: DatasetDict, seed: int) -> DatasetDict:
-    """Replace the labels of some training samples by others at random, and mark them in a column."""
-    labels = np.array(data["train"]["label"])
-    rng = np.random.default_rng(seed)
-    wrong = rng.permutation(len(labels))[: round(SHARE * len(labels))]
-    labels[wrong] = (labels[wrong] + rng.integers(1, 10, len(wrong))) % 10
-    marks = np.where(np.isin(np.arange(len(labels)), wrong), "yes", "no")
-    feature = data["train"].features["label"]
-    train = data["train"].remove_columns("label").add_column("label", labels).cast_column("label", feature)
-    train = train.add_column("mislabelled", marks.tolist()).cast_column("mislabelled", Value("string"))
-    return DatasetDict({**data, "train": train})
-
-
 def softmax(logits: np.ndarray) -> np.ndarray:
     return torch.from_numpy(logits).double().softmax(1).numpy()
 
@@ -74,7 +61,7 @@ def main() -> None:
         for model in flags.models:
             for name, request in REQUESTS.items():
                 noisy = name.startswith("mislabelled")
-                data = mislabel(plain, seed) if noisy else plain
+                data = mislabelled(plain, seed, SHARE) if noisy else plain
                 cache = ModelCache(f"{flags.work_dir}/{'noisy' if noisy else 'plain'}")
                 setting = Setting(model, "fashion-mnist", seed, Request(name, request))
                 splits = splits_of(setting, data)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from hf_unlearn.objectives.affine import moved
+
 # Numbers that decide one copy of a sample.
 DRAWS = 8
 _PATCHES = 8
@@ -26,11 +28,7 @@ def affine(pixel_values: torch.Tensor, strength: float, normal: torch.Tensor) ->
         A tensor shaped as `pixel_values`.
     """
     drawn = normal[:, :6].to(pixel_values.device, torch.float32).view(-1, 2, 3)
-    matrix = torch.eye(2, 3, device=pixel_values.device) + strength * drawn
-    grid = torch.nn.functional.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(
-        pixel_values, grid.to(pixel_values.dtype), padding_mode="border", align_corners=False
-    )
+    return moved(pixel_values, torch.eye(2, 3, device=pixel_values.device) + strength * drawn, "border")
 
 
 def noise(pixel_values: torch.Tensor, strength: float, normal: torch.Tensor) -> torch.Tensor:

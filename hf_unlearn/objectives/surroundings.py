@@ -10,6 +10,7 @@ import math
 
 import torch
 
+from hf_unlearn.objectives.affine import moved
 from hf_unlearn.objectives.draws import PassDraws
 
 GRID = 4
@@ -79,7 +80,4 @@ def warp(pixel_values: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         ],
         1,
     )
-    grid = torch.nn.functional.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(
-        pixel_values, grid.to(pixel_values.dtype), padding_mode="reflection", align_corners=False
-    )
+    return moved(pixel_values, matrix, "reflection")

@@ -9,6 +9,7 @@ import torch
 
 from hf_unlearn.evaluation.metrics.accuracies import accuracy
 from hf_unlearn.evaluation.predict import Items
+from hf_unlearn.objectives.affine import moved
 
 STRENGTH = 0.05
 
@@ -27,7 +28,7 @@ def jittered(pixel_values: torch.Tensor, strength: float = STRENGTH, seed: int =
     Returns:
         A tensor shaped as `pixel_values`.
     """
-    return _moved(pixel_values, _maps(len(pixel_values), strength, seed))
+    return moved(pixel_values, _maps(len(pixel_values), strength, seed), "reflection")
 
 
 class Jittered:
@@ -47,7 +48,7 @@ class Jittered:
 
     def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
         items = self._items.__getitems__(indices)
-        pixels = _moved(torch.stack([item["pixel_values"] for item in items]), self._maps[indices])
+        pixels = moved(torch.stack([item["pixel_values"] for item in items]), self._maps[indices], "reflection")
         return [{**item, "pixel_values": pixels[row]} for row, item in enumerate(items)]
 
 
@@ -57,12 +58,6 @@ def _maps(count: int, strength: float, seed: int) -> torch.Tensor:
         raise ValueError(f"strength is {strength}; expected more than 0 and below 1")
     off = 2 * torch.rand(count, 2, 3, generator=torch.Generator().manual_seed(seed)) - 1
     return torch.eye(2, 3) + strength * off
-
-
-def _moved(pixel_values: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
-    matrix = maps.to(pixel_values.device, pixel_values.dtype)
-    grid = torch.nn.functional.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(pixel_values, grid, padding_mode="reflection", align_corners=False)
 
 
 def accuracy_fall(logits: np.ndarray, jittered_logits: np.ndarray, labels: np.ndarray) -> float:

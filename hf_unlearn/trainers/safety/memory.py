@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
 from hf_unlearn.objectives.draws import PassDraws
-from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, calibrated_shift, own_logits
+from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, bisected, calibrated_shift, own_logits
 
 # The odds of the label have fallen to a tenth: so far off are the copies that stand for an unseen sample.
 FALL = math.log(10)
@@ -143,30 +143,35 @@ def measure_memory(
     strength, fall = _strength(model, scanned, jitter, draws)
     share = _share_of_memory(model, scanned, jitter, strength, draws)
     weight = _between(share, LEAST_SHARE, FULL_SHARE)
+    if jitter in REACH:
+        weight *= 1 - _between(strength, *REACH[jitter])
     if unseen_odds is not None:
         weight = 1.0
+    # Where siblings say the amounts, or there is nothing to read off them, no copies are made.
+    copied = taught is None and weight > 0
     own, near, right = [], [], []
     for start in range(0, size, CHECKED_SAMPLES):
         sample = Sample.at(items, range(start, min(start + CHECKED_SAMPLES, size)), model)
         own.append(own_logits(model, sample))
-        copies = torch.stack([_copy(model, sample, jitter, strength, draws)[1] for _ in range(COPIES if weight else 1)])
-        near.append(copies.mean(0))
-        right.append((copies > 0).float().mean(0))
+        if copied:
+            copies = torch.stack([_copy(model, sample, jitter, strength, draws)[1] for _ in range(COPIES)])
+            near.append(copies.mean(0))
+            right.append((copies > 0).float().mean(0))
     said = torch.cat(own)
     accuracy = float((said > 0).float().mean())
     if unseen_odds is None:
         weight *= _between(accuracy, LEAST_ACCURACY, BY_HEART)
-        if jitter in REACH:
-            weight *= 1 - _between(strength, *REACH[jitter])
-    fallen = weight * (said - torch.cat(near))
     if taught is not None:
         amounts = (said - taught.to(said)).clamp(min=0.0)
-        return Memory(jitter, strength, fall, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
-    if unseen_odds is not None:
-        amounts = amounts_like(said, fallen, unseen_odds)
-        return Memory(jitter, strength, fall, share, accuracy, float((said > amounts).float().mean()), amounts.cpu())
-    expected = accuracy - weight * max(0.0, accuracy - float(torch.cat(right).mean()))
-    amounts = amounts_for(said, fallen, expected) if weight else torch.zeros(size)
+    elif unseen_odds is not None:
+        amounts = amounts_like(said, said - torch.cat(near), unseen_odds)
+    elif weight > 0:
+        expected = accuracy - weight * max(0.0, accuracy - float(torch.cat(right).mean()))
+        amounts = amounts_for(said, weight * (said - torch.cat(near)), expected)
+        return Memory(jitter, strength, fall, share, accuracy, expected, amounts.cpu())
+    else:
+        amounts = torch.zeros_like(said)
+    expected = float((said > amounts).float().mean())
     return Memory(jitter, strength, fall, share, accuracy, expected, amounts.cpu())
 
 
@@ -206,11 +211,8 @@ def amounts_like(said: torch.Tensor, fallen: torch.Tensor, unseen_odds: torch.Te
     further = calibrated_shift(said - amounts, unseen_odds)
     if further > 0:
         return amounts + further
-    level, low, high = float(unseen_odds.sigmoid().mean()), 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if float((said - middle * amounts).sigmoid().mean()) > level else (low, middle)
-    return low * amounts
+    level = unseen_odds.sigmoid().mean()
+    return bisected(lambda part: bool((said - part * amounts).sigmoid().mean() > level), 1.0) * amounts
 
 
 def _strength(model: nn.Module, sample: Sample, jitter: str, draws: torch.Generator) -> tuple[float, float]:

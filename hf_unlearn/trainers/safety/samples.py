@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -65,10 +65,15 @@ def calibrated_shift(forget_odds: torch.Tensor, unseen_odds: torch.Tensor, most:
         0 where the forget samples are no surer than the unseen ones.
     """
     level = unseen_odds.sigmoid().mean()
+    return bisected(lambda shift: bool((forget_odds - shift).sigmoid().mean() > level), most)
+
+
+def bisected(below: Callable[[float], bool], most: float) -> float:
+    """Where `below`, true of small numbers and false of large ones, changes, between 0 and `most`; from below."""
     low, high = 0.0, most
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if (forget_odds - middle).sigmoid().mean() > level else (low, middle)
+        low, high = (middle, high) if below(middle) else (low, middle)
     return low
 
 

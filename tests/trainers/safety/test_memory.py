@@ -10,6 +10,7 @@ from torch import nn
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
+from hf_unlearn.trainers.safety import memory as memory_module
 from hf_unlearn.trainers.safety.memory import Memory, amounts_for, amounts_like, measure_memory
 from hf_unlearn.trainers.safety.steering import Steering
 from tests.tiny import make_dataset, make_model, make_processor
@@ -133,6 +134,23 @@ def test_copies_come_nearer_with_their_strength_and_do_not_depend_on_the_batch(k
     assert far > 0 and near < far
     alone = torch.cat([jitter(images[row : row + 1], 0.1, normal[row : row + 1]) for row in range(6)])
     torch.testing.assert_close(jitter(images, 0.1, normal), alone)
+
+
+def test_beyond_the_reach_of_memory_the_fall_is_damage(images, monkeypatch):
+    """The same model and samples: what is memory where copies are near enough is not where they are too far."""
+    model, items = Remembers(images, HEIGHT), items_of(images)
+    near = measure_memory(model, items, 120, "noise", 0)
+    assert near.amounts.any()
+    monkeypatch.setitem(memory_module.REACH, "noise", (0.3 * near.strength, 0.9 * near.strength))
+    far = measure_memory(model, items, 120, "noise", 0)
+    assert far.nothing and far.expected == far.accuracy
+    monkeypatch.setitem(memory_module.REACH, "noise", (near.strength, 2 * near.strength))
+    assert torch.equal(measure_memory(model, items, 120, "noise", 0).amounts, near.amounts)
+
+
+def test_an_affine_copy_may_not_go_further_than_memory_was_seen_to_reach():
+    nearest, furthest = memory_module.REACH["affine"]
+    assert 0 < nearest < furthest < 0.1
 
 
 def test_with_nothing_to_forget_no_step_is_made(tmp_path, monkeypatch):
