@@ -31,6 +31,8 @@ TRAIN_RESULTS_NAME = "train_results.json"
 WITHHELD_NAME = "unlearning_withheld.json"
 # By it whoever has the dataset can find a single person's samples: it stays here.
 FORGET_SET_NAME = "forget_set.json"
+# The requests of a folder, with what they name: it stays here.
+LEDGER_NAME = "requests.jsonl"
 _ASIDE = ".saving-"
 
 

@@ -34,19 +34,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": {"errors"},
     "progress": set(),
     "request": {*BELOW_ALL},
+    "ledger": {*BELOW_ALL, "request"},
     "objectives": {*BELOW_ALL},
     "models": {*BELOW_ALL, "request"},
     "data": {*BELOW_ALL, "request", "objectives", "models"},
     "evaluation": {*BELOW_ALL, "request", "objectives", "models", "data"},
     "publishing": {*BELOW_ALL, "request", "models", "data", "evaluation"},
     "trainers": {*BELOW_ALL, "request", "objectives", "models", "data", "publishing"},
-    "commands": {*BELOW_ALL, "request", "objectives", "models", "data", "trainers", "evaluation", "publishing"},
+    "commands": {
+        *BELOW_ALL,
+        "request",
+        "objectives",
+        "models",
+        "data",
+        "trainers",
+        "evaluation",
+        "publishing",
+        "ledger",
+    },
 }
 # Third parties that a room must not know.
 MUST_NOT_KNOW: dict[str, set[str]] = {
     "errors": {"torch", "transformers", "datasets"},
     "files": {"torch", "transformers", "datasets"},
     "request": {"torch", "transformers", "accelerate", "evaluate", "timm"},
+    "ledger": {"torch", "transformers", "accelerate", "evaluate", "timm"},
 }
 # Rooms that know these third parties and no others.
 KNOWS_ONLY: dict[str, set[str]] = {"objectives": {"torch"}}

@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "see how well a model forgot, against the original and a retrained one",
     "push": "publish an unlearned model on the Hub, with its card, and read it back",
     "card": "make an unlearned model's card anew",
+    "requests": "requests over time: add, list, run and cancel them, on a ledger",
     "train": "train an image classifier, on demand without a request's samples",
     "demo": "all of it on a small real dataset, in about two minutes",
 }
@@ -54,7 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     # An interruption may come while the libraries are still loaded.
-    return run(command, lambda argv: importlib.import_module(f"hf_unlearn.commands.{command}").main(argv), rest)
+    return run(
+        command,
+        lambda argv: importlib.import_module(f"hf_unlearn.commands.{command.replace('-', '_')}").main(argv),
+        rest,
+    )
 
 
 def run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence[str]) -> int:

@@ -90,7 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
 
 
-def positional(argv: Sequence[str], name: str) -> list[str]:
-    """A first word that is no flag is the value of `--name`."""
+def positional(argv: Sequence[str], *names: str) -> list[str]:
+    """First words that are no flags are the values of these, in order."""
     words = list(argv)
-    return [f"--{name}", *words] if words and not words[0].startswith("-") else words
+    if not names or not words or words[0].startswith("-"):
+        return words
+    return [f"--{names[0]}", words[0], *positional(words[1:], *names[1:])]

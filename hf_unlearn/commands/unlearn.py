@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hf_unlearn.commands.arguments import (
     ForgetSetArguments,
@@ -27,7 +28,7 @@ from hf_unlearn.commands.terminal import loading_line, quieten, seconds_as_text,
 from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY
-from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, find_method, settings_of
+from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, Method, find_method, settings_of
 
 DESCRIPTION = (
     "Make an image classifier forget samples of its training set, and save the result. Most methods look at those "
@@ -50,14 +51,13 @@ class MethodArguments:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command.
+def parsed(argv: Sequence[str]) -> tuple[str, Method, tuple[Any, ...]]:
+    """The method of a command line, by name and as the registry has it, and all flags by group.
 
     Raises:
-        UnlearningError: bad input; nothing was written.
-        DivergenceError: the run diverged; nothing was saved.
+        UnlearningError: as [`hf_unlearn.commands.parsing.parse`].
     """
-    method_name = peek("method", argv or ()) or "mu_mis"
+    method_name = peek("method", argv) or "mu_mis"
     method = find_method(method_name)
 
     def config_class() -> type:
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         return getattr(hf_unlearn.trainers, method.config)
 
-    model_flags, data, request_flags, forget_flags, test_flags, method_flags, output, args = parse(
+    flags = parse(
         "unlearn",
         DESCRIPTION,
         (
@@ -74,8 +74,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
         config_class,
         settings_of(method.module, method.config),
-        argv or (),
+        argv,
     )
+    return method_name, method, flags
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Raises:
+        UnlearningError: bad input; nothing was written.
+        DivergenceError: the run diverged; nothing was saved.
+    """
+    method_name, method, flags = parsed(argv or ())
+    model_flags, data, request_flags, forget_flags, test_flags, method_flags, output, args = flags
     if method_flags.num_processes != 1 and "RANK" not in os.environ:
         from hf_unlearn.commands.launching import launch
 

@@ -31,15 +31,29 @@ def keep_forget_set(splits: UnlearningSplits | None, folder: str | os.PathLike) 
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         return
-    kept = {
-        "about": "Recognises the forget set of this model. It could give away which samples they are: do not publish.",
+    about = "Recognises the forget set of this model. It could give away which samples they are: do not publish."
+    write_json({"about": about, **recognised_by(splits)}, path)
+
+
+def recognised_by(splits: UnlearningSplits) -> dict[str, Any]:
+    """What recognises a forget set: a digest of its images, however the request is spelt, and in words what it is.
+
+    Raises:
+        UnlearningError: the file of an image cannot be read.
+    """
+    return {
         "text": splits.request.describe(),
         "dataset": splits.fingerprint.dataset_name,
         "num_forget": len(splits.forget),
         "fingerprint": splits.fingerprint.id,
         "images_sha256": images_sha256(splits.forget, splits.image_column),
     }
-    write_json(kept, path)
+
+
+def are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two forget sets are the same, by what recognises each (see [`recognised_by`])."""
+    same_images = all(one[name] == other[name] for name in ("num_forget", "images_sha256"))
+    return one["fingerprint"] == other["fingerprint"] or same_images
 
 
 def read_forget_set(folder: str | os.PathLike) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_links_of_the_pages_outside_the_site(name):
 
 def test_every_command_is_in_the_reference():
     page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
-    assert re.findall(r"\{\{ help (\w+) \}\}", page) == list(COMMANDS)
+    assert re.findall(r"\{\{ help ([\w-]+) \}\}", page) == list(COMMANDS)
 
 
 def test_every_public_name_is_in_the_reference():

@@ -1,0 +1,286 @@
+"""The queue of requests, read from a ledger: what is open, what is being done, what was done, by which run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.ledger.entries import Ledger
+from hf_unlearn.request.kept import are_same
+
+# Within a month of its receipt a request is to be answered (GDPR, Art. 12 (3)).
+DAYS = 30
+OPEN, RUNNING, DONE, CANCELLED = "open", "running", "done", "cancelled"
+# Where the models of a folder's runs lie.
+MODELS = "models"
+
+
+@dataclass
+class QueuedRequest:
+    """A request of the queue.
+
+    Attributes:
+        number: by which it is named; from 1.
+        received, due: days.
+        flags: the data and the request, as `hf-unlearn unlearn` takes them.
+        forget_set: what recognises the samples, see [`hf_unlearn.request.kept.recognised_by`].
+        kind: what becomes of the samples' classes.
+        classes: names of the classes that go with it, as the model spells them.
+        state: `open`, `running` (or cut short), `done` or `cancelled`.
+        run: the last run that took it up.
+        failures: why earlier runs did not meet it.
+        salt: of its entry; the digest of a certificate is made with it.
+    """
+
+    number: int
+    received: date
+    flags: dict[str, Any]
+    forget_set: dict[str, Any]
+    kind: str
+    classes: list[str]
+    operator: str
+    state: str = OPEN
+    run: int | None = None
+    closed: str | None = None
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def due(self) -> date:
+        return self.received + timedelta(days=DAYS)
+
+    @property
+    def text(self) -> str:
+        return str(self.forget_set["text"])
+
+
+@dataclass
+class Run:
+    """A run of some requests.
+
+    Attributes:
+        number: from 1, in the order of their start.
+        requests: their numbers.
+        settings: words of the command line.
+        fingerprint: of the request that they make together.
+        ended: the entry that says how it ended; None: it goes on, or was cut short.
+    """
+
+    number: int
+    requests: list[int]
+    settings: list[str]
+    fingerprint: str
+    ended: dict[str, Any] | None = None
+
+    @property
+    def finished(self) -> bool:
+        return self.ended is not None and self.ended["kind"] == "finished"
+
+
+class Queue:
+    """The requests of a ledger as they stand, and what may be added to it.
+
+    Each method that adds looks at the ledger as it is then, under its lock: several people may use it at once.
+
+    Args:
+        folder: that of the ledger.
+        operator: who adds, as the ledger is to say.
+    """
+
+    def __init__(self, folder: str | os.PathLike, operator: str = ""):
+        self.ledger = Ledger(folder)
+        self.operator = operator
+        self.requests: list[QueuedRequest] = []
+        self.runs: list[Run] = []
+        self.model: dict[str, Any] = {}
+
+    def read(self) -> Queue:
+        """Look at the ledger as it is now.
+
+        Raises:
+            UnlearningError: there is none, or its chain is broken.
+        """
+        self.requests, self.runs, self.model = [], [], {}
+        for entry in self.ledger.read():
+            self._take(entry)
+        return self
+
+    def open(self, model: Mapping[str, Any]) -> None:
+        """Begin the ledger of a model; of the same one it is begun already.
+
+        Args:
+            model: `name`, `revision`, `weights_sha256`, `labels` (its classes by name) and `forgotten` (those that it
+                had forgotten before).
+
+        Raises:
+            UnlearningError: it is the ledger of another model.
+        """
+        with self.ledger.locked():
+            if not self.ledger.exists():
+                self._add("opened", {"model": dict(model)})
+                return
+            self.read()
+            self.check_model(model["weights_sha256"], str(model["name"]))
+
+    def check_model(self, weights_sha256: str, name: str) -> None:
+        """Refuse another model than the ledger's, which is the first one or any that came of it.
+
+        Raises:
+            UnlearningError: it is another.
+        """
+        known = [self.model["weights_sha256"], *(run.ended["what"]["weights_sha256"] for run in self._finished())]
+        if weights_sha256 not in known:
+            raise UnlearningError(
+                f"the ledger of {str(self.ledger.folder)!r} is of {self.model['name']!r} (weights "
+                f"{self.model['weights_sha256'][:12]}), and {name!r} is another model ({weights_sha256[:12]})"
+            )
+
+    def add(self, request: Mapping[str, Any]) -> QueuedRequest:
+        """Add a request.
+
+        Args:
+            request: the attributes of [`QueuedRequest`] from `received` (as text) to `classes`.
+
+        Raises:
+            UnlearningError: it is in the ledger already, or a class of it was forgotten or asked for before.
+        """
+        with self.ledger.locked():
+            self.read()
+            same = self.same_as(request["forget_set"])
+            if same is not None:
+                raise UnlearningError(
+                    f"this request is in the ledger already: request {same.number} ({same.text}), {same.state}"
+                    f"{f' since {same.closed}' if same.closed else ''}; it is not asked for twice"
+                )
+            before = self._classes_before()
+            again = [name for name in request["classes"] if name in before]
+            if again:
+                raise UnlearningError(f"class {again[0]!r} {before[again[0]]}; expected classes that are still there")
+            self._add("added", {"request": dict(request)})
+            return self.requests[-1]
+
+    def same_as(self, forget_set: Mapping[str, Any]) -> QueuedRequest | None:
+        """The request of the same samples, if there is one that was not cancelled."""
+        asked = (each for each in self.requests if each.state != CANCELLED)
+        return next((each for each in asked if are_same(each.forget_set, forget_set)), None)
+
+    def _classes_before(self) -> dict[str, str]:
+        """The classes that are not there any more, or will not be, and why."""
+        gone = dict.fromkeys(self.model["forgotten"], "was forgotten before the ledger was begun")
+        for each in self.requests:
+            if each.state != CANCELLED:
+                verb = "was forgotten by" if each.state == DONE else "is to be forgotten by"
+                gone.update(dict.fromkeys(each.classes, f"{verb} request {each.number}"))
+        return gone
+
+    def cancel(self, number: int, reason: str = "") -> QueuedRequest:
+        """Withdraw a request that was not taken up.
+
+        Raises:
+            UnlearningError: there is no such request, or it is not open.
+        """
+        with self.ledger.locked():
+            self.read()
+            request = self.request(number)
+            if request.state != OPEN:
+                why = {RUNNING: f"run {request.run} has taken it up", DONE: "what was forgotten cannot be brought back"}
+                said = why.get(request.state, "once is enough")
+                raise UnlearningError(f"request {number} is {request.state}: {said}; expected one that is open")
+            self._add("cancelled", {"request": number, "reason": reason})
+            return self.request(number)
+
+    def request(self, number: int) -> QueuedRequest:
+        """The request of that number.
+
+        Raises:
+            UnlearningError: there is none.
+        """
+        if not 1 <= number <= len(self.requests):
+            raise UnlearningError(f"there is no request {number}; expected one of 1 to {len(self.requests)}")
+        return self.requests[number - 1]
+
+    def start(self, numbers: Sequence[int], settings: Sequence[str], fingerprint: str) -> Run:
+        """A run takes up some open requests; call it under [`Ledger.running`].
+
+        Raises:
+            UnlearningError: one of them is not open any more.
+        """
+        with self.ledger.locked():
+            self.read()
+            taken = [number for number in numbers if self.request(number).state != OPEN]
+            if taken:
+                raise UnlearningError(f"request {taken[0]} is {self.request(taken[0]).state} by now; run again")
+            what = {"requests": list(numbers), "settings": list(settings), "fingerprint": fingerprint}
+            self._add("started", {**what, "run": len(self.runs) + 1})
+            return self.runs[-1]
+
+    def finish(self, run: Run, weights_sha256: str, why: str) -> None:
+        """A run met its requests."""
+        self._end(run, "finished", {"weights_sha256": weights_sha256, "why": why})
+
+    def fail(self, run: Run, why: str) -> None:
+        """A run did not meet its requests, which are open again."""
+        self._end(run, "failed", {"why": why})
+
+    def _end(self, run: Run, kind: str, what: Mapping[str, Any]) -> None:
+        with self.ledger.locked():
+            self.read()
+            # Once is enough: somebody was killed between this entry and what came after it.
+            if self.runs[run.number - 1].ended is None:
+                self._add(kind, {"run": run.number, **what})
+
+    def interrupted(self) -> Run | None:
+        """The run that began and did not end, if there is one."""
+        return next((run for run in self.runs if run.ended is None), None)
+
+    def folder_of(self, run: Run) -> str:
+        """Where the model of a run lies."""
+        return str(self.ledger.folder / MODELS / f"{run.number:04d}")
+
+    def newest(self) -> tuple[str, str | None, str]:
+        """Name, revision and digest of the model as it stands: that of the last run that met its requests."""
+        finished = self._finished()
+        if not finished:
+            return self.model["name"], self.model["revision"], self.model["weights_sha256"]
+        return self.folder_of(finished[-1]), None, finished[-1].ended["what"]["weights_sha256"]
+
+    def _finished(self) -> list[Any]:
+        return [run for run in self.runs if run.finished]
+
+    def _add(self, kind: str, what: Mapping[str, Any]) -> None:
+        self._take(self.ledger.append(kind, what, self.operator))
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        """What an entry changes."""
+        what = entry["what"]
+        if entry["kind"] == "opened":
+            self.model = what["model"]
+        elif entry["kind"] == "added":
+            given = {**what["request"], "received": date.fromisoformat(what["request"]["received"])}
+            self.requests.append(QueuedRequest(len(self.requests) + 1, operator=entry["operator"], **given))
+        elif entry["kind"] == "cancelled":
+            request = self.requests[what["request"] - 1]
+            request.state, request.closed = CANCELLED, entry["time"][:10]
+        elif entry["kind"] == "started":
+            self.runs.append(Run(what["run"], what["requests"], what["settings"], what["fingerprint"]))
+            for number in what["requests"]:
+                request = self.requests[number - 1]
+                request.state, request.run = RUNNING, what["run"]
+        elif entry["kind"] in ("finished", "failed"):
+            run = self.runs[what["run"] - 1]
+            run.ended = entry
+            for number in run.requests:
+                request = self.requests[number - 1]
+                if entry["kind"] == "finished":
+                    request.state, request.closed = DONE, entry["time"][:10]
+                else:
+                    request.state = OPEN
+                    request.failures.append(what["why"])
+        else:
+            raise UnlearningError(
+                f"the ledger of {str(self.ledger.folder)!r} has an entry of kind {entry['kind']!r}, which this version "
+                "does not know; expected a newer hf-unlearn"
+            )

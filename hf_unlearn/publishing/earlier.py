@@ -1,0 +1,108 @@
+"""What a model forgot before: the requests so far, which its record carries on from model to model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.loading import record_of
+from hf_unlearn.files import RECORD_NAME
+from hf_unlearn.models.labels import id2label_of
+from hf_unlearn.models.weights import weights_digest
+from hf_unlearn.request import UnlearningSplits
+from hf_unlearn.request.kept import is_forget_set, read_forget_set
+
+# What a record says of an earlier request; `checks` are this model's on it, and `kept` recognises its samples and
+# stays at home.
+_OF_A_REQUEST = (
+    *("schema_version", "disclosure", "method", "original_model", "request", "dataset", "whole_classes"),
+    *("forgotten_class_ids", "num_forget", "num_forget_band", "retain_free", "data_used", "weights_sha256"),
+)
+
+
+def earlier_of(
+    name: str, model: PreTrainedModel, revision: str | None = None, token: str | None = None
+) -> list[dict[str, Any]]:
+    """The requests that a model forgot already, the oldest first, by the record that comes with it; none without one.
+
+    Args:
+        name: on the Hub, or a folder.
+        model: loaded from there.
+
+    Raises:
+        UnlearningError: the record is of other weights, so nobody can tell what these forgot.
+    """
+    record = record_of(name, revision, token)
+    if not record.get("weights_sha256"):
+        return []
+    digest = record["weights_sha256"].get("unlearned")
+    same_type = record.get("dtype") == str(model.dtype).removeprefix("torch.")
+    if digest is not None and same_type and digest != weights_digest(model):
+        raise UnlearningError(
+            f"the weights of {name!r} are not those that its {RECORD_NAME} describes: what they forgot before cannot "
+            f"be told; expected the model as it was saved, or no {RECORD_NAME} beside it"
+        )
+    before = [dict(each) for each in record.get("earlier") or ()]
+    if record.get("in_progress"):
+        # It was not met, so it is still to be forgotten.
+        return before
+    own = {field: record[field] for field in _OF_A_REQUEST if field in record}
+    own["kept"] = read_forget_set(name)
+    if "forgotten_class_ids" not in own and record.get("whole_classes"):
+        # A record of before these were kept.
+        named = [str(each) for each in (record.get("request") or {}).get("classes", ())]
+        own["forgotten_class_ids"] = [place for place, label in id2label_of(model.config).items() if label in named]
+    return [*before, own]
+
+
+def ids_forgotten(earlier: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The ids of the classes that went with earlier requests, as far as they are known."""
+    return sorted({place for each in earlier for place in each.get("forgotten_class_ids") or ()})
+
+
+def classes_forgotten(earlier: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> list[str]:
+    """The same by name."""
+    labels = id2label_of(model.config)
+    return [labels[place] for place in ids_forgotten(earlier) if place in labels]
+
+
+def refuse_forgotten(
+    earlier: Sequence[Mapping[str, Any]], splits: UnlearningSplits, id2label: Mapping[int, str]
+) -> None:
+    """Refuse a request that a model met already, and a class that is gone.
+
+    Raises:
+        UnlearningError: the same samples were forgotten before, or all of a class.
+    """
+    if not earlier:
+        return
+    class_ids = splits.class_ids(id2label)
+    own = {class_ids[label] for label in splits.forgotten_class_ids} if splits.forget_kind == "class" else set()
+    for number, each in enumerate(earlier, start=1):
+        said = f"by request {number} of {len(earlier)} that this model met ({text_of(each)})"
+        if gone := own & set(each.get("forgotten_class_ids") or ()):
+            raise UnlearningError(
+                f"class {id2label[min(gone)]!r} was forgotten before, {said}; expected classes that are still there"
+            )
+        if is_forget_set(splits, each.get("kept") or {}, each):
+            raise UnlearningError(f"these {len(splits.forget)} samples were forgotten before, {said}")
+
+
+def text_of(request: Mapping[str, Any]) -> str:
+    """An earlier request in words."""
+    return str((request.get("request") or {}).get("text") or "something that is not known")
+
+
+def carries(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether a model is one that came of another: it forgot all that the other did, and more.
+
+    Args:
+        ours: the whole record of the one, not what is published of it.
+        theirs: what is published of the other's.
+    """
+    digest = (theirs.get("weights_sha256") or {}).get("unlearned")
+    known = [(each.get("weights_sha256") or {}).get("unlearned") for each in ours.get("earlier") or ()]
+    return digest is not None and digest in known

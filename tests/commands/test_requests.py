@@ -1,0 +1,270 @@
+"""`hf-unlearn requests`: what is queued, what is run together, what a kill leaves, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import date, timedelta
+
+import pytest
+from datasets import DatasetDict, load_from_disk
+
+from hf_unlearn.commands import queue_runs
+from hf_unlearn.commands.main import main
+from hf_unlearn.errors import DivergenceError, UnlearningError
+from hf_unlearn.ledger.entries import Ledger
+from hf_unlearn.ledger.queue import Queue
+from hf_unlearn.publishing.push import published_files
+from hf_unlearn.publishing.record import read_record
+from tests.ledger.acting import Killed, StandIn
+from tests.tiny import make_dataset, make_model, make_processor
+
+RED, BLUE, GREEN = (["--forget_classes", name] for name in ("red", "blue", "green"))
+P1, P2, P3 = (["--forget_where", f"person={name}"] for name in ("p1", "p2", "p3"))
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    made = StandIn()
+    monkeypatch.setattr(queue_runs.unlearn, "main", made)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "requests"
+
+
+@pytest.fixture
+def queue(folder):
+    return Queue(folder, "test")
+
+
+@pytest.fixture
+def add(folder, saved_model, saved_dataset):
+    def add(*words, dataset=saved_dataset, model=None):
+        first = [] if Ledger(folder).exists() else ["--model_name_or_path", saved_model()]
+        given = ["--model_name_or_path", str(model)] if model else first
+        return main(["requests", "add", str(folder), *given, "--dataset_name", str(dataset), *words])
+
+    return add
+
+
+def states(queue):
+    return [each.state for each in queue.read().requests]
+
+
+def run(folder, *words):
+    return main(["requests", "run", str(folder), *words])
+
+
+def test_requests_that_fit_together_are_run_together_each_run_from_the_last_model(add, folder, queue, stand_in):
+    for words in (RED, P1, BLUE, P2, ["--forget_indices", "5", "9"]):
+        assert add(*words) == 0
+    assert states(queue) == ["open"] * 5
+    assert run(folder, "--max_steps", "7", "--private_names") == 0
+    assert states(queue.read()) == ["done"] * 5 and [each.requests for each in queue.runs] == [[1, 3], [2, 4, 5]]
+    first, second = stand_in.calls
+    assert first["forget_classes"] == ["red", "blue"] and first["max_steps"] == ["7"] and first["private_names"] == []
+    rows = {row for row, person in enumerate(f"p{row % 6}" for row in range(48)) if person in ("p1", "p2")}
+    assert {*map(int, second["forget_indices"])} == rows | {5, 9}
+    assert second["model_name_or_path"] == first["output_dir"] == [str(folder / "models" / "0001")]
+    # Again there is nothing to do.
+    content = queue.ledger.path.read_bytes()
+    assert run(folder) == 0 and len(stand_in.calls) == 2 and queue.ledger.path.read_bytes() == content
+    assert [len(read_record(str(folder / "models" / name)).get("earlier", [])) for name in ("0001", "0002")] == [0, 1]
+
+
+def test_a_request_of_its_own_data_is_run_by_itself(add, folder, queue, stand_in, saved_dataset, tmp_path):
+    other = shutil.copytree(saved_dataset, tmp_path / "other")
+    for words, data in ((P1, saved_dataset), (P2, other), (P3, saved_dataset)):
+        assert add(*words, dataset=data) == 0
+    assert run(folder) == 0 and [each.requests for each in queue.read().runs] == [[1, 3], [2]]
+
+
+def test_what_makes_another_kind_of_request_together_is_run_one_by_one(add, folder, queue, stand_in):
+    """Half of a class each: together nothing of it is left, and that is unlearned in another way."""
+    red = [str(row) for row in range(0, 48, 4)]
+    assert add("--forget_indices", *red[:6]) == 0 and add("--forget_indices", *red[6:]) == 0
+    assert run(folder) == 0 and [each.requests for each in queue.read().runs] == [[1], [2]]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_that_was_killed_is_finished_and_nothing_is_done_twice(add, folder, queue, stand_in, moment):
+    add(*RED), add(*P1)
+    stand_in.kill = moment
+    with pytest.raises(Killed):
+        run(folder, "--max_steps", "3")
+    assert states(queue) == ["running", "open"]
+    assert main(["requests", "cancel", str(folder), "1"]) == 2 and states(queue) == ["running", "open"]
+    # What comes meanwhile waits for the next run.
+    assert add(*BLUE) == 0
+    assert run(folder, "--max_steps", "8") == 0 and states(queue) == ["done"] * 3
+    assert [each.requests for each in queue.runs] == [[1], [2], [3]]
+    of_the_first = [call for call in stand_in.calls if call["output_dir"][0].endswith("0001")]
+    assert len(of_the_first) == (2 if moment == "before" else 1)
+    assert {call["max_steps"][0] for call in of_the_first} == {"3"}
+
+
+def test_a_model_that_is_not_whole_is_made_again(add, folder, queue, stand_in):
+    add(*RED)
+    stand_in.kill = "after"
+    with pytest.raises(Killed):
+        run(folder)
+    weights = folder / "models" / "0001" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-40] + bytes(40))
+    assert run(folder) == 0 and len(stand_in.calls) == 2 and states(queue) == ["done"]
+
+
+@pytest.mark.parametrize("why", ["it ran away", None])
+def test_a_request_that_is_not_met_stays_open_and_the_others_are_done(add, folder, queue, stand_in, capsys, why):
+    add(*RED), add(*P1)
+    stand_in.refuse = DivergenceError(why) if why else None
+    stand_in.after = 0.0 if why else 60.0
+    assert run(folder) == 2
+    said = capsys.readouterr().err
+    assert (why or "forget accuracy 60.0 %") in said and "1 requests were not met, and stay open: request 1" in said
+    assert states(queue) == ["open", "done"] and len(queue.request(1).failures) == 1
+    # The next one begins where the last that was met ended.
+    assert stand_in.calls[1]["model_name_or_path"] == stand_in.calls[0]["model_name_or_path"]
+    stand_in.after = 0.0
+    assert run(folder) == 0 and states(queue) == ["done", "done"]
+    assert stand_in.calls[2]["model_name_or_path"] == stand_in.calls[1]["output_dir"]
+
+
+def test_a_request_whose_data_is_gone_or_changed_does_not_keep_the_others(
+    add, folder, queue, stand_in, saved_dataset, tmp_path, capsys
+):
+    moved, changed = (shutil.copytree(saved_dataset, tmp_path / name) for name in ("moved", "changed"))
+    add(*P1, dataset=moved), add(*P2, dataset=changed), add(*P3)
+    shutil.rmtree(moved)
+    data = DatasetDict(load_from_disk(saved_dataset))
+    data["train"] = make_dataset(48, seed=9)
+    shutil.rmtree(changed)
+    data.save_to_disk(str(changed))
+    capsys.readouterr()
+    assert run(folder) == 2 and states(queue) == ["open", "open", "done"]
+    said = capsys.readouterr().err
+    assert "the data of request 1 cannot be had any more" in said and "the data of request 2 has changed" in said
+    assert len([line for line in said.splitlines() if line.startswith("hf-unlearn")]) == 1
+
+
+def test_the_same_request_is_recognised_however_it_is_spelt(add, folder, queue, capsys):
+    assert add(*P1) == 0
+    rows = [str(row) for row in range(1, 48, 6)]
+    assert add("--forget_indices", *rows) == 2
+    assert "is in the ledger already: request 1 (the samples with given values of 'person'), open" in (
+        capsys.readouterr().err
+    )
+    assert main(["requests", "cancel", str(folder), "1", "--reason", "a mistake"]) == 0
+    assert main(["requests", "cancel", str(folder), "1"]) == 2 and "request 1 is cancelled" in capsys.readouterr().err
+    assert add("--forget_indices", *rows) == 0 and states(queue) == ["cancelled", "open"]
+
+
+def test_a_class_that_is_gone_or_asked_for_is_not_asked_for_again(add, folder, queue, stand_in, capsys):
+    add(*RED)
+    assert add("--forget_classes", "green", "red") == 2
+    assert "class 'red' is to be forgotten by request 1" in capsys.readouterr().err
+    run(folder)
+    assert add("--forget_classes", "green", "red") == 2
+    assert "class 'red' was forgotten by request 1" in capsys.readouterr().err
+    # Nor one that the model did not know when the ledger was begun.
+    other = folder.with_name("another")
+    words = ["--dataset_name", queue.read().request(1).flags["dataset_name"], "--forget_classes", "red", "blue"]
+    first = str(folder / "models" / "0001")
+    assert main(["requests", "add", str(other), "--model_name_or_path", first, *words]) == 2
+    assert "class 'red' was forgotten before the ledger was begun" in capsys.readouterr().err
+
+
+def test_a_ledger_of_another_model_is_refused(add, folder, queue, stand_in, saved_model, tmp_path, capsys):
+    own = shutil.copytree(saved_model(), tmp_path / "own")
+    assert add(*RED, model=own) == 0 and add(*BLUE, model=own) == 0
+    make_model(seed=5).save_pretrained(tmp_path / "other")
+    make_processor().save_pretrained(tmp_path / "other")
+    assert add(*GREEN, model=tmp_path / "other") == 2
+    assert "is of" in (said := capsys.readouterr().err) and "is another model" in said
+    shutil.copy(tmp_path / "other" / "model.safetensors", own)
+    assert run(folder) == 2 and stand_in.calls == []
+    assert "another model; expected the one that the ledger was begun with" in capsys.readouterr().err
+
+
+def test_a_broken_chain_stops_everything_and_says_where(add, folder, queue, stand_in, capsys):
+    add(*RED), add(*P1)
+    lines = queue.ledger.path.read_bytes().splitlines(keepends=True)
+    queue.ledger.path.write_bytes(b"".join([lines[0], lines[1].replace(b"red", b"sad"), lines[2]]))
+    for words in (["list"], ["run"], ["cancel"]):
+        action, *rest = words
+        assert main(["requests", action, str(folder), *(["1"] if action == "cancel" else []), *rest]) == 2
+        assert "is broken at line 2" in capsys.readouterr().err
+    assert add(*BLUE) == 2 and stand_in.calls == []
+
+
+def test_deadlines_are_shown(add, folder, capsys):
+    late, soon = (date.today() - timedelta(days=days) for days in (33, 30))
+    add(*RED, "--received", str(late)), add(*P1, "--received", str(soon), "--operator", "Ada")
+    capsys.readouterr()
+    assert main(["requests", "list", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert f"due {late + timedelta(days=30)}, OVERDUE by 3 days" in said and "by Ada" in said
+    assert f"due {date.today()}, in 0 days" in said and "the class 'red', 12 samples" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["add", "{}", "--forget_classes", "red"], "holds no ledger yet; expected --model_name_or_path"),
+        (["add", "{}", "--received", "yesterday"], "'yesterday' is not a day; expected YYYY-MM-DD"),
+        (["add", "{}", "--received", "2999-01-01"], "is still to come"),
+        (["list", "{}"], "holds no requests.jsonl"),
+        (["run", "{}"], "holds no requests.jsonl"),
+        (["run", "{}", "--output_dir", "x"], "--output_dir is said by the ledger"),
+        (["run", "{}", "--forget_classes", "red"], "--forget_classes is said by the ledger"),
+        (["run", "{}", "--push_to_hub"], "a run publishes nothing; expected hf-unlearn push"),
+        (["cancel", "{}", "1"], "holds no requests.jsonl"),
+        (["cancel", "{}", "one"], "invalid int value: 'one'"),
+        (["forget", "{}"], "'forget' is not done to requests"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(words, said, tmp_path, capsys):
+    assert main(["requests", *(word.format(tmp_path / "none") for word in words)]) == 2
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_a_setting_that_unlearn_does_not_know_is_found_before_a_request_is_taken_up(add, folder, queue, capsys):
+    add(*P1)
+    assert run(folder, "--max_stepz", "3") == 2 and "--max_stepz" in capsys.readouterr().err
+    assert states(queue) == ["open"]
+
+
+def test_there_is_no_request_of_that_number(add, folder, capsys):
+    add(*RED)
+    assert main(["requests", "cancel", str(folder), "2"]) == 2
+    assert "there is no request 2; expected one of 1 to 1" in capsys.readouterr().err
+
+
+def test_the_ledger_is_never_published_nor_told_of_in_a_card(add, folder, queue, stand_in):
+    add(*P1)
+    run(folder)
+    model = folder / "models" / "0001"
+    # Even if somebody puts it among the model's files.
+    shutil.copy(queue.read().ledger.path, model)
+    names = published_files(str(model))
+    assert queue.ledger.path.name not in names and not [name for name in names if "jsonl" in name]
+    texts = "".join((model / name).read_text() for name in names if name.endswith((".json", ".md")))
+    entries = queue.ledger.read()
+    secrets = {each[name] for each in entries for name in ("salt", "digest")} | {"person", "p1"}
+    found = [each for each in secrets if each in texts.replace("a person", "").replace("person's", "")]
+    assert found == []
+
+
+def test_the_real_thing_with_checkpoints(add, folder, queue, capsys):
+    add(*P1), add(*P2)
+    words = ["--use_cpu", "--max_steps", "2", "--num_rounds", "1", "--stop_rule", "steps", "--label_shift", "1.0"]
+    assert run(folder, *words, "--disable_tqdm", "true") == 0 and states(queue) == ["done", "done"]
+    record = read_record(str(folder / "models" / "0001"))
+    assert record["num_forget"] == 16 and record["weights_sha256"]["unlearned"] == queue.newest()[2]
+    assert json.loads(queue.ledger.path.read_text().splitlines()[-1])["kind"] == "finished"
+    with pytest.raises(UnlearningError, match="there is no request 3"):
+        queue.request(3)
