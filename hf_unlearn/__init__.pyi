@@ -1,5 +1,6 @@
 # Written by scripts/make_stub.py.
 
+from .ensembles.audit import audit as audit
 from .errors import DivergenceError as DivergenceError
 from .errors import PublishingError as PublishingError
 from .errors import UnlearningError as UnlearningError
@@ -94,6 +95,7 @@ __all__ = [
     "UnlearningMethod",
     "UnlearningSplits",
     "UnlearningTrainer",
+    "audit",
     "cite",
     "compare",
     "forget_splits",

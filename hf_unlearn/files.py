@@ -25,6 +25,8 @@ PLOTS = "plots"
 RUN_NAME = "unlearning_run.json"
 RESULTS_NAME = "results.json"
 REPORT_NAME = "report.html"
+# What an audit of many models found.
+AUDIT_NAME = "audit.json"
 # What `Trainer.save_metrics` writes.
 TRAIN_RESULTS_NAME = "train_results.json"
 # What of the record may not be published; it stays here.

@@ -15,6 +15,7 @@ STUB = Path(__file__).resolve().parent.parent / "hf_unlearn" / "__init__.pyi"
 # Public names by module, beside the methods'.
 HOMES = {
     "errors": ("DivergenceError", "PublishingError", "UnlearningError"),
+    "ensembles.audit": ("audit",),
     "evaluation.comparison": ("compare",),
     "models.pretrained": ("load_image_classifier", "load_image_processor"),
     "publishing.card": ("record_evaluation",),

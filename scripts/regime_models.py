@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from model_cache import ModelCache
 from regime_data import DataSource, digest_of
 from transformers import BaseImageProcessor, PreTrainedModel, PrinterCallback
 
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+from hf_unlearn.models.model_cache import ModelCache
 from hf_unlearn.objectives.affine import moved
 from hf_unlearn.request.fingerprint import indices_sha256
 from hf_unlearn.trainers.base.classifier import ClassifierConfig, ClassifierTrainer

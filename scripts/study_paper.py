@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from model_cache import ModelCache
 from regime_data import DataSource
 from regime_models import Recipe, Trained
 from regime_runs import RegimeMeasured
@@ -28,6 +27,7 @@ from hf_unlearn import ForgetRequest, make_splits
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.metrics.accuracies import GAP_FIGURES, average_gap
 from hf_unlearn.evaluation.predict import predict_logits
+from hf_unlearn.models.model_cache import ModelCache
 from hf_unlearn.objectives import difference_loss, double_backward, draw_irrelevant_classes, squared_input_sensitivities
 
 CSV, COSINES = RESULTS / "study_paper.csv", RESULTS / "study_paper_cosines.csv"

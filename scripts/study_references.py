@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from model_cache import ModelCache
 from regime_data import DataSource, with_folded
 from regime_grid import CASES, DIGITS, SEEDS, Case
 from regime_models import ARCHITECTURES, Trained
@@ -29,6 +28,7 @@ from transformers import PrinterCallback
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningSplits, make_splits
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.models.model_cache import ModelCache
 
 CSV = RESULTS / "study_references.csv"
 COUNTS = (0, 1000)

@@ -31,7 +31,6 @@ def run_request(flags: argparse.Namespace, case: Any, wanted: Any, lock: Any) ->
     import datasets
     import torch
     import transformers
-    from model_cache import ModelCache
     from regime_data import DataSource
     from regime_grid import SEEDS, request_of
     from regime_models import ARCHITECTURES, Trained
@@ -39,6 +38,7 @@ def run_request(flags: argparse.Namespace, case: Any, wanted: Any, lock: Any) ->
 
     from hf_unlearn import make_splits
     from hf_unlearn.data.pixels import pixels_of
+    from hf_unlearn.models.model_cache import ModelCache
 
     missing = missing_variants(flags.csv, case, wanted)
     if not missing:

@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {*BELOW_ALL, "request", "objectives", "models", "data"},
     "publishing": {*BELOW_ALL, "request", "models", "data", "evaluation"},
     "trainers": {*BELOW_ALL, "request", "objectives", "models", "data", "publishing"},
+    "ensembles": {*BELOW_ALL, "request", "models", "data", "trainers", "evaluation"},
     "commands": {
         *BELOW_ALL,
         "request",
@@ -51,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation",
         "publishing",
         "ledger",
+        "ensembles",
     },
 }
 # Third parties that a room must not know.

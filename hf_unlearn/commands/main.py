@@ -21,6 +21,7 @@ COMMANDS = {
     "push": "publish an unlearned model on the Hub, with its card, and read it back",
     "card": "make an unlearned model's card anew",
     "requests": "requests over time: add, list, run and cancel them, on a ledger",
+    "audit": "train many models, and see whether unlearned ones can be told from retrained ones",
     "train": "train an image classifier, on demand without a request's samples",
     "demo": "all of it on a small real dataset, in about two minutes",
 }

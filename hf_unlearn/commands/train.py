@@ -23,17 +23,16 @@ from hf_unlearn.request.label_mapping import as_label_mapping
 from hf_unlearn.trainers.registry import settings_of
 
 if TYPE_CHECKING:
-    from transformers import BaseImageProcessor, EvalPrediction, PreTrainedModel, TrainingArguments
+    from transformers import EvalPrediction, TrainingArguments
 
     from hf_unlearn.data.pixels import PixelDataset
+    from hf_unlearn.models.start import Start
 
 DESCRIPTION = (
     "Train or fine-tune an image classifier. With a forget request, train without its samples: that is the retrained "
     "reference to which an unlearned model is compared."
 )
 FINE_TUNING_RATE = "5e-5"
-# Of images for random weights, in pixels.
-IMAGE_SIZE = 224
 
 
 @dataclass
@@ -71,8 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         settings_of("hf_unlearn.trainers.base.classifier", "ClassifierConfig"),
         argv,
     )
-    if (start.model_name_or_path is None) == (start.model_type is None):
-        raise UnlearningError("expected either --model_name_or_path (to fine-tune) or --model_type (random weights)")
+    start_of(start)
     if start.model_name_or_path is not None and peek("learning_rate", argv) is None:
         args.learning_rate = float(FINE_TUNING_RATE)
     checkpoint = find_checkpoint(args)
@@ -97,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         columns = (whole.image_column, whole.label_column, whole.label_names)
         label_mapping, label_values = as_label_mapping(data.label_mapping), whole.label_values
     columns = (*columns, label_mapping, label_values)
-    model, image_processor = _start(start, columns[2:], args.seed)
+    model, image_processor = start_of(start).classifier(columns[2:], args.seed)
 
     from hf_unlearn.data.pixels import PixelDataset, try_forward
     from hf_unlearn.evaluation.metrics.accuracies import accuracy
@@ -180,55 +178,16 @@ def _evaluation(args: TrainingArguments, test: PixelDataset | None) -> dict[str,
     return {"eval_dataset": test, "compute_metrics": figures}
 
 
-def _start(flags: StartArguments, labels: tuple[Any, ...], seed: int) -> tuple[PreTrainedModel, BaseImageProcessor]:
-    """The model to train, with a head for the dataset's labels, and its image processor.
+def start_of(flags: StartArguments) -> Start:
+    """What the flags say to start from.
 
-    Args:
-        labels: the names of the dataset's labels, the label mapping, and the integers that they stand for, if any.
+    Raises:
+        UnlearningError: neither or both of model and architecture, or what does not go with one.
     """
-    from hf_unlearn.models.adapters import find_adapter
-    from hf_unlearn.models.from_scratch import image_size_of, new_image_classifier, new_image_processor
-    from hf_unlearn.models.labels import has_labels, labels_of_new_head
-    from hf_unlearn.models.pretrained import load_config, load_image_classifier, load_image_processor
+    from hf_unlearn.models.start import Start
 
-    if flags.model_type is not None:
-        if flags.model_revision is not None:
-            raise UnlearningError(
-                "model_revision is for a trained model (--model_name_or_path), not for random weights"
-            )
-        overrides = _overrides(flags.config_overrides)
-        said = image_size_of(overrides)
-        if flags.image_size is not None and flags.image_size < 1:
-            raise UnlearningError(f"image_size is {flags.image_size}; expected at least 1 pixel")
-        if flags.image_size is not None and said not in (None, flags.image_size):
-            raise UnlearningError(f"image_size is {flags.image_size}, and {said} in config_overrides; expected one")
-        size, names = flags.image_size or said or IMAGE_SIZE, labels_of_new_head(*labels)
-        return new_image_classifier(flags.model_type, names, overrides, seed, size), new_image_processor(size)
-    assert flags.model_name_or_path is not None
-    for name in ("config_overrides", "image_size"):
-        if getattr(flags, name) is not None:
-            raise UnlearningError(f"{name} is for random weights (--model_type); a trained model has its own")
-    if find_adapter(flags.model_name_or_path, revision=flags.model_revision):
-        raise UnlearningError(
-            f"model {flags.model_name_or_path!r} is an adapter, and train makes whole models; expected one of these"
-        )
-    trusted: Any = {"trust_remote_code": flags.trust_remote_code}
-    config = load_config(flags.model_name_or_path, revision=flags.model_revision or "main", **trusted)
-    # A head of these labels is trained on, whatever their order.
-    if not has_labels(config, *labels):
-        names = labels_of_new_head(*labels)
-        config.id2label = dict(enumerate(names))
-        config.label2id = {name: index for index, name in enumerate(names)}
-    # What is trained gives an image one label, whatever the model was trained for before.
-    config.problem_type = None
-    model = load_image_classifier(
-        flags.model_name_or_path,
-        revision=flags.model_revision,
-        config=config,
-        ignore_mismatched_sizes=True,
-        **trusted,
-    )
-    return model, load_image_processor(flags.model_name_or_path, revision=flags.model_revision, **trusted)
+    overrides = None if flags.config_overrides is None else _overrides(flags.config_overrides)
+    return Start(**{**vars(flags), "config_overrides": overrides})
 
 
 def _overrides(text: str | None) -> dict[str, Any]:

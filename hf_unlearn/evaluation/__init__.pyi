@@ -10,6 +10,19 @@ from .attacks.rmia import auc as auc
 from .attacks.rmia import likelihood_ratios as likelihood_ratios
 from .attacks.rmia import rmia_scores as rmia_scores
 from .attacks.rmia import tpr_at_fpr as tpr_at_fpr
+from .audits.answers import Answers as Answers
+from .audits.answers import Halves as Halves
+from .audits.forgetting_quality import example_epsilons as example_epsilons
+from .audits.forgetting_quality import final_score as final_score
+from .audits.forgetting_quality import forgetting_quality as forgetting_quality
+from .audits.klom import klom as klom
+from .audits.klom import klom_percentile as klom_percentile
+from .audits.margins import margins as margins
+from .audits.models import audit_models as audit_models
+from .audits.u_lira import MembershipAttack as MembershipAttack
+from .audits.u_lira import u_lira as u_lira
+from .audits.verdict import Audit as Audit
+from .audits.verdict import audit_answers as audit_answers
 from .contest import compare_models as compare_models
 from .depth.features import NoLinearHead as NoLinearHead
 from .depth.features import features_of as features_of
@@ -45,14 +58,20 @@ from .predict import predict_logits as predict_logits
 from .report.results import Comparison as Comparison
 
 __all__ = [
+    "Answers",
+    "Audit",
     "Comparison",
     "Contestant",
     "Depth",
+    "Halves",
+    "MembershipAttack",
     "NoLinearHead",
     "TooFewSamples",
     "accuracy",
     "activation_distance",
     "auc",
+    "audit_answers",
+    "audit_models",
     "average_gap",
     "barrier",
     "compare_models",
@@ -60,15 +79,21 @@ __all__ = [
     "confidence_attack",
     "depth_of",
     "entropy_attack",
+    "example_epsilons",
     "features_of",
+    "final_score",
+    "forgetting_quality",
     "intra_class_cosine",
     "jitter_gap",
     "jittered",
     "js_divergence",
     "kl_divergence",
+    "klom",
+    "klom_percentile",
     "likelihood_ratios",
     "linear_probe",
     "loss_attack",
+    "margins",
     "mean_depth",
     "mlp_probe",
     "modified_entropy",
@@ -87,6 +112,7 @@ __all__ = [
     "straight_line",
     "tpr_at_fpr",
     "tug_of_war",
+    "u_lira",
     "unlearning_accuracy",
     "weight_distance",
     "zero_retrain_forgetting",

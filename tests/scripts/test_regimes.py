@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CHARACTERS = [chr(code) for code in range(33, 127)]
 FOLDED = sorted({character.lower() for character in CHARACTERS})
-OWN = ("regime_", "study_", "model_cache", "page_parts", "benchmark_")
+OWN = ("regime_", "study_", "page_parts", "benchmark_")
 
 
 @pytest.fixture

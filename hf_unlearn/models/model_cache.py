@@ -1,4 +1,4 @@
-"""Trained models of the studies, kept by recipe: a folder that can be copied to another machine.
+"""Trained models, kept by recipe: a folder that can be copied to another machine.
 
 A folder holds the model (safetensors), its image processor and `manifest.json`: the recipe, and the SHA-256 digest of
 every file. A folder that is there is whole, since it gets its name once all is written; one whose recipe or digests
@@ -117,6 +117,15 @@ class ModelCache:
             raise UnlearningError(f"cannot keep a trained model in {str(folder)!r}: {error}") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def recipe_in(folder: str | os.PathLike) -> dict[str, Any] | None:
+    """The recipe of a model that a cache made, by its folder; None for any other."""
+    try:
+        found = json.loads((Path(folder) / MANIFEST).read_text(encoding="utf-8"))
+        return dict(found["recipe"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _plain(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from hf_unlearn import UnlearningError
+from hf_unlearn.models.model_cache import ModelCache
 from tests.tiny import make_model, make_processor
 
 ROOT = Path(__file__).parents[2]
@@ -18,12 +19,8 @@ RECIPE = {"passes": 2, "left_out": [1, 2], "pretrained": None}
 
 
 @pytest.fixture
-def cache(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import model_cache
-
-    yield model_cache.ModelCache(tmp_path / "cache")
-    sys.modules.pop("model_cache", None)
+def cache(tmp_path):
+    return ModelCache(tmp_path / "cache")
 
 
 def train(seed=0):

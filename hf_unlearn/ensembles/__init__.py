@@ -1,0 +1,1 @@
+"""Many models of one recipe: made in several processes, kept, and audited together."""
