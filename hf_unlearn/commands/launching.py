@@ -37,7 +37,7 @@ def launch(command: str, argv: Sequence[str], num_processes: int) -> int:
     processes = []
     for rank in map(str, range(num_processes)):
         environment = {**os.environ, **common, "RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": threads}
-        words = [sys.executable, "-m", "hf_unlearn.commands.main", command, *argv]
+        words = [sys.executable, "-m", "hf_unlearn.commands.entry", command, *argv]
         processes.append(subprocess.Popen(words, env=environment))
     try:
         return _wait(processes)

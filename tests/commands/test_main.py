@@ -10,13 +10,17 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import tomllib
 
 from hf_unlearn.commands import launching
 from hf_unlearn.commands.main import COMMANDS, main, run
 from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import DivergenceError, PublishingError, UnlearningError
+
+ROOT = Path(__file__).parents[2]
 
 
 def raising(error):
@@ -132,3 +136,48 @@ def test_processes_are_given_time_to_tidy_up(tmp_path):
     finally:
         signal.signal(signal.SIGTERM, before)
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["tidied up"] * 2
+
+
+INTERRUPTED_AT = """
+import os, signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["hf-unlearn", "unlearn", "--model_name_or_path", "x", "--dataset_name", "y"]
+from hf_unlearn.commands.entry import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    # Those that the command itself needs, and of the libraries.
+    ["hf_unlearn.commands.main", "argparse", "hf_unlearn.commands.terminal", "hf_unlearn.commands.unlearn", "torch"],
+)
+def test_an_interruption_during_imports_is_one_line(module):
+    code = INTERRUPTED_AT.format(module=module)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 128 + signal.SIGINT
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("hf-unlearn") and line.endswith("interrupted")
+
+
+def test_the_installed_command_begins_there():
+    (entry,) = [each for each in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"].items()]
+    assert entry == ("hf-unlearn", "hf_unlearn.commands.entry:main")
+    # So that nothing comes before.
+    code = "import sys, hf_unlearn.commands; before = set(sys.modules); import hf_unlearn.commands.entry as entry"
+    code += "; print(sorted(set(sys.modules) - before - {entry.__name__}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() in ("[]", "['signal']")
+
+
+def test_an_interruption_that_is_ignored_stays_so():
+    code = INTERRUPTED_AT.format(module="hf_unlearn.commands.main")
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + code.replace('"unlearn", ', '"--version", ')
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and done.stdout.startswith("hf-unlearn ")
