@@ -27,11 +27,12 @@ PACKAGE = ROOT / "hf_unlearn"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Single files that every room may import.
-BELOW_ALL = ("errors", "files", "progress")
+BELOW_ALL = ("errors", "files", "names", "progress")
 # Each room, and the rooms that it may import from besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "names": set(),
     "progress": set(),
     "request": {*BELOW_ALL},
     "ledger": {*BELOW_ALL, "request"},
@@ -59,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 MUST_NOT_KNOW: dict[str, set[str]] = {
     "errors": {"torch", "transformers", "datasets"},
     "files": {"torch", "transformers", "datasets"},
+    "names": {"torch", "transformers", "datasets"},
     "request": {"torch", "transformers", "accelerate", "evaluate", "timm"},
     "ledger": {"torch", "transformers", "accelerate", "evaluate", "timm"},
 }

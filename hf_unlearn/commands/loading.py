@@ -11,8 +11,8 @@ from hf_unlearn.commands.arguments import DataArguments, ForgetSetArguments, Mod
 from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are, warn_once
 from hf_unlearn.files import expand_user
+from hf_unlearn.names import is_hub_name
 from hf_unlearn.request import ForgetRequest, UnlearningSplits, load_image_dataset, make_splits, stream_splits
-from hf_unlearn.request.fingerprint import is_hub_name
 from hf_unlearn.request.forget_set import labelled_test_set
 from hf_unlearn.request.image_folder import left_out_pictures
 from hf_unlearn.request.images import readable_rows

@@ -33,6 +33,10 @@ class DisclosureArguments:
     private_names: bool | None = flag(
         "Publish no name of a forgotten class, split, configuration or folder.", **_SWITCH
     )
+    publish_private_sources: bool | None = flag(
+        "Publish what was made of a model or dataset that is private on the Hub, and its name, where all see it.",
+        **_SWITCH,
+    )
 
 
 def disclose(folder: str, flags: DisclosureArguments) -> None:
@@ -40,7 +44,7 @@ def disclose(folder: str, flags: DisclosureArguments) -> None:
     from hf_unlearn.publishing.record import set_disclosure
 
     names = None if flags.private_names is None else not flags.private_names
-    set_disclosure(folder, request=flags.publish_request, names=names)
+    set_disclosure(folder, request=flags.publish_request, names=names, sources=flags.publish_private_sources)
 
 
 @dataclass

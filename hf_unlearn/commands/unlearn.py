@@ -124,7 +124,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         hub_name = args.hub_model_id or os.path.basename(os.path.abspath(args.output_dir))
         place = {"private": args.hub_private_repo, "token": args.hub_token, "revision": args.hub_revision}
-        find_destination(hub_name, replace=args.hub_replace, **place)
+        # What is not known of a name is asked once it is known to be there.
+        sources = {
+            "original_model": {
+                "name": model_flags.model_name_or_path,
+                "from_hub": of_model.from_hub,
+                "private": bool(of_model.private),
+            },
+            "dataset": {
+                "name": forget_flags.forget_dataset or data.dataset_name,
+                "from_hub": of_data.from_hub,
+                "private": bool(of_data.private),
+            },
+            "disclosure": {"sources": args.publish_private_sources},
+        }
+        find_destination(hub_name, replace=args.hub_replace, sources=sources, **place)
     if request is None:
         model, image_processor = load_model(model_flags)
         splits = load_forget_set(data, forget_flags, test_flags, lambda: (model, image_processor))
@@ -170,9 +184,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             reference_dataset=unseen,
             provenance={
                 "name": model_flags.model_name_or_path,
-                "revision": of_model.commit,
-                "license": of_model.license,
+                **of_model.as_origin(),
                 "dataset_commit": of_data.commit,
+                "dataset_private": of_data.private,
                 "reference_split": method_flags.reference_split,
                 "allow_pickle": model_flags.allow_pickle,
             },

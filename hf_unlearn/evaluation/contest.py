@@ -36,7 +36,6 @@ from hf_unlearn.evaluation.report.curves import make_curves
 from hf_unlearn.evaluation.report.html import forget_strip
 from hf_unlearn.evaluation.report.results import Comparison
 from hf_unlearn.models.from_scratch import new_weights
-from hf_unlearn.models.pretrained import public_model_name
 from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
@@ -156,8 +155,8 @@ def compare_models(
         answers = {name: logits[role]["forget"] for name, role in shown.items() if role in logits}
         strip = forget_strip(answers, store.answer_names(next(iter(contestants.values()))), splits)
     for role in judged:
-        name = contestants["original" if role == MASKED else role].name
-        models[role] = {"name": public_model_name(name), **models[role]}
+        shown_name = contestants["original" if role == MASKED else role].shown
+        models[role] = {"name": shown_name, **models[role]}
     results = {
         "schema_version": SCHEMA_VERSION,
         "level": level,
@@ -169,7 +168,7 @@ def compare_models(
         "retain_sample": _retain_sample(len(splits.retain_indices), num_retain),
         "models": models,
         "references": [
-            {"name": public_model_name(contestant.name), **figures[role]}
+            {"name": contestant.shown, **figures[role]}
             for role, contestant in everyone.items()
             if role not in contestants
         ],

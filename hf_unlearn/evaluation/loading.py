@@ -18,6 +18,8 @@ from hf_unlearn.files import RECORD_NAME, TRAIN_RESULTS_NAME
 from hf_unlearn.models.adapters import find_file, is_adapter
 from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
+from hf_unlearn.models.revisions import is_loaded_from_hub
+from hf_unlearn.names import is_hub_name, public_name
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.kept import is_forget_set, read_forget_set, with_withheld
 
@@ -53,7 +55,8 @@ def as_contestant(
         name = os.path.expanduser(os.fspath(model))
         # What is measured is what the model answers and how it relearns, with all its weights.
         loaded = load_image_classifier(name, revision=revision, merge_adapter=True, **found, **loading)
-        return Contestant(name, loaded, load_image_processor(name, revision=revision, **found))
+        processor = load_image_processor(name, revision=revision, **found)
+        return Contestant(name, loaded, processor, public_name(name, is_hub_name(name)))
     if not hasattr(model, "config") or not callable(model):
         raise UnlearningError(
             f"the {what} model is a {type(model).__name__}; expected a name on the Hub, a folder or an image classifier"
@@ -68,7 +71,9 @@ def as_contestant(
         found["trust_remote_code"] = trust_remote_code or has_own_code(model)
         processing_class = load_image_processor(name, revision=getattr(model.config, "_commit_hash", None), **found)
     whole = copy.deepcopy(model).merge_and_unload().eval() if adapted else model  # type: ignore[operator]
-    return Contestant(name or str(model.config.model_type), cast(PreTrainedModel, whole), processing_class)
+    from_hub = is_loaded_from_hub(name, getattr(model.config, "_commit_hash", None))
+    shown = public_name(name, from_hub) if name else str(model.config.model_type)
+    return Contestant(name or shown, cast(PreTrainedModel, whole), processing_class, shown)
 
 
 @contextlib.contextmanager

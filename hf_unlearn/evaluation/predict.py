@@ -11,14 +11,25 @@ from tqdm.auto import tqdm
 from transformers import BaseImageProcessor, PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, collate
+from hf_unlearn.names import is_hub_name, public_name
 
 
 class Contestant(NamedTuple):
-    """A model to evaluate, with the image processor it came with."""
+    """A model to evaluate, with the image processor it came with.
+
+    Attributes:
+        public_name: the name as results may show it, decided when it was loaded; None: as it is now.
+    """
 
     name: str
     model: PreTrainedModel
     image_processor: BaseImageProcessor
+    public_name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name for results: of a folder the last part only."""
+        return public_name(self.name, is_hub_name(self.name)) if self.public_name is None else self.public_name
 
 
 class Items(Protocol):

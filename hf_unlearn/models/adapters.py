@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -24,6 +22,8 @@ from transformers import PreTrainedModel
 from transformers.utils import CONFIG_NAME, cached_file
 
 from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.models.revisions import is_loaded_from_hub
+from hf_unlearn.names import is_hub_name, public_name
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -300,15 +300,14 @@ def base_of(model: nn.Module) -> Base:
     name = config.base_model_name_or_path or None
     if name is None:
         return Base(None, None, False)
-    try:
-        validate_repo_id(name)
-        from_hub = not os.path.isdir(name)
-    except HFValidationError:
-        from_hub = False
-    if not from_hub:
-        # Of a folder the last part only, whether it is on this machine or on another's.
-        return Base(os.path.basename(os.path.normpath(name)), None, False)
-    return Base(name, config.revision or getattr(base_classifier(model).config, "_commit_hash", None), True)
+    below = base_classifier(model).config
+    commit = config.revision or getattr(below, "_commit_hash", None)
+    # An adapter may say the Hub's name of a base that was loaded from elsewhere; what it was loaded by says more.
+    is_own = f"/{below._name_or_path}".endswith(f"/{name}")
+    if is_loaded_from_hub(name, commit) or (not is_own and is_hub_name(name)):
+        return Base(name, commit, True)
+    # Of a folder the last part only, whether it is on this machine or on another's.
+    return Base(public_name(name, False), None, False)
 
 
 def adapter_kind(model: nn.Module) -> str:

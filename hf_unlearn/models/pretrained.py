@@ -34,7 +34,7 @@ from hf_unlearn.models.adapters import (
 )
 from hf_unlearn.models.labels import check_label_maps, settle_label_maps
 from hf_unlearn.models.not_found import chain, is_gated, why_not_found
-from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.models.revisions import cached_commit, resolve_revision
 from hf_unlearn.progress import quiet_unless_terminal
 
 SINGLE_LABEL = "single_label_classification"
@@ -111,6 +111,12 @@ def load_image_classifier(
             f"classifier, {below[0]!r} among them"
         )
     _refuse_no_classifier(model, name)
+    if os.path.isdir(name):
+        # Wherever this process goes later, it is no name of the Hub's.
+        model.name_or_path = model.config._name_or_path = os.path.abspath(name)
+    else:
+        # Releases of transformers from 5.24 on do not note it.
+        model.config._commit_hash = cached_commit(name, loading["revision"], cache_dir)
     return model.eval()
 
 
@@ -227,7 +233,8 @@ def _load_adapted(
     of_base = {**loading, "revision": adapter.base_revision if base == adapter.base else None, "cache_dir": None}
     lora.revision = resolve_revision(base, of_base["revision"], token=loading["token"]).commit
     of_base["revision"] = lora.revision or of_base["revision"] or "main"
-    lora.base_model_name_or_path = base
+    # Whether it is a folder is decided now, wherever this process goes later.
+    lora.base_model_name_or_path = os.path.abspath(base) if os.path.isdir(base) else base
     if find_adapter(base, **of_base) is not None:
         raise UnlearningError(f"the base {base!r} of adapter {adapter.name!r} is an adapter itself; expected a model")
     try:
@@ -342,8 +349,3 @@ def _that_takes_its_settings(processor: BaseImageProcessor, name: str, loading: 
             candidate([image], return_tensors="pt")
             return candidate
     return processor
-
-
-def public_model_name(name: str) -> str:
-    """A model's name as it may be published: of a folder the last part only, the rest is nobody's business."""
-    return os.path.basename(os.path.normpath(name)) if os.path.isdir(name) else name

@@ -164,7 +164,7 @@ def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
         "library_name": "transformers",
         "pipeline_tag": "image-classification",
         "tags": [*TAGS, record["method"]["name"].replace("_", "-")],
-        "license": original["license"],
+        **{key: original.get(key) for key in ("license", "license_name", "license_link")},
         "datasets": [dataset["name"]] if dataset.get("from_hub") else None,
     }
     adapter = record.get("adapter")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import huggingface_hub
@@ -24,7 +24,8 @@ from hf_unlearn.files import CARD_NAME, RECORD_NAME
 from hf_unlearn.models.hub import hub_fault, tried
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.seal import is_sealed
-from hf_unlearn.publishing.secrecy import published
+from hf_unlearn.publishing.secrecy import PRIVATE_MODEL, Disclosure, published
+from hf_unlearn.publishing.sources import private_sources
 
 MAIN = "main"
 # Files that a new repository has, or that anyone may have put there, and that stay.
@@ -42,6 +43,9 @@ class Destination:
         token: None: the one of the environment or the login.
         revision: the branch to push to; made from `main` if it is not there.
         head: the commit that the branch was at when it was looked at; None: there was no repository.
+        private_sources: what the model was made of that is private on the Hub, and what to say of it; as
+            [`private_sources`] gives it.
+        sources_told: whether its owner lets names of these, and what was made of them, go public.
     """
 
     repo_id: str
@@ -49,6 +53,8 @@ class Destination:
     token: str | None
     revision: str = MAIN
     head: str | None = None
+    private_sources: Mapping[tuple[str, ...], str] = field(default_factory=dict)
+    sources_told: bool = False
 
     @property
     def api(self) -> HfApi:
@@ -80,14 +86,34 @@ class Destination:
         """Hold what was asked for against what the Hub says.
 
         Raises:
-            UnlearningError: the repository is public and should be private, or the other way round.
+            UnlearningError: the repository is public and should be private, or the other way round; or what was made
+                of private sources would go public.
         """
+        self.check_sources(is_private)
         if self.private is None or is_private is None or self.private == is_private:
             return
         there, wanted = ("private", "public") if is_private else ("public", "private")
         raise UnlearningError(
             f"hub_model_id {self.repo_id!r} is {there} on the Hub, but hub_private_repo is {self.private}; expected "
             f"another repository, or this one made {wanted} in its settings"
+        )
+
+    def check_sources(self, is_private: bool | None) -> None:
+        """Refuse to let out what was made of private sources, unless their owner wants it.
+
+        Args:
+            is_private: whether the repository is, or will be; None: nobody knows.
+
+        Raises:
+            UnlearningError: it is not certain to be private.
+        """
+        if is_private or self.sources_told or not self.private_sources:
+            return
+        raise UnlearningError(
+            f"{', and '.join(self.private_sources.values())}, but hub_model_id {self.repo_id!r} "
+            f"{'is public' if is_private is False else 'is not there yet'}; expected a private repository "
+            "(--hub_private_repo true), or --publish_private_sources, which lets the name and what was made of it go "
+            "public"
         )
 
 
@@ -99,6 +125,7 @@ def find_destination(
     revision: str | None = None,
     record: Mapping[str, Any] | None = None,
     replace: bool = False,
+    sources: Mapping[str, Any] | None = None,
 ) -> Destination:
     """Check that a push can work, without writing anything.
 
@@ -109,10 +136,13 @@ def find_destination(
         record: that of the model, as far as it is known. A repository with a model that forgot something else, or from
             another original or dataset, or of which nobody can tell, is refused; None: it is not compared.
         replace: whatever model or card is there is to be replaced.
+        sources: the record, or so much of it as says where model and data are from: of what is private on the Hub, no
+            public model is made unless the record's disclosure says so. By default `record`.
 
     Raises:
         UnlearningError: no token, one that cannot write, a name or namespace that cannot be, a repository that is
-            public and should be private or the other way round, or that holds something else.
+            public and should be private or the other way round, or that holds something else; private sources, and a
+            repository that is not private.
         PublishingError: the Hub cannot be reached.
     """
     if silence := hub_fault():
@@ -141,7 +171,16 @@ def find_destination(
                 "namespace, or the role to write there"
             )
         _check_token((who.get("auth") or {}).get("accessToken") or {}, namespace, repo_id)
-        return _looked_at(Destination(repo_id, private, token, revision or MAIN), record, replace)
+        sources = sources or record or {}
+        destination = Destination(
+            repo_id,
+            private,
+            token,
+            revision or MAIN,
+            private_sources=private_sources(sources, HfApi(token=token)),
+            sources_told=Disclosure.of(sources).sources,
+        )
+        return _looked_at(destination, record, replace)
 
 
 def _who(api: HfApi, token: str | None) -> dict[str, Any]:
@@ -175,7 +214,7 @@ def _check_token(token: Mapping[str, Any], namespace: str, repo_id: str) -> None
         raise UnlearningError(f"the token can only read; expected one with write access to push to {repo_id!r}")
 
 
-def _looked_at(destination: Destination, record: Mapping[str, Any] | None, replace: bool) -> Destination:
+def _looked_at(destination: Destination, record: Mapping[str, Any] | None, replaces: bool) -> Destination:
     """The destination with the commit that it is at; refuses one where this model must not go."""
     repo_id = destination.repo_id
     try:
@@ -183,13 +222,15 @@ def _looked_at(destination: Destination, record: Mapping[str, Any] | None, repla
     except GatedRepoError as error:
         raise UnlearningError(f"hub_model_id {repo_id!r} is gated for this token") from error
     except RepositoryNotFoundError:
+        # Made as private as it was asked for.
+        destination.check_sources(destination.private or None)
         return destination
     except Exception as error:
         raise PublishingError(f"the Hub cannot be asked for {repo_id!r}: {one_line(error)}") from error
     destination.check_private(found.private)
     _check_may_write(destination)
-    _check_content(destination, found, record, replace)
-    return Destination(repo_id, destination.private, destination.token, destination.revision, found.sha)
+    _check_content(destination, found, record, replaces)
+    return replace(destination, head=found.sha)
 
 
 def _check_may_write(destination: Destination) -> None:
@@ -284,6 +325,10 @@ def difference(there: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
     if theirs != request:
         return f"that forgot something else ({(there.get('request') or {}).get('text', 'unknown')})"
     original = differ("weights_sha256", "original")
+    if original is None and both("original_model", "name")[1] == PRIVATE_MODEL:
+        return (
+            "of which nobody can tell whether it was made from the same original, since its record does not say which"
+        )
     if original or (original is None and differ("original_model", "name")):
         return f"made from another original ({both('original_model', 'name')[0]})"
     if differ("dataset", "name") and differ("dataset", "dataset_fingerprint") is not False:

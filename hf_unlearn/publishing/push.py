@@ -11,8 +11,10 @@ from pathlib import Path
 
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.files import CARD_NAME, PLOTS, RECORD_NAME, write_text
+from hf_unlearn.models.adapters import base_classifier
+from hf_unlearn.models.known_keys import keep_known_keys
 from hf_unlearn.models.own_code import code_files, missing_code
-from hf_unlearn.models.pretrained import load_image_classifier
+from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.publishing.card import write_card
@@ -20,8 +22,9 @@ from hf_unlearn.publishing.commits import PUBLISHED, Files, publish, publish_on_
 from hf_unlearn.publishing.destination import Destination, find_destination
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.reading_back import ReadingBack
-from hf_unlearn.publishing.record import read_record, request_met
+from hf_unlearn.publishing.record import read_record, request_met, write_record
 from hf_unlearn.publishing.seal import sealed
+from hf_unlearn.publishing.sources import mark_private
 
 
 def push_folder(
@@ -114,8 +117,14 @@ def _prepared(
     if weights_digest(local) != read_record(folder)["weights_sha256"]["unlearned"]:
         raise UnlearningError(f"the weights in {folder!r} are not those that its {RECORD_NAME} describes")
     published_files(folder)
+    # Somebody may have put something else there since it was saved.
+    keep_known_keys(folder, base_classifier(local), load_image_processor(folder, trust_remote_code=trust_remote_code))
     back = ReadingBack(folder, local, trust_remote_code)
     try:
+        if destination.private_sources:
+            record = read_record(folder)
+            mark_private(record, destination.private_sources)
+            write_record(record, folder)
         write_card(folder, destination.repo_id)
         card = Path(folder, CARD_NAME)
         write_text(sealed(card.read_text(encoding="utf-8")), card)

@@ -15,7 +15,7 @@ import hf_unlearn
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY
 from hf_unlearn.files import RECORD_NAME, write_json
-from hf_unlearn.models.pretrained import public_model_name
+from hf_unlearn.names import public_name
 from hf_unlearn.publishing.secrecy import Disclosure, published
 from hf_unlearn.request.kept import keep_withheld, with_withheld
 
@@ -34,6 +34,7 @@ def unlearning_record(
     forget_kind: str,
     num_forget: int,
     dataset_commit: str | None,
+    dataset_private: bool | None = None,
     run: Mapping[str, Any],
     settings: Mapping[str, Any],
     weights_sha256: Mapping[str, str],
@@ -48,11 +49,13 @@ def unlearning_record(
 
     Args:
         method: `name`, `title` and `paper` (the paper's arXiv number).
-        original: `name` of the model, its `revision` and `license`, and whether it is `from_hub`.
+        original: `name` of the model, its `revision` and `license`, and whether it is `from_hub`; of a licence of its
+            own (`other`) `license_name` and `license_link`, and whether it is `private` on the Hub.
         splits: of the request, if they are known.
         forget_kind: what becomes of the forgotten samples' classes: `class`, `subclass` or `subset`.
         num_forget: size of the forget set.
         dataset_commit: the commit that the dataset was loaded at, if it is of the Hub.
+        dataset_private: whether it is private there, if the Hub said so.
         run: `steps`, `stop_reason`, `seconds`, `retain_free`, `data_used`, `premise`, `in_progress`, `adapter` (None,
             or the `kind` of adapter and its `base_model`, with `name`, `revision` and `from_hub`), and what else there
             is to say of it.
@@ -69,13 +72,14 @@ def unlearning_record(
         "disclosure": (disclosure or Disclosure())._asdict(),
         "method": dict(method),
         "original_model": {
-            "name": public_model_name(name),
+            "name": public_name(name, original["from_hub"]),
             "revision": original.get("revision"),
             "license": original.get("license"),
             "from_hub": original["from_hub"],
+            **{key: original[key] for key in ("license_name", "license_link", "private") if original.get(key)},
         },
         "request": None if splits is None else {**splits.request.summary(), "text": splits.request.describe()},
-        "dataset": None if splits is None else _dataset(splits, dataset_commit),
+        "dataset": None if splits is None else _dataset(splits, dataset_commit, dataset_private),
         "whole_classes": forget_kind == "class",
         "num_forget": num_forget,
         # They may be known without being at hand.
@@ -99,7 +103,7 @@ def unlearning_record(
     }
 
 
-def _dataset(splits: UnlearningSplits, commit: str | None) -> dict[str, Any]:
+def _dataset(splits: UnlearningSplits, commit: str | None, private: bool | None) -> dict[str, Any]:
     fingerprint = splits.fingerprint.to_dict()
     if splits.request.kind == "samples":
         fingerprint["labels_from"] = splits.labels_from
@@ -110,6 +114,7 @@ def _dataset(splits: UnlearningSplits, commit: str | None) -> dict[str, Any]:
         "name": fingerprint.pop("dataset_name"),
         "revision": revision,
         "from_hub": commit is not None,
+        **({"private": True} if private else {}),
         "label_column": splits.label_column,
         # What the dataset calls its labels may be names of people: that a mapping was given is enough.
         "label_mapping": "given" if isinstance(splits.label_mapping, Mapping) else splits.label_mapping,

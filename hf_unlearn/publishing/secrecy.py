@@ -35,6 +35,7 @@ _OF_THE_DATASET = (
 )
 # Names that a person may have: a configuration "jane", a split "without_jane".
 _NAMES_IN_DATASET = ("dataset_config_name", "train_split")
+_OF_A_PRIVATE_MODEL = ("license", "license_name", "private")
 # A run on other samples with the same seed gives other weights: with it candidates could be tried by unlearning them.
 _SEEDS = ("seed", "data_seed")
 _OF_THE_EVALUATION = ("schema_version", "level")
@@ -48,8 +49,9 @@ class Disclosure(NamedTuple):
 
     Attributes:
         request: everything that is known of the request, but never indices or values of columns.
-        names: the names of forgotten classes, of splits, configurations and folders.
-        sources: name and commit of an original model or a dataset that is private on the Hub.
+        names: the names of forgotten classes, of splits, configurations, folders and private repositories.
+        sources: what was made of an original model or a dataset that is private on the Hub, with name and commit of
+            these (unless `names` is off).
     """
 
     request: bool = False
@@ -194,7 +196,7 @@ def _dataset(dataset: Mapping[str, Any], choice: Disclosure) -> dict[str, Any]:
 def _model(model: Mapping[str, Any], choice: Disclosure) -> dict[str, Any]:
     """Name, revision and licence of an original or a base, as far as they may be known."""
     if _is_withheld(model, choice):
-        kept = {name: value for name, value in model.items() if name in ("license", "private")}
+        kept = {name: value for name, value in model.items() if name in _OF_A_PRIVATE_MODEL}
         return {**kept, "name": PRIVATE_MODEL, "revision": None, "from_hub": False}
     if not choice.names and not model.get("from_hub"):
         return {**model, "name": LOCAL_MODEL}
@@ -202,4 +204,4 @@ def _model(model: Mapping[str, Any], choice: Disclosure) -> dict[str, Any]:
 
 
 def _is_withheld(source: Mapping[str, Any], choice: Disclosure) -> bool:
-    return bool(source.get("private")) and not choice.sources
+    return bool(source.get("private")) and not (choice.sources and choice.names)

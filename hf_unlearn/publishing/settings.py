@@ -12,7 +12,8 @@ from transformers import TrainingArguments
 
 _PRIVATE = {
     *("output_dir", "logging_dir", "resume_from_checkpoint", "run_name", "deepspeed", "fsdp_config"),
-    *("accelerator_config", "project", "local_rank", "publish_request", "private_names"),
+    *("accelerator_config", "project", "local_rank"),
+    *("publish_request", "private_names", "publish_private_sources"),
 }
 # What does not change the model that a run makes.
 _BESIDE = {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +13,6 @@ from hf_unlearn.request.labels import label_array, label_names
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -83,16 +79,3 @@ def content_fingerprint(dataset: Dataset, label_column: str, *others: Dataset) -
         digest.update(canonical_json(header).encode())
         digest.update(label_array(part, label_column).astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-def public_dataset_name(name: str | None) -> str | None:
-    """The name as it can be published: a local path keeps its last part only, a name on the Hub stays."""
-    if name is None or is_hub_name(name):
-        return name
-    return Path(name).expanduser().resolve().name
-
-
-def is_hub_name(name: str) -> bool:
-    """Whether a dataset's name is one on the Hub, not of a file or folder here; the Hub is not asked."""
-    path = Path(name).expanduser()
-    return bool(_HUB_NAME.fullmatch(name)) and not name.startswith(".") and not path.exists()

@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column, is_class_column
-from hf_unlearn.request.fingerprint import Fingerprint, is_hub_name
+from hf_unlearn.request.fingerprint import Fingerprint
 from hf_unlearn.request.forget_request import SAMPLES_OF, ForgetRequest
 from hf_unlearn.request.images import readable_rows, samples_sha256
 from hf_unlearn.request.iterable import Materialised, materialised
@@ -18,6 +18,7 @@ from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, SplitRows, first_labelled, labelled_rows
 from hf_unlearn.request.labels import class_codes, label_values, with_labels
 from hf_unlearn.request.matching import folded, mapped_part
+from hf_unlearn.request.source import is_hub_dataset, loaded_commit
 from hf_unlearn.request.splits import UnlearningSplits
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ def forget_splits(
     name, forget = one_split(samples, forget_split, (), "forget")
     if not len(forget):
         raise UnlearningError("the forget set is empty: it holds no image; expected at least one")
+    commit = loaded_commit(forget, dataset_name)
+    if dataset_name is not None and not is_hub_dataset(dataset_name, forget):
+        dataset_name = None
     image_column = find_image_column(forget, image_column_name)
     forget = as_image_column(forget, image_column)
     rows = np.arange(len(forget), dtype=np.int64)
@@ -132,7 +136,7 @@ def forget_splits(
         label_names=names,
         request=request,
         fingerprint=Fingerprint(
-            dataset_name=dataset_name if dataset_name is not None and is_hub_name(dataset_name) else None,
+            dataset_name=dataset_name,
             dataset_config_name=dataset_config_name,
             dataset_revision=dataset_revision,
             # The samples are all there is of the dataset.
@@ -152,6 +156,7 @@ def forget_splits(
         used_labels=tuple(np.union1d(ids[present], test_labels).tolist()),
         label_mapping=mapped_part(as_label_mapping(label_mapping), names, integers),
         labels_from="dataset" if forget_label is None else "name" if isinstance(forget_label, str) else "list",
+        dataset_commit=commit,
     )
 
 

@@ -11,12 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.request.fingerprint import (
-    Fingerprint,
-    content_fingerprint,
-    indices_sha256,
-    public_dataset_name,
-)
+from hf_unlearn.request.fingerprint import Fingerprint, content_fingerprint, indices_sha256
 from hf_unlearn.request.forget_request import GIVEN_SETS
 from hf_unlearn.request.images import readable_rows, samples_sha256, verify_images
 from hf_unlearn.request.iterable import Materialised
@@ -25,6 +20,7 @@ from hf_unlearn.request.labelled import LabelledParts, label_parts, labelled_spl
 from hf_unlearn.request.labels import classes_gone, label_array
 from hf_unlearn.request.matching import check_mapped_labels, match_labels
 from hf_unlearn.request.selection import counted_among, given_forget_set, rows_in, select_rows, test_forgotten
+from hf_unlearn.request.source import loaded_commit, public_dataset_name
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -68,6 +64,7 @@ class UnlearningSplits:
         forget_rows: of a forget set that is given by itself, the row that each sample has there; None: all, in order.
         test_rows: the row of the test split that each sample of `test` has; None: all, in order.
         skip_unreadable: whether images that cannot be read are left out.
+        dataset_commit: of the Hub, that the dataset was loaded at; None where it does not say.
 
     When the request names a configuration or split as the forget set, `forget` is that set as it is, and may
     hold samples that the train split does not. `forget_indices` are then the rows of the train split that are
@@ -96,6 +93,7 @@ class UnlearningSplits:
     forget_rows: np.ndarray | None = None
     test_rows: np.ndarray | None = None
     skip_unreadable: bool = False
+    dataset_commit: str | None = None
 
     def class_ids(self, id2label: Mapping[int, str]) -> list[int]:
         """A model's class id of every label of the dataset, by label id; −1 for labels that neither needs.
@@ -344,7 +342,7 @@ def make_splits(
         label_names=labelled.label_names,
         request=request,
         fingerprint=Fingerprint(
-            dataset_name=public_dataset_name(dataset_name),
+            dataset_name=public_dataset_name(dataset_name, used.dataset),
             dataset_config_name=dataset_config_name,
             dataset_revision=dataset_revision,
             dataset_fingerprint=content_fingerprint(train, label_column),
@@ -362,6 +360,7 @@ def make_splits(
         forget_rows=forget_rows,
         test_rows=None if tested is None else tested.rows,
         skip_unreadable=skip_unreadable,
+        dataset_commit=loaded_commit(used.dataset, dataset_name),
     )
     return splits.without_unreadable("forget", "test") if skip_unreadable else splits
 

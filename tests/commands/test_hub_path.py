@@ -37,7 +37,7 @@ def unlearn(out, *flags):
 
 def test_by_name_in_and_by_name_out(connected_hub, stocked, tmp_path, capsys):
     out = tmp_path / "forgot-red"
-    push = ["--push_to_hub", "--hub_model_id", "org/forgot-red", "--push_anyway"]
+    push = ["--push_to_hub", "--hub_model_id", "org/forgot-red", "--push_anyway", "--publish_private_sources"]
     assert unlearn(out, *push) == 0
     printed = capsys.readouterr().out
     repository = connected_hub.repository("org/forgot-red")

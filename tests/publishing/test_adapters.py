@@ -274,5 +274,5 @@ def test_a_trainer_by_name_knows_the_commits(connected_hub, stocked, tmp_path):
     args = MUMisConfig(str(tmp_path / "out"), max_steps=1, use_cpu=True, dataloader_pin_memory=False)
     trainer = MUMisTrainer("org/adapter", args, train_dataset=make_dataset(8), forget_kind="class")
     expected = {"name": "org/adapter", "revision": stocked["adapter"], "license": "mit", "from_hub": True}
-    assert trainer._origin() == expected
-    assert trainer._adapter()["base_model"]["revision"] == stocked["base"]
+    assert trainer.record()["original_model"] == expected
+    assert trainer.record()["adapter"]["base_model"]["revision"] == stocked["base"]

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hf_unlearn import ForgetRequest, UnlearningError
-from hf_unlearn.files import RECORD_NAME
+from hf_unlearn.files import RECORD_NAME, WITHHELD_NAME
 from hf_unlearn.models import hub as asking
 from hf_unlearn.publishing.push import destination_of, published_files, push_folder
 from hf_unlearn.publishing.record import read_record, write_record
@@ -69,6 +69,7 @@ sequences = st.fixed_dictionaries(
     {
         "request": st.sampled_from([name for name in REQUESTS if name != "another class"]),
         "state": st.sampled_from(list(STATES)),
+        "from_private": st.sampled_from([False, False, True]),
         "pushes": st.lists(pushes, min_size=1, max_size=2),
     }
 )
@@ -113,12 +114,14 @@ class _Hurry:
 
 
 def digests(folder):
-    """Of all files but those that a push makes anew; and the record, which notes where the model goes."""
+    """Of all files but those that a push makes anew; and the record, which notes where the model goes, and what the Hub
+    said of its original."""
     record = {name: value for name, value in read_record(str(folder)).items() if name != "hub_model_id"}
+    record["original_model"] = {**record["original_model"], "private": None}
     return record, {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and path.name not in ("README.md", RECORD_NAME) and path.suffix != ".png"
+        if path.is_file() and path.name not in ("README.md", RECORD_NAME, WITHHELD_NAME) and path.suffix != ".png"
     }
 
 
@@ -145,6 +148,12 @@ def add(repo_id, name, content=b"theirs"):
     HfApi().upload_file(path_or_fileobj=content, path_in_repo=name, repo_id=repo_id)
 
 
+def make_private(folder):
+    """Have the record say that the original is one of the Hub's, which this Hub does not show."""
+    original = {"name": "hospital/patients", "revision": None, "license": None, "from_hub": True}
+    write_record({**read_record(str(folder)), "original_model": original}, str(folder))
+
+
 def seen_on_main(repository):
     return None if repository is None else (repository.sha, repository.find("main").files)
 
@@ -155,17 +164,32 @@ def check(world, sequence):
     folder = shutil.copytree(world.folders[sequence["request"]], world.room / f"m{number}")
     world.hub.clear()
     stock(world, repo_id, state, folder)
+    if sequence["from_private"]:
+        make_private(folder)
     ours = STATES[state] is True
     for push in sequence["pushes"]:
         pushed = attempt(world, repo_id, folder, push)
+        assert not (pushed and sequence["from_private"]) or world.hub.repository(repo_id).private, "it went public"
         assert not pushed or ours or (push["replace"] and STATES[state] is not None), "it replaced another's"
         ours = ours or (pushed and push["revision"] is None)
     if STATES[state] is not None:
-        # Whatever went wrong before, the last one arrives.
-        commit = push_folder(folder, repo_id, push_anyway=True, replace=True)
-        assert_true(world, repo_id, folder, "main", commit)
+        # Whatever went wrong before, the last one arrives, where it may.
+        there = world.hub.repos.get(("model", repo_id))
+        if sequence["from_private"] and there is not None and not there.private:
+            with pytest.raises(UnlearningError, match="--publish_private_sources"):
+                push_folder(folder, repo_id, push_anyway=True, replace=True)
+        else:
+            private = True if sequence["from_private"] else None
+            commit = push_folder(folder, repo_id, push_anyway=True, replace=True, private=private)
+            assert_true(world, repo_id, folder, "main", commit)
+            assert not sequence["from_private"] or "hospital" not in everything(world.hub.repository(repo_id))
     shutil.rmtree(folder)
     world.hub.repos.pop(("model", repo_id), None)
+
+
+def everything(repository):
+    """All that a repository has on `main`, as text."""
+    return "".join(blob.content.decode("utf-8", "replace") for blob in repository.find("main").files.values())
 
 
 def attempt(world, repo_id, folder, push):

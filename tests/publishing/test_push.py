@@ -258,9 +258,9 @@ def test_a_trainer_pushes_with_its_card(connected_hub, tmp_path):
 
 
 def test_a_model_made_in_memory_is_of_no_hub(tmp_path, monkeypatch):
-    from hf_unlearn.trainers.base import publishing
+    from hf_unlearn.trainers.base import origin
 
-    monkeypatch.setattr(publishing, "resolve_revision", lambda *args, **kwargs: pytest.fail("the Hub was asked"))
+    monkeypatch.setattr(origin, "resolve_revision", lambda *args, **kwargs: pytest.fail("the Hub was asked"))
     record = unlearn(tmp_path / "f", ForgetRequest(classes=("red",))).record()
     assert record["original_model"] == {"name": "resnet", "revision": None, "license": None, "from_hub": False}
 

@@ -8,13 +8,14 @@ import sys
 from typing import Any
 
 import pytest
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hf_unlearn.request.fingerprint import canonical_json, public_dataset_name
+from hf_unlearn.request.fingerprint import canonical_json
 from hf_unlearn.request.forget_request import ForgetRequest
 from hf_unlearn.request.loading import load_image_dataset
+from hf_unlearn.request.source import public_dataset_name
 from hf_unlearn.request.splits import make_splits
 
 
@@ -115,7 +116,8 @@ def test_the_id_is_the_same_in_another_process(animals, tmp_path):
     ],
 )
 def test_paths_are_not_published(name, public):
-    assert public_dataset_name(name) == public
+    in_memory = Dataset.from_dict({"label": [0]})
+    assert public_dataset_name(name, in_memory) == public
 
 
 def test_a_given_forget_set_counts_by_its_samples(animals):

@@ -20,6 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.files import RUN_NAME, replacing_files, write_json
 from hf_unlearn.models.adapters import base_classifier, is_adapter, restore_adapter, save_adapter
+from hf_unlearn.models.known_keys import keep_known_keys
 from hf_unlearn.models.own_code import forget_auto_maps, has_own_code
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.models.saved import stale_files
@@ -133,7 +134,9 @@ class WholeCheckpoints(_Base):
                 self.processing_class.save_pretrained(folder)
         else:
             super()._save(folder, state_dict)
-        forget_auto_maps(folder, base_classifier(cast(nn.Module, self.model)), self.processing_class)
+        classifier = base_classifier(cast(nn.Module, self.model))
+        forget_auto_maps(folder, classifier, self.processing_class)
+        keep_known_keys(folder, classifier, self.processing_class)
         # The Trainer leaves its arguments as a pickle, with the Hub token in the clear.
         Path(folder, TRAINING_ARGS_NAME).unlink(missing_ok=True)
         write_json(dict(sorted(public_arguments(self.args).items())), os.path.join(folder, TRAINING_ARGS_JSON))

@@ -58,6 +58,9 @@ class UnlearningConfig(TrainingArguments):
         False,
         "Publish no name of a forgotten class, split, configuration or folder: a class named after a person, say.",
     )
+    publish_private_sources: bool = setting(
+        False, "Publish what was made of a model or dataset that is private on the Hub, and its name, where all see it."
+    )
     per_device_train_batch_size: int = setting(32, "Forget samples a step and process.")
     max_steps: int = setting(180, "At most this many steps, all rounds together; it overrides num_train_epochs.")
     num_rounds: int = setting(

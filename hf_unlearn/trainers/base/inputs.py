@@ -13,8 +13,7 @@ from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.data.reading import as_pixels
 from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.models.own_code import has_own_code
-from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
-from hf_unlearn.models.revisions import resolve_revision
+from hf_unlearn.models.pretrained import load_image_processor
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.label_mapping import LabelMapping
 
@@ -39,24 +38,6 @@ def refuse_other_types(args: Any, config_class: type, splits: Any) -> None:
             f"splits is a {type(splits).__name__}; expected UnlearningSplits, as make_splits gives them, or a forget "
             "set as train_dataset=..., with forget_kind=..."
         )
-
-
-def load_by_name(
-    name: str, provenance: dict[str, Any], trust_remote_code: bool = False
-) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """A model by name or folder, and its provenance: at the commit that it is now, which a model does not say itself.
-
-    Args:
-        provenance: what is known already; it leads.
-        trust_remote_code: run code that comes with the model.
-
-    Raises:
-        UnlearningError: there is no such image classifier.
-    """
-    resolved = resolve_revision(name, provenance.get("revision"))
-    found = {"name": name, "revision": resolved.commit, "license": resolved.license}
-    model = load_image_classifier(name, revision=resolved.commit, trust_remote_code=trust_remote_code)
-    return model, {**found, **provenance}
 
 
 def find_processor(

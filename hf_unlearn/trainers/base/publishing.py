@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
@@ -22,7 +21,6 @@ from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.files import replacing_files
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
 from hf_unlearn.models.own_code import has_own_code, refuse_unloadable
-from hf_unlearn.models.revisions import resolve_revision
 from hf_unlearn.models.saved import stale_files
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import write_card
@@ -184,13 +182,12 @@ class Publishes(_Base):
             "premise": None if premise is None else {**premise._asdict(), "holds": premise.holds},
             "surroundings_agreement": getattr(self, "agreement", None),
             "in_progress": in_progress,
-            "adapter": self._adapter(),
+            "adapter": self._adapter(self.original_model),
             "trust_remote_code": has_own_code(self.original_model, self.processing_class),
             "dtype": str(self.original_model.dtype).removeprefix("torch."),
             "num_processes": self.args.world_size,
             **{name: self.provenance.get(name) for name in ("reference_split", "allow_pickle")},
         }
-        dataset_commit = self.provenance.get("dataset_commit")
         return unlearning_record(
             method={
                 "name": self.method_name,
@@ -198,11 +195,12 @@ class Publishes(_Base):
                 "paper": self.paper["id"],
                 "citation": self.paper.get("citation"),
             },
-            original=self._origin(),
+            original=self.provenance,
             splits=self.splits,
             forget_kind=self.forget_kind,
             num_forget=len(cast(Sized, self.train_dataset)),
-            dataset_commit=dataset_commit,
+            dataset_commit=self.provenance.get("dataset_commit"),
+            dataset_private=self.provenance.get("dataset_private"),
             run=run,
             settings=public_arguments(self.args),
             settings_given=given_arguments(self.args, self.filled_settings),
@@ -293,16 +291,23 @@ class Publishes(_Base):
 
     def _known_of_record(self) -> dict[str, Any]:
         """What of the record is known before the run, to be held against a model that is at the destination."""
-        splits = getattr(self, "splits", None)
+        splits, origin = getattr(self, "splits", None), self.provenance
         # Until the trainer is made, the model is the original.
-        digests = {"original": weights_digest(getattr(self, "original_model", cast(nn.Module, self.model)))}
+        original = getattr(self, "original_model", cast(nn.Module, self.model))
+        digests = {"original": weights_digest(original)}
         if self.progress == FINISHED:
             digests["unlearned"] = weights_digest(self._whole_model)
         known: dict[str, Any] = {"weights_sha256": digests, "disclosure": self._disclosure()._asdict()}
+        known["original_model"] = {key: origin.get(key) for key in ("name", "from_hub", "private")}
+        known["adapter"] = self._adapter(original)
         if splits is not None:
             known["request"] = splits.request.summary()
             known["dataset"] = splits.fingerprint.to_dict()
-            known["dataset"]["name"] = known["dataset"]["dataset_name"]
+            known["dataset"].update(
+                name=known["dataset"]["dataset_name"],
+                from_hub=origin.get("dataset_commit") is not None,
+                private=origin.get("dataset_private"),
+            )
         return known
 
     def _commit_info(self, commit: str, message: str) -> CommitInfo:
@@ -313,36 +318,20 @@ class Publishes(_Base):
     def _whole_model(self) -> PreTrainedModel:
         return self.model  # type: ignore[return-value]
 
-    def _origin(self) -> dict[str, Any]:
-        """Name, revision and licence of the original model."""
-        config = self.original_model.config
-        adapter = is_adapter(self.original_model)
-        # Below an adapter, name and commit of the configuration are the base's.
-        commit = self.provenance.get("revision") or (None if adapter else getattr(config, "_commit_hash", None))
-        # A model that was made in memory has no name, and no Hub knows it.
-        name = self.provenance.get("name") or ("" if adapter else config._name_or_path)
-        from_hub = bool(name) and not os.path.isdir(name)
-        licence = self.provenance.get("license")
-        if licence is None and from_hub:
-            # A run is not lost for it.
-            with contextlib.suppress(UnlearningError):
-                licence = resolve_revision(name, commit, token=self.args.hub_token).license
-        unnamed = "unnamed-adapter" if adapter else config.model_type
-        return {"name": name or unnamed, "revision": commit, "license": licence, "from_hub": from_hub}
-
     def _disclosure(self) -> Disclosure:
         """What is to be published, by the arguments."""
         args: Any = self.args
-        return Disclosure(request=args.publish_request, names=not args.private_names)
+        return Disclosure(args.publish_request, not args.private_names, args.publish_private_sources)
 
-    def _adapter(self) -> dict[str, Any] | None:
+    def _adapter(self, model: nn.Module) -> dict[str, Any] | None:
         """What the adapter is, if the model is one: its kind, and the base that it sits on."""
-        if not is_adapter(self.original_model):
+        if not is_adapter(model):
             return None
-        base = base_of(self.original_model)
+        base = base_of(model)
         # A base that was made in memory has no name.
-        name = base.name or self.original_model.config.model_type
-        return {"kind": adapter_kind(self.original_model), "base_model": {**base._asdict(), "name": name}}
+        name = base.name or cast(PreTrainedModel, model).config.model_type
+        private = {"private": True} if self.provenance.get("base_private") else {}
+        return {"kind": adapter_kind(model), "base_model": {**base._asdict(), "name": name, **private}}
 
     def verify_images(self) -> None:
         """Read what the run looks at only on its way or after it, so that a broken image is found before.

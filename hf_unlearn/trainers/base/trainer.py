@@ -31,13 +31,13 @@ from hf_unlearn.trainers.base.inputs import (
     FORGET_KINDS,
     find_kind,
     find_processor,
-    load_by_name,
     part_of,
     read,
     refuse_empty,
     refuse_other_types,
 )
 from hf_unlearn.trainers.base.method import UnlearningMethod
+from hf_unlearn.trainers.base.origin import load_by_name, with_origin
 from hf_unlearn.trainers.base.publishing import FAILED, FINISHED, RUNNING, Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
@@ -94,8 +94,7 @@ class UnlearningTrainer(
             [`hf_unlearn.request.match_labels`].
         trust_remote_code: run code that comes with a model by name, or with its image processor. That of a model that
             was loaded already was trusted then: its checkpoints and a push read it back.
-        provenance: what the record says of where things came from, where the trainer cannot know it: `name`,
-            `revision` and `license` of the original model, `dataset_commit`.
+        provenance: for the record, if known: the model's `name`, `revision`, `from_hub`, `license`; `dataset_commit`.
         data_collator, compute_metrics, callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics:
             as for `Trainer`.
 
@@ -155,6 +154,7 @@ class UnlearningTrainer(
             named = (self.provenance["name"], self.provenance["revision"])
         one_gpu = take_one_gpu(args)
         refuse_problems(model, args)
+        self.provenance = with_origin(self.provenance, model, splits, args.hub_token)
         refuse_unverified_adapter(model, bool(getattr(args, "train_mode", False)))
         if is_adapter(model) and not self.unlearns_adapters:
             raise UnlearningError(
