@@ -35,6 +35,10 @@ WITHHELD_NAME = "unlearning_withheld.json"
 FORGET_SET_NAME = "forget_set.json"
 # The requests of a folder, with what they name: it stays here.
 LEDGER_NAME = "requests.jsonl"
+# What shows what was done, for whoever asked for it; and what opens its commitment to the samples, which stays here.
+CERTIFICATE_NAME = "certificate.json"
+CERTIFICATE_PAGE = "certificate.html"
+OPENING_NAME = "certificate_opening.json"
 _ASIDE = ".saving-"
 
 

@@ -58,7 +58,7 @@ def watch(clock: Stopwatch) -> None:
     from hf_unlearn.data.pixels import PixelDataset
     from hf_unlearn.objectives import RelativeSGD
     from hf_unlearn.publishing import card
-    from hf_unlearn.trainers.base import publishing, trainer
+    from hf_unlearn.trainers.base import own_figures, trainer
     from hf_unlearn.trainers.methods.mu_mis import MUMisTrainer
 
     parts: list[tuple[str, Any, str]] = [
@@ -73,7 +73,7 @@ def watch(clock: Stopwatch) -> None:
         ("optimizer and figures of a step", RelativeSGD, "step"),
         ("optimizer and figures of a step", MUMisTrainer, "finish_step"),
         ("checks of the outcome", MUMisTrainer, "check_outcome"),
-        ("checks of the outcome", publishing, "quick_checks"),
+        ("checks of the outcome", own_figures, "quick_checks"),
         ("saving", MUMisTrainer, "save_with_record"),
         ("card", card, "write_card"),
     ]

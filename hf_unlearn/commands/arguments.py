@@ -10,6 +10,7 @@ PATHS = {
     *("output_dir", "cache_dir", "folder", "resume_from_checkpoint", "forget_indices", "label_mapping"),
     *("model_name_or_path", "original_model", "reference_model"),
     *("dataset_name", "forget_dataset", "test_dataset"),
+    *("key", "public_key", "certificate", "model", "opening", "ledger"),
 }
 
 

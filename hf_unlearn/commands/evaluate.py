@@ -17,6 +17,7 @@ from hf_unlearn.commands.arguments import (
     UnlearningDataArguments,
     flag,
 )
+from hf_unlearn.commands.evaluate_earlier import evaluate_earlier, lines_of
 from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
 from hf_unlearn.commands.loading import cache_lines, load_splits, pin
 from hf_unlearn.commands.output_folder import check_folder, check_output_dir, no_empty_folder
@@ -133,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
     from hf_unlearn.evaluation.comparison import compare
+    from hf_unlearn.evaluation.loading import record_of
     from hf_unlearn.publishing.record import read_record
 
     if os.path.isfile(os.path.join(name, RECORD_NAME)):
@@ -141,29 +143,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     control, why_not = None, ""
     if flags.level == "deep":
         original, control, why_not = _head_only(name, model_flags.model_revision, original, flags, splits, loading)
-    results = compare(
-        name,
-        splits=splits,
-        original=original,
-        references=references,
-        level=flags.level,
-        revision=model_flags.model_revision,
-        original_revision=flags.original_revision,
-        **loading,
-        batch_size=flags.per_device_eval_batch_size,
-        device="cpu" if flags.use_cpu else None,
-        cache_dir=cache_dir,
-        max_retain_samples=flags.max_retain_samples,
-        seed=flags.seed,
-        other_request=flags.other_request,
-        head_only=control,
-    )
+
+    def judge(splits: UnlearningSplits, other_request: bool = True, head_only: Any = None) -> Comparison:
+        return compare(
+            name,
+            splits=splits,
+            original=original,
+            references=references,
+            level=flags.level,
+            revision=model_flags.model_revision,
+            original_revision=flags.original_revision,
+            **loading,
+            batch_size=flags.per_device_eval_batch_size,
+            device="cpu" if flags.use_cpu else None,
+            cache_dir=cache_dir,
+            max_retain_samples=flags.max_retain_samples,
+            seed=flags.seed,
+            other_request=other_request,
+            head_only=head_only,
+        )
+
+    results = judge(splits, flags.other_request, control)
     if why_not:
         results["left_out"]["head only"] = why_not
+    record = record_of(name, model_flags.model_revision)
+    if results.same_request and record.get("earlier"):
+        results["earlier"] = evaluate_earlier(name, record, data, test_flags, judge)
     if not is_first_process():
         return
     # Before it is saved: if the disk is full, the work was not for nothing.
-    say(f"Forget request: {described(splits, data, forget_flags)}", *cache_lines(), str(results))
+    said = lines_of(results.get("earlier", []))
+    say(f"Forget request: {described(splits, data, forget_flags)}", *cache_lines(), str(results), *said)
     with no_empty_folder(folder):
         results.save(folder)
     say(

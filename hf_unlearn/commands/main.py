@@ -22,6 +22,8 @@ COMMANDS = {
     "card": "make an unlearned model's card anew",
     "requests": "requests over time: add, list, run and cancel them, on a ledger",
     "audit": "train many models, and see whether unlearned ones can be told from retrained ones",
+    "certificate": "sign what was done to a model, without saying about whom",
+    "verify-certificate": "check a certificate, the model and the samples that it is of",
     "train": "train an image classifier, on demand without a request's samples",
     "demo": "all of it on a small real dataset, in about two minutes",
 }

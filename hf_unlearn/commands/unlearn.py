@@ -139,6 +139,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             "disclosure": {"sources": args.publish_private_sources},
         }
         find_destination(hub_name, replace=args.hub_replace, sources=sources, **place)
+    from hf_unlearn.models.labels import id2label_of
+    from hf_unlearn.publishing.earlier import earlier_of, refuse_forgotten, text_of
+
     if request is None:
         model, image_processor = load_model(model_flags)
         splits = load_forget_set(data, forget_flags, test_flags, lambda: (model, image_processor))
@@ -146,6 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         splits = load_splits(data, request, test_flags)
         model, image_processor = load_model(model_flags)
     check_output_dir(args.output_dir, True, None, {"the adapter's base": str(model.name_or_path)})
+    earlier = earlier_of(model_flags.model_name_or_path, model, model_flags.model_revision)
+    refuse_forgotten(earlier, splits, id2label_of(model.config))
 
     from hf_unlearn.data.pixels import pixels_like, pixels_of, try_forward
     from hf_unlearn.data.reading import as_pixels
@@ -169,7 +174,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         retain.preload("Reading the retain set")
     try_forward(model, forget)
     import hf_unlearn.trainers
-    from hf_unlearn.models.labels import id2label_of
 
     if args.device.type == "cpu":
         keep_freed_memory()
@@ -189,6 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 "dataset_private": of_data.private,
                 "reference_split": method_flags.reference_split,
                 "allow_pickle": model_flags.allow_pickle,
+                "earlier": earlier,
             },
         )
         quieten(trainer)
@@ -226,6 +231,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"  {name.replace('_', ' ')} {values['before']:.1f} % -> {values['after']:.1f} %"
             for name, values in accuracies.items()
         ),
+        *(
+            f"  before  request {number}, {text_of(each)}: {_still(each)}"
+            for number, each in enumerate(record["earlier"], start=1)
+        ),
         f"  in      {trainer.state.global_step} steps, {seconds_as_text(trainer.seconds)}; stopped: "
         f"{trainer.stop_reason}",
         f"  saved   {args.output_dir}, with its card",
@@ -251,3 +260,11 @@ def _verdict(whole_classes: bool, after: float) -> str:
         "WARNING: other samples still teach these labels, so the original may be nearly as close to a retrained model "
         "as this one, and without a retrained model nobody can tell: hf-unlearn evaluate --reference_model"
     )
+
+
+def _still(request: dict[str, Any]) -> str:
+    """What the model answers now on an earlier request."""
+    found = (request.get("checks") or {}).get("forget_accuracy")
+    if found is None:
+        return "hf-unlearn evaluate looks at it"
+    return f"forget accuracy {found['before']:.1f} % -> {found['after']:.1f} %"

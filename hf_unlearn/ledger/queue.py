@@ -284,3 +284,20 @@ class Queue:
                 f"the ledger of {str(self.ledger.folder)!r} has an entry of kind {entry['kind']!r}, which this version "
                 "does not know; expected a newer hf-unlearn"
             )
+
+
+def queue_of(model: str | os.PathLike) -> tuple[Queue, Run] | None:
+    """The queue that a model came of, and the run that made it; None where no ledger lies above its folder.
+
+    Raises:
+        UnlearningError: the ledger's chain is broken, or it does not say that the run met its requests.
+    """
+    path = os.path.realpath(model)
+    home, models = os.path.split(os.path.dirname(path))
+    if models != MODELS or not Ledger(home).exists():
+        return None
+    queue = Queue(home).read()
+    for run in queue.runs:
+        if run.finished and os.path.realpath(queue.folder_of(run)) == path:
+            return queue, run
+    raise UnlearningError(f"the ledger of {home!r} does not say that the run of {os.fspath(model)!r} met its requests")

@@ -17,6 +17,7 @@ _OF_A_MODEL = re.compile(
 # What was said of a model.
 _SAID = {
     *(files.RECORD_NAME, files.RUN_NAME, files.RESULTS_NAME, files.REPORT_NAME, files.TRAIN_RESULTS_NAME),
+    *(files.CERTIFICATE_NAME, files.CERTIFICATE_PAGE, files.OPENING_NAME),
     *(files.FORGET_SET_NAME, files.WITHHELD_NAME, "all_results.json", "eval_results.json", "trainer_state.json"),
 }
 

@@ -18,6 +18,7 @@ from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.files import CARD_NAME, PLOTS, RECORD_NAME, replacing, write_text
 from hf_unlearn.publishing.markup import as_block, as_code, as_markdown, as_python
+from hf_unlearn.publishing.not_shown import not_shown
 from hf_unlearn.publishing.record import add_evaluation, read_record, request_met, write_record
 from hf_unlearn.publishing.reproduction import reproduction
 from hf_unlearn.publishing.secrecy import hides_samples, published
@@ -103,14 +104,7 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
     record = published(record)
     data = card_data(record, repo_id)
     evaluation = record["evaluation"]
-    rows: list[dict[str, Any]] = []
-    headings: list[str] = []
-    if evaluation is not None:
-        headings = [*(HEADINGS[role] for role in evaluation["models"]), "target"]
-        rows = [
-            {"title": row.title, "arrow": ARROWS[row.good], "group": row.group, "cells": cells(evaluation, row)}
-            for row in shown_rows(evaluation)
-        ]
+    headings, rows = figures_of(evaluation)
     met, why = request_met(record)
     chosen = record["settings"]
     # Not ModelCard.from_template: it renders without trimming, and a blank line in a table ends the table.
@@ -124,7 +118,7 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
             record=record,
             hides=hides,
             has_checks=any(isinstance(values, Mapping) for values in record["checks"].values()),
-            samples=_samples(record, hides),
+            samples=samples_in_words(record, hides),
             in_progress=record.get("in_progress", False),
             headings=headings,
             rows=rows,
@@ -132,7 +126,7 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
             findings=findings(evaluation) if evaluation is not None and not hides else [],
             met=met,
             why=why,
-            others_seen=_others_seen(record),
+            not_shown=not_shown(record, hides),
             plots=[{"name": name, "title": TITLES[name]} for name in plots or []],
             settings={name: chosen[name] for name in SHOWN_SETTINGS if chosen.get(name) is not None},
             command=as_block(reproduction(record), "bash"),
@@ -143,7 +137,17 @@ def render_card(record: Mapping[str, Any], repo_id: str, plots: list[str] | None
     return str(ModelCard(text))
 
 
-def _samples(record: Mapping[str, Any], hides: bool) -> str:
+def figures_of(evaluation: Mapping[str, Any] | None) -> tuple[list[str], list[dict[str, Any]]]:
+    """The table of a comparison: the headings of its columns, and its rows; both empty where there was none."""
+    if evaluation is None:
+        return [], []
+    return [*(HEADINGS[role] for role in evaluation["models"]), "target"], [
+        {"title": row.title, "arrow": ARROWS[row.good], "group": row.group, "cells": cells(evaluation, row)}
+        for row in shown_rows(evaluation)
+    ]
+
+
+def samples_in_words(record: Mapping[str, Any], hides: bool) -> str:
     """How many samples were forgotten and stay, and what is published of which they are, in sentences."""
     number, stay = record.get("num_forget"), record.get("num_retain")
     count = f"{number:,}" if number is not None else record.get("num_forget_band") or "some"
@@ -169,20 +173,14 @@ def card_data(record: Mapping[str, Any], repo_id: str) -> ModelCardData:
     }
     adapter = record.get("adapter")
     # An adapter belongs to its base, whichever adapter it was made from; a whole model was made from another.
-    base, relation = (adapter["base_model"], "adapter") if adapter else (original, "finetune")
+    first = (record.get("earlier") or [record])[0]["original_model"]
+    base, relation = (adapter["base_model"], "adapter") if adapter else (first, "finetune")
     if base["from_hub"]:
         fields.update(base_model=base["name"], base_model_relation=relation)
     if adapter:
         fields["library_name"] = "peft"
         fields["tags"] = [*fields["tags"], adapter["kind"].lower()]
     return ModelCardData(model_name=repo_id.split("/")[-1], eval_results=results or None, **fields)
-
-
-def _others_seen(record: Mapping[str, Any]) -> bool:
-    """Whether any figure is of other samples than those to forget."""
-    if record["evaluation"] is not None:
-        return any(name != "forget" for name in record["evaluation"]["counts"])
-    return any(name != "forget_accuracy" for name, value in record["checks"].items() if isinstance(value, Mapping))
 
 
 def _eval_results(record: Mapping[str, Any]) -> list[EvalResult]:

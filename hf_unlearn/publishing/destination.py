@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.files import CARD_NAME, RECORD_NAME
 from hf_unlearn.models.hub import hub_fault, tried
+from hf_unlearn.publishing.earlier import carries
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.seal import is_sealed
 from hf_unlearn.publishing.secrecy import PRIVATE_MODEL, Disclosure, published
@@ -305,6 +306,9 @@ def difference(there: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
         there: its record.
         ours: that of ours, as far as it is known; what of it would be published is compared.
     """
+    if carries(ours, there):
+        # The next request on the same model.
+        return None
     ours = published(ours)
 
     def both(*keys: str) -> tuple[Any, Any]:

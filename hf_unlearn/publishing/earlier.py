@@ -81,6 +81,12 @@ def refuse_forgotten(
         return
     class_ids = splits.class_ids(id2label)
     own = {class_ids[label] for label in splits.forgotten_class_ids} if splits.forget_kind == "class" else set()
+    before = {*ids_forgotten(earlier)}
+    if own and len(own | before) >= len(id2label):
+        raise UnlearningError(
+            f"every class of the model would be gone: it forgot {len(before)} of {len(id2label)} before, and this "
+            "request names all that are left"
+        )
     for number, each in enumerate(earlier, start=1):
         said = f"by request {number} of {len(earlier)} that this model met ({text_of(each)})"
         if gone := own & set(each.get("forgotten_class_ids") or ()):

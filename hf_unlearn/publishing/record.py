@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
 SCHEMA_VERSION = 2
+# Points of forget accuracy by which an earlier request may come back.
+MOST_BACK = 1.0
 _LIBRARIES = ("torch", "transformers", "datasets", "accelerate")
 
 
@@ -69,6 +72,7 @@ def unlearning_record(
     name = str(original["name"])
     return {
         "schema_version": SCHEMA_VERSION,
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "disclosure": (disclosure or Disclosure())._asdict(),
         "method": dict(method),
         "original_model": {
@@ -134,6 +138,12 @@ def request_met(record: Mapping[str, Any]) -> tuple[bool, str]:
     """
     evaluation = record.get("evaluation") or {}
     models = evaluation.get("models", {})
+    for number, each in enumerate(record.get("earlier") or (), start=1):
+        # Percent, before this request and after it.
+        found = (each.get("checks") or {}).get("forget_accuracy") or {"before": 0.0, "after": 0.0}
+        was, now = found["before"], found["after"]
+        if each.get("whole_classes") and now > max(WHOLE_CLASS_ACCURACY, was + MOST_BACK):
+            return False, f"request {number} came back: its forget accuracy was {was:.1f} % and is {now:.1f} %"
     after = models.get("unlearned", {}).get("forget_accuracy", (record.get("checks") or {}).get("forget_accuracy", {}))
     if isinstance(after, Mapping):
         after = after.get("after")
@@ -207,4 +217,11 @@ def set_disclosure(folder: str, **choices: bool | None) -> None:
 
 def add_evaluation(record: dict[str, Any], results: Mapping[str, Any]) -> None:
     """Put the results of an evaluation of the record's own request into it."""
-    record["evaluation"] = {name: value for name, value in results.items() if name not in ("fingerprint", "request")}
+    record["evaluation"] = _of_results(results)
+    for each, found in zip(record.get("earlier") or (), results.get("earlier") or (), strict=False):
+        if "models" in found:
+            each["evaluation"] = _of_results(found)
+
+
+def _of_results(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in results.items() if name not in ("fingerprint", "request", "earlier")}

@@ -11,7 +11,7 @@ This does not make the published weights silent: whoever compares them with the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hf_unlearn.request.public_form import DRAWN_KINDS, in_words, is_open, public_form
@@ -24,7 +24,7 @@ LOCAL_MODEL = "a local model"
 # Of a run whose samples nobody may find out. What is not here, or made below, does not go out.
 _ALWAYS = (
     *("schema_version", "method", "hub_model_id", "disclosure", "retain_free", "data_used", "in_progress"),
-    "trust_remote_code",
+    *("trust_remote_code", "date"),
     *("dtype", "allow_pickle", "reference_split", "num_processes", "hardware", "versions"),
 )
 # What depends on the samples through the run alone.
@@ -82,6 +82,8 @@ def published(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     choice = Disclosure.of(record)
     shown = _without_samples(record, choice) if hides_samples(record) else dict(record)
+    if "weights_sha256" in record:
+        shown["weights_sha256"] = dict(record["weights_sha256"] or {})
     dataset = record.get("dataset")
     shown["request"] = _request(record.get("request"), choice, dataset)
     if dataset is not None:
@@ -99,6 +101,10 @@ def published(record: Mapping[str, Any]) -> dict[str, Any]:
         shown["adapter"] = adapter and {**adapter, "base_model": _model(adapter["base_model"], choice)}
     if shown.get("evaluation"):
         shown["evaluation"] = _without_names(shown["evaluation"])
+    if record.get("earlier"):
+        shown["earlier"] = _earlier(record["earlier"], choice)
+        if "weights_sha256" in shown and any(hides_samples(each) for each in shown["earlier"]):
+            shown["weights_sha256"].pop("original", None)
     return shown
 
 
@@ -137,6 +143,28 @@ def _without_samples(record: Mapping[str, Any], choice: Disclosure) -> dict[str,
     checks = record.get("checks") or {}
     shown["checks"] = {name: checks[name] for name in ("samples", *figures) if name in checks}
     shown["evaluation"] = _evaluation(record.get("evaluation"), figures)
+    return shown
+
+
+def _earlier(earlier: Sequence[Mapping[str, Any]], choice: Disclosure) -> list[dict[str, Any]]:
+    """What may be published of the requests that a model met before: of each what it allows itself and this one allows.
+
+    A model between two requests need not have been published. Its digest would let an outsider try the candidates of
+    the one apart from those of the other, so none is told after the first request whose samples nobody may find out.
+    """
+    shown = []
+    hidden = False
+    for place, each in enumerate(earlier):
+        both = [one and other for one, other in zip(Disclosure.of(each), choice, strict=True)]
+        own = {name: value for name, value in each.items() if name != "kept"}
+        link = published({**own, "disclosure": Disclosure(*both)._asdict()})
+        digests = dict(link.get("weights_sha256") or {})
+        if hidden and place:
+            digests.pop("original", None)
+        hidden = hidden or hides_samples(link)
+        if hidden:
+            digests.pop("unlearned", None)
+        shown.append({**link, "weights_sha256": digests})
     return shown
 
 

@@ -148,7 +148,7 @@ def test_what_was_not_met_does_not_reach_main(connected_hub, tmp_path):
 
 
 def _with_forget_accuracy(trainer, percent):
-    trainer._checks = lambda: {"samples": 1, "forget_accuracy": {"before": 100.0, "after": percent}}
+    trainer.checks = lambda: {"samples": 1, "forget_accuracy": {"before": 100.0, "after": percent}}
     return trainer
 
 

@@ -12,6 +12,7 @@ import re
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from datasets import ClassLabel, DatasetDict
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,15 +23,18 @@ from hf_unlearn.data.reading import as_pixels
 from hf_unlearn.evaluation.metrics.samples import SampleFigures
 from hf_unlearn.evaluation.predict import Contestant, predict_logits
 from hf_unlearn.publishing.card import render_card
+from hf_unlearn.publishing.certificate import commitment, signed, statement_of
 from hf_unlearn.publishing.push import published_files
 from hf_unlearn.publishing.record import add_evaluation, read_record, unlearning_record, write_record
 from hf_unlearn.publishing.secrecy import Disclosure, band, hides_samples, published
 from hf_unlearn.publishing.settings import given_arguments, public_arguments
 from hf_unlearn.request.fingerprint import indices_sha256
+from hf_unlearn.request.kept import recognised_by
 from tests.publishing.conftest import unlearn
 from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 SAMPLES, PERSONS, SEEDS = 48, 16, 40
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ROLES = {"original": 0, "unlearned": 1, "reference": 2}
 
 
@@ -107,7 +111,8 @@ def record_of(data, models, tmp_path, level="fast", disclosure=None, **request):
 
 
 def what_goes_out(record):
-    return json.dumps(published(record), sort_keys=True) + render_card(record, "org/forgot")
+    document, page = signed(statement_of(record, "sealed"), KEY)
+    return json.dumps([published(record), document], sort_keys=True) + render_card(record, "org/forgot") + page
 
 
 def best_guess(text, candidates):
@@ -169,6 +174,16 @@ def test_what_goes_out_is_the_same_whoever_was_forgotten(data, models, tmp_path,
     records = [record_of(data, models, tmp_path, level="deep", **request) for request in requests]
     assert len({json.dumps(record, sort_keys=True) for record in records}) == 3
     assert len({what_goes_out(record) for record in records}) == 1
+
+
+def test_a_commitment_is_found_by_nobody_without_its_salt(data):
+    requests, _ = candidates_of("where", data)
+    candidates = [recognised_by(splits_of(data, **request)) for request in requests]
+    salt = "5a" * 32
+    sealed = [commitment(salt, each) for each in candidates]
+    for guess in ("", "00" * 32, "5a" * 31):
+        assert not {commitment(guess, each) for each in candidates} & {*sealed}
+    assert len({*sealed}) == len(candidates) and commitment(salt, candidates[3]) == sealed[3]
 
 
 def test_whole_classes_of_a_person_are_not_told_either(data, models, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +13,14 @@ from transformers import PreTrainedModel
 from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.data.reading import as_pixels
 from hf_unlearn.errors import UnlearningError, there_are
+from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_processor
+from hf_unlearn.publishing.earlier import earlier_of, refuse_forgotten
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.label_mapping import LabelMapping
+
+logger = logging.getLogger(__name__)
 
 # What becomes of the forgotten samples' classes, and in words.
 FORGET_KINDS = {
@@ -38,6 +43,27 @@ def refuse_other_types(args: Any, config_class: type, splits: Any) -> None:
             f"splits is a {type(splits).__name__}; expected UnlearningSplits, as make_splits gives them, or a forget "
             "set as train_dataset=..., with forget_kind=..."
         )
+
+
+def find_earlier(
+    model: PreTrainedModel, provenance: dict[str, Any], splits: UnlearningSplits | None
+) -> list[dict[str, Any]]:
+    """The requests that the model met before: those of its provenance, or by the record in the folder it came from.
+
+    Raises:
+        UnlearningError: it met this one already.
+    """
+    earlier = provenance.get("earlier")
+    name = str(getattr(model, "name_or_path", "") or "")
+    if earlier is None and os.path.isdir(name):
+        try:
+            earlier = earlier_of(name, model)
+        except UnlearningError as error:
+            # It was loaded from there, and is another one by now.
+            logger.warning("%s", error)
+    if earlier and splits is not None:
+        refuse_forgotten(earlier, splits, id2label_of(model.config))
+    return earlier or []
 
 
 def find_processor(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, Trainer
 
+from hf_unlearn.publishing.earlier import ids_forgotten
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
 
@@ -54,6 +55,7 @@ class UnlearningMethod(_Base):
     args: UnlearningConfig
     model: PreTrainedModel
     original_model: PreTrainedModel
+    earlier: list[dict[str, Any]]
 
     def unlearning_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
@@ -104,7 +106,12 @@ class UnlearningMethod(_Base):
         labels = getattr(self.train_dataset, "labels", None)
         return torch.empty(0, dtype=torch.long) if labels is None else torch.as_tensor(labels).unique()
 
+    @cached_property
+    def earlier_labels(self) -> torch.Tensor:
+        """The classes that went with the requests that the model met before: they are to stay away."""
+        return torch.tensor(ids_forgotten(self.earlier), dtype=torch.long)
+
     def classes_that_go(self) -> torch.Tensor:
-        """Classes whose loss is no damage: those of the forget set, unless these are all classes."""
-        gone = self.forgotten_labels
+        """Classes whose loss is no damage: those of the forget set and of earlier requests, unless these are all."""
+        gone = torch.cat([self.forgotten_labels, self.earlier_labels]).unique()
         return gone if len(gone) < int(self.model.config.num_labels or 0) else gone[:0]

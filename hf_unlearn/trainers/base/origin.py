@@ -16,6 +16,7 @@ from hf_unlearn.models.adapters import base_of, is_adapter
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.models.revisions import Resolved, is_loaded_from_hub, resolve_revision
 from hf_unlearn.names import is_hub_name
+from hf_unlearn.publishing.earlier import earlier_of
 from hf_unlearn.publishing.record import read_record
 from hf_unlearn.publishing.sources import is_of_private
 from hf_unlearn.request import UnlearningSplits
@@ -36,7 +37,22 @@ def load_by_name(
     resolved = resolve_revision(name, provenance.get("revision"))
     found = {"name": name, **resolved.as_origin()}
     model = load_image_classifier(name, revision=resolved.commit, trust_remote_code=trust_remote_code)
-    return model, {**found, **provenance}
+    return model, {**found, "earlier": earlier_of(name, model, resolved.commit), **provenance}
+
+
+def find_model(
+    given: PreTrainedModel | str | os.PathLike, provenance: dict[str, Any] | None, trust_remote_code: bool
+) -> tuple[PreTrainedModel, tuple[str, str | None] | None, dict[str, Any]]:
+    """The model, the name and revision that it was loaded by (None: it was given as it is), and its provenance.
+
+    Raises:
+        UnlearningError: there is no such image classifier.
+    """
+    known = dict(provenance or {})
+    if not isinstance(given, (str, os.PathLike)):
+        return given, None, known
+    model, known = load_by_name(os.fspath(given), known, trust_remote_code)
+    return model, (known["name"], known["revision"]), known
 
 
 def with_origin(

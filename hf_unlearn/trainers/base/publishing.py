@@ -6,17 +6,15 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sized
+from collections.abc import Sized
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from huggingface_hub import CommitInfo
 from torch import nn
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 from transformers.trainer_utils import HubStrategy
 
-from hf_unlearn.data.pixels import PixelDataset, pixels_of
-from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.errors import UnlearningError, one_line
 from hf_unlearn.files import replacing_files
 from hf_unlearn.models.adapters import LOCAL_BASE, adapter_kind, base_of, is_adapter
@@ -28,13 +26,10 @@ from hf_unlearn.publishing.commits import PUBLISHED, remove_branch
 from hf_unlearn.publishing.destination import find_destination
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.push import push_folder, push_on_the_way
-from hf_unlearn.publishing.quick_checks import QUICK_SAMPLES, quick_checks
 from hf_unlearn.publishing.record import unlearning_record, write_record
-from hf_unlearn.publishing.secrecy import Disclosure
 from hf_unlearn.publishing.settings import given_arguments, public_arguments
 from hf_unlearn.request.kept import keep_forget_set
-from hf_unlearn.request.public_form import is_open
-from hf_unlearn.trainers.safety.samples import chunk_size
+from hf_unlearn.trainers.base.own_figures import OwnFigures
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +41,8 @@ NOT_BEGUN, RUNNING, FAILED, FINISHED = "not begun", "running", "failed", "finish
 if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
 
-    _Base = Trainer
-else:
-    _Base = object
 
-
-class Publishes(_Base):
+class Publishes(OwnFigures):
     """Mixed into a `Trainer`: `push_to_hub` publishes the model, its processor, card and record, and reads them back.
 
     The destination is checked when the trainer is made, and the repository is created only when there is something to
@@ -77,7 +68,6 @@ class Publishes(_Base):
 
     references: Any
 
-    _images_verified = False
     _pushed_on_the_way = False
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None, revision: str | None = None) -> None:
@@ -187,6 +177,8 @@ class Publishes(_Base):
             "dtype": str(self.original_model.dtype).removeprefix("torch."),
             "num_processes": self.args.world_size,
             **{name: self.provenance.get(name) for name in ("reference_split", "allow_pickle")},
+            "forgotten_class_ids": self.classes_of_request(),
+            "earlier": self.earlier_checked(),
         }
         return unlearning_record(
             method={
@@ -205,12 +197,12 @@ class Publishes(_Base):
             settings=public_arguments(self.args),
             settings_given=given_arguments(self.args, self.filled_settings),
             settled=list(self.filled_settings),
-            disclosure=self._disclosure(),
+            disclosure=self.disclosure(),
             weights_sha256={
                 "original": weights_digest(self.original_model),
                 "unlearned": weights_digest(self._whole_model),
             },
-            checks=self._checks(),
+            checks=self.checks(),
         )
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
@@ -297,9 +289,10 @@ class Publishes(_Base):
         digests = {"original": weights_digest(original)}
         if self.progress == FINISHED:
             digests["unlearned"] = weights_digest(self._whole_model)
-        known: dict[str, Any] = {"weights_sha256": digests, "disclosure": self._disclosure()._asdict()}
+        known: dict[str, Any] = {"weights_sha256": digests, "disclosure": self.disclosure()._asdict()}
         known["original_model"] = {key: origin.get(key) for key in ("name", "from_hub", "private")}
         known["adapter"] = self._adapter(original)
+        known["earlier"] = self.earlier
         if splits is not None:
             known["request"] = splits.request.summary()
             known["dataset"] = splits.fingerprint.to_dict()
@@ -318,11 +311,6 @@ class Publishes(_Base):
     def _whole_model(self) -> PreTrainedModel:
         return self.model  # type: ignore[return-value]
 
-    def _disclosure(self) -> Disclosure:
-        """What is to be published, by the arguments."""
-        args: Any = self.args
-        return Disclosure(args.publish_request, not args.private_names, args.publish_private_sources)
-
     def _adapter(self, model: nn.Module) -> dict[str, Any] | None:
         """What the adapter is, if the model is one: its kind, and the base that it sits on."""
         if not is_adapter(model):
@@ -332,47 +320,3 @@ class Publishes(_Base):
         name = base.name or cast(PreTrainedModel, model).config.model_type
         private = {"private": True} if self.provenance.get("base_private") else {}
         return {"kind": adapter_kind(model), "base_model": {**base._asdict(), "name": name, **private}}
-
-    def verify_images(self) -> None:
-        """Read what the run looks at only on its way or after it, so that a broken image is found before.
-
-        Raises:
-            UnlearningError: an image cannot be read; the message names its split and index.
-        """
-        if self._images_verified:
-            return
-        for part in self._checked_parts().values():
-            part.verify(evenly_spaced(len(part), QUICK_SAMPLES).tolist(), "Checking test images")
-        if self.args.eval_strategy != "no":
-            evaluated: Any = self.eval_dataset
-            for part in evaluated.values() if isinstance(evaluated, dict) else [evaluated]:
-                if isinstance(part, PixelDataset):
-                    part.verify(description="Checking evaluation images")
-        self._images_verified = True
-
-    def _checked_parts(self) -> dict[str, PixelDataset]:
-        """What the record's checks look at, by what they are called there."""
-        parts: dict[str, PixelDataset] = {}
-        if isinstance(self.train_dataset, PixelDataset):
-            parts["forget_accuracy"] = self.train_dataset
-        splits = self.splits
-        if splits is not None and splits.test is not None and not splits.test_forgotten.all():
-            # Where nobody may know what was forgotten, the whole test set is all that may be told of.
-            if not is_open(splits.request.summary(), **self._disclosure().of_request()):
-                parts["test_accuracy"] = pixels_of(
-                    splits, "test", self.original_model, cast(Any, self.processing_class)
-                )
-                if not splits.test_forgotten.any():
-                    return parts
-            remaining = (~splits.test_forgotten).nonzero()[0].tolist()
-            processor = cast("Callable[..., Any]", self.processing_class)
-            parts["test_accuracy_remaining"] = pixels_of(splits, "test", self.original_model, processor, remaining)
-        return parts
-
-    def _checks(self) -> dict[str, Any]:
-        parts = self._checked_parts()
-        batch_size = self.args.per_device_eval_batch_size
-        for part in parts.values():
-            # Accuracies do not depend on it, and small images go faster in larger batches than the evaluation's.
-            batch_size = max(batch_size, chunk_size(part[0]["pixel_values"].unsqueeze(0)))
-        return quick_checks(self.original_model, self.model, parts, batch_size)  # type: ignore[arg-type]

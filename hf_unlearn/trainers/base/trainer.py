@@ -29,6 +29,7 @@ from hf_unlearn.trainers.base.checkpoints import Elapsed, WholeCheckpoints, last
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.inputs import (
     FORGET_KINDS,
+    find_earlier,
     find_kind,
     find_processor,
     part_of,
@@ -37,7 +38,7 @@ from hf_unlearn.trainers.base.inputs import (
     refuse_other_types,
 )
 from hf_unlearn.trainers.base.method import UnlearningMethod
-from hf_unlearn.trainers.base.origin import load_by_name, with_origin
+from hf_unlearn.trainers.base.origin import find_model, with_origin
 from hf_unlearn.trainers.base.publishing import FAILED, FINISHED, RUNNING, Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
@@ -94,7 +95,8 @@ class UnlearningTrainer(
             [`hf_unlearn.request.match_labels`].
         trust_remote_code: run code that comes with a model by name, or with its image processor. That of a model that
             was loaded already was trusted then: its checkpoints and a push read it back.
-        provenance: for the record, if known: the model's `name`, `revision`, `from_hub`, `license`; `dataset_commit`.
+        provenance: for the record, if known: the model's `name`, `revision`, `from_hub`, `license`, the requests that
+            it met (`earlier`); `dataset_commit`.
         data_collator, compute_metrics, callbacks, optimizers, optimizer_cls_and_kwargs, preprocess_logits_for_metrics:
             as for `Trainer`.
 
@@ -147,11 +149,8 @@ class UnlearningTrainer(
             )
         refuse_empty(forget=train_dataset, retain=retain_dataset, unseen=reference_dataset)
         args, filled = args.for_request(self.forget_kind)
-        named = None
-        self.provenance = dict(provenance or {})
-        if isinstance(model, (str, os.PathLike)):
-            model, self.provenance = load_by_name(os.fspath(model), self.provenance, trust_remote_code)
-            named = (self.provenance["name"], self.provenance["revision"])
+        model, named, self.provenance = find_model(model, provenance, trust_remote_code)
+        self.earlier = find_earlier(model, self.provenance, splits)
         one_gpu = take_one_gpu(args)
         refuse_problems(model, args)
         self.provenance = with_origin(self.provenance, model, splits, args.hub_token)

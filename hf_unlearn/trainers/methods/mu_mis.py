@@ -310,6 +310,8 @@ class MUMisTrainer(UnlearningTrainer):
                 said = self.original_model(pixel_values=seen)["logits"]
             shares = said[: len(labels)].float().softmax(-1)
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
+            # What went with earlier requests is not to come back.
+            said = said.index_fill(1, self.earlier_labels.to(said.device), -math.inf)
             lowered = self._lowered(labels, logits.shape[-1])
             if self.objective.guard:
                 shift = self._amounts(inputs["index"])
@@ -365,7 +367,7 @@ class MUMisTrainer(UnlearningTrainer):
 
     def classes_that_go(self) -> torch.Tensor:
         # Where the label stays in use, losing it is damage.
-        return super().classes_that_go() if self._goes else self.forgotten_labels[:0]
+        return super().classes_that_go() if self._goes else self.earlier_labels
 
     def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor, num_labels: int) -> torch.Tensor:
         if self._irrelevant is None:

@@ -1,0 +1,89 @@
+"""The requests that a model met before its last one, judged beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.commands.arguments import DataArguments, TestSetArguments
+from hf_unlearn.commands.loading import load_splits
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.ledger.queue import queue_of
+from hf_unlearn.request import ForgetRequest, UnlearningSplits
+from hf_unlearn.request.kept import is_forget_set
+
+if TYPE_CHECKING:
+    from hf_unlearn.evaluation.report.results import Comparison
+
+# What is said of each, where it is known: is it back, does it look unseen, how deep is it gone.
+_SAID = {"forget_accuracy": "forget accuracy {:.2f} %", "mia_loss": "loss attack {:.1f}", "depth": "depth {:.0f} %"}
+# Kinds of request that the record beside a model tells whole.
+_TOLD = ("class", "subclass", "fraction", "count", "dataset_config", "split")
+
+
+def evaluate_earlier(
+    name: str,
+    record: Mapping[str, Any],
+    data: DataArguments,
+    test: TestSetArguments,
+    judge: Callable[[UnlearningSplits], Comparison],
+) -> list[dict[str, Any]]:
+    """The figures of a model on each request that it met before, the oldest first; of some why there are none.
+
+    Args:
+        name: of the model. Where a ledger lies beside it, that says which samples were meant; else its record does,
+            for requests that it tells whole.
+        record: of the model.
+        data, test: the data of the last request, which that of the others is taken for.
+        judge: compares the model on the splits of a request.
+    """
+    found = []
+    for place, each in enumerate(record.get("earlier") or ()):
+        what = {"request": each.get("request")}
+        try:
+            splits = _from_ledger(name, record, place) or _from_record(each, data, test)
+            found.append({**judge(splits), **what})
+        except (UnlearningError, OSError) as error:
+            found.append({**what, "why_not": str(error)})
+    return found
+
+
+def lines_of(earlier: list[dict[str, Any]]) -> list[str]:
+    """What to print of them."""
+    lines = []
+    for number, each in enumerate(earlier, start=1):
+        figures = (each.get("models") or {}).get("unlearned", {})
+        said = [text.format(figures[name]) for name, text in _SAID.items() if figures.get(name) is not None]
+        text = (each["request"] or {}).get("text", "something that is not known")
+        lines.append(f"Earlier request {number}, {text}: {', '.join(said) or each.get('why_not', 'no figure')}")
+    return lines
+
+
+def _from_ledger(name: str, record: Mapping[str, Any], place: int) -> UnlearningSplits | None:
+    """The splits of an earlier request, from the ledger that the model came of; None where there is none."""
+    from hf_unlearn.commands.queue_data import load_flags
+    from hf_unlearn.commands.queue_runs import together
+
+    found = queue_of(name)
+    if found is None:
+        return None
+    queue, run = found
+    before = [each for each in queue.runs[: run.number - 1] if each.finished]
+    # The model may have met some before its ledger was begun.
+    own = place - (len(record["earlier"]) - len(before))
+    if own < 0:
+        return None
+    return load_flags(together([queue.request(number) for number in before[own].requests], queue).flags, queue)
+
+
+def _from_record(each: Mapping[str, Any], data: DataArguments, test: TestSetArguments) -> UnlearningSplits:
+    told = {name: value for name, value in (each.get("request") or {}).items() if name != "text"}
+    # The seed of a draw is told to its owner alone.
+    if told.get("kind") not in _TOLD or (told["kind"] in ("fraction", "count") and "seed" not in told):
+        raise UnlearningError(
+            "which samples were meant is not kept beside the model, and no ledger is; judge it with --other_request"
+        )
+    splits = load_splits(data, ForgetRequest.from_dict(told), test)
+    if is_forget_set(splits, each.get("kept") or {}, each) is False:
+        raise UnlearningError("its samples are not those of this data; judge it with --other_request")
+    return splits
