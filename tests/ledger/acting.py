@@ -93,8 +93,7 @@ def save_as_unlearned(given, after: float) -> None:
         weights_sha256={"original": original, "unlearned": weights_digest(model)},
         checks={"samples": 1000, "forget_accuracy": {"before": 100.0, "after": after}},
     )
-    if earlier:
-        record["earlier"] = earlier
+    record["earlier"] = earlier
     with replacing_files(folder) as aside:
         model.save_pretrained(aside)
         make_processor().save_pretrained(aside)
