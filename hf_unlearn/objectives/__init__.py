@@ -9,6 +9,7 @@ from hf_unlearn.objectives.jitter import JITTERS, draw_copies
 from hf_unlearn.objectives.labelling import RandomLabels, label_loss, nearest_other_class
 from hf_unlearn.objectives.lipschitz import SampleNoise, lipschitz_ratio
 from hf_unlearn.objectives.mu_mis import difference_loss, log_ratio_loss, matched_loss
+from hf_unlearn.objectives.relative_adam import RelativeAdam
 from hf_unlearn.objectives.relative_sgd import RelativeSGD
 from hf_unlearn.objectives.second_order import double_backward, single_backward, zero_of
 from hf_unlearn.objectives.sensitivity import squared_input_sensitivities
@@ -20,6 +21,7 @@ __all__ = [
     "IrrelevantClassSampler",
     "Objective",
     "RandomLabels",
+    "RelativeAdam",
     "RelativeSGD",
     "SampleNoise",
     "Surroundings",

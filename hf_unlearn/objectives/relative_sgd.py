@@ -44,8 +44,8 @@ class RelativeSGD(torch.optim.Optimizer):
         ]
         if not moving:
             return loss
-        weight_norm = _global_norm(parameter for parameter, _, _ in moving)
-        gradient_norm = _global_norm(scale * parameter.grad for parameter, _, scale in moving)
+        weight_norm = global_norm(parameter for parameter, _, _ in moving)
+        gradient_norm = global_norm(scale * parameter.grad for parameter, _, scale in moving)
         if gradient_norm == 0:
             return loss
         unit = float(weight_norm / gradient_norm)
@@ -54,6 +54,7 @@ class RelativeSGD(torch.optim.Optimizer):
         return loss
 
 
-def _global_norm(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
+def global_norm(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
+    """The norm over all elements of all tensors."""
     norms = [torch.linalg.vector_norm(tensor.detach().float()) for tensor in tensors if tensor is not None]
     return torch.linalg.vector_norm(torch.stack(norms))

@@ -13,7 +13,7 @@ from transformers import SchedulerType, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.trainers.base.rounds import CONSTANT, round_ends
+from hf_unlearn.trainers.base.rounds import CONSTANT, STEP_RULES, round_ends
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.unserved import refuse_unserved
 
@@ -73,9 +73,9 @@ class UnlearningConfig(TrainingArguments):
     )
     step_rule: str = setting(
         "relative",
-        "relative: w <- w - lr * |w| * g / |g|, which cannot run away; optim: the optimizer named by --optim, "
-        "with --learning_rate and --max_grad_norm as in any Trainer.",
-        choices=["relative", "optim"],
+        "relative: w <- w - lr * |w| * g / |g|, which cannot run away; relative_adam: the same in Adam's direction; "
+        "optim: the optimizer named by --optim, with --learning_rate and --max_grad_norm as in any Trainer.",
+        choices=["relative", "relative_adam", "optim"],
     )
     stop_rule: str = setting(
         "round",
@@ -157,9 +157,9 @@ class UnlearningConfig(TrainingArguments):
             )
         if not self.learning_rate > 0:
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
-        if self.step_rule not in ("relative", "optim"):
-            raise UnlearningError(f"step_rule is {self.step_rule!r}; expected 'relative' or 'optim'")
-        if self.step_rule == "relative":
+        if self.step_rule not in (None, *STEP_RULES, "optim"):
+            raise UnlearningError(f"step_rule is {self.step_rule!r}; expected one of {', '.join(STEP_RULES)}, optim")
+        if self.step_rule in STEP_RULES:
             self._refuse_settings_of_an_optimizer()
         if self.label_smoothing_factor:
             raise UnlearningError(
@@ -215,8 +215,8 @@ class UnlearningConfig(TrainingArguments):
             if value != usual[name]:
                 shown = getattr(value, "value", value)
                 raise UnlearningError(
-                    f"{name} is {shown!r}, but step_rule 'relative' makes its own steps; expected step_rule 'optim' "
-                    "with it"
+                    f"{name} is {shown!r}, but step_rule {self.step_rule!r} makes its own steps; expected step_rule "
+                    "'optim' with it"
                 )
 
     def expect(self, name: str, holds: bool, expected: str) -> None:
@@ -273,8 +273,9 @@ class PassesConfig(UnlearningConfig):
     lr_scheduler_type: str = setting("constant", "How the learning rate falls.")
     step_rule: str = setting(
         "optim",
-        "optim: the optimizer named by --optim; relative: w <- w - lr * |w| * g / |g|, with lr a fraction.",
-        choices=["relative", "optim"],
+        "optim: the optimizer named by --optim; relative: w <- w - lr * |w| * g / |g|, with lr a fraction; "
+        "relative_adam: the same in Adam's direction.",
+        choices=["relative", "relative_adam", "optim"],
     )
     stop_rule: str = setting(
         "steps",

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel, SchedulerType, Trainer
 
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.objectives import RelativeSGD
+from hf_unlearn.objectives import RelativeAdam, RelativeSGD
 
 if TYPE_CHECKING:
     from hf_unlearn.trainers.base.config import UnlearningConfig
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
+STEP_RULES = {"relative": RelativeSGD, "relative_adam": RelativeAdam}
 CONSTANT = ("constant", "constant_with_warmup")
 
 
@@ -76,7 +77,7 @@ class StepsInRounds(_Base):
     model: PreTrainedModel
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        if self.optimizer is None and self.args.step_rule == "relative":
+        if self.optimizer is None and self.args.step_rule in STEP_RULES:
             # By identity: below an adapter the same modules have longer names.
             body = getattr(self.model, self.model.base_model_prefix, nn.Module())
             inner = {id(parameter) for parameter in body.parameters()}
@@ -86,7 +87,8 @@ class StepsInRounds(_Base):
                 if parameter.requires_grad:
                     (rest if id(parameter) in inner else head).append(parameter)
             groups: list[dict[str, Any]] = [{"params": head, "scale": self.args.head_scale}, {"params": rest}]
-            self.optimizer = RelativeSGD([group for group in groups if group["params"]], lr=self.args.learning_rate)
+            groups = [group for group in groups if group["params"]]
+            self.optimizer = STEP_RULES[self.args.step_rule](groups, lr=self.args.learning_rate)
         return super().create_optimizer(model)
 
     def create_scheduler(

@@ -18,29 +18,26 @@ from hf_unlearn.objectives import (
     IrrelevantClassSampler,
     Objective,
     Surroundings,
-    difference_loss,
-    log_ratio_loss,
-    matched_loss,
     shifted_divergence,
     single_backward,
-    squared_input_sensitivities,
     zero_of,
 )
 from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.base.sensitivities import TakesSensitivities
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
-from hf_unlearn.trainers.safety.premise import Premise, measure_premise
+from hf_unlearn.trainers.safety.premise import Premise
 from hf_unlearn.trainers.safety.reference import what_references_say
 from hf_unlearn.trainers.safety.steering import Steering
+from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
-# The retrained model's sensitivity to the class it never saw, as a share of the original's to its unlikely classes on
-# the same samples: chosen on a ResNet and a ViT; the study shows how well it holds elsewhere.
-LEVEL = 0.5
 # Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
 # works what holds the model to its answers a little way off.
 STEPS_OF_A_SUBSET, PASSES_OF_A_SUBSET, GUARD_OF_A_SUBSET = 480, 40, 4.0
+# Where the features of whole classes are moved: the same, against what the moving does to the rest.
+STEPS_OF_FEATURES, SURROUNDINGS_OF_FEATURES = 360, 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +47,8 @@ class MUMisConfig(UnlearningConfig):
     r"""Settings of MU-Mis (arXiv 2402.15109).
 
     What depends on the request is None until the trainer knows it, which then says what it comes to: `max_steps`,
-    `num_rounds`, `stop_rule`, `label_shift`, `guard_weight` and `sensitivity_weight`. What is set
-    stays as it is set. See [`settings_of_request`].
+    `num_rounds`, `stop_rule`, `step_rule`, `label_shift` and the weights. What is set stays as it is set. See
+    [`settings_of_request`].
 
     Raises:
         UnlearningError: an unknown objective, or a value outside its range.
@@ -59,8 +56,8 @@ class MUMisConfig(UnlearningConfig):
 
     max_steps: int | None = setting(  # type: ignore[assignment]
         None,
-        "At most this many steps, all rounds together; -1: num_train_epochs says it (default: 180, and 480 where the "
-        "labels stay in use).",
+        "At most this many steps, all rounds together; -1: num_train_epochs says it (default: 360 where features are "
+        "moved, 480 where the labels stay in use, else 180).",
     )
     stop_rule: str | None = setting(  # type: ignore[assignment]
         None,
@@ -69,7 +66,7 @@ class MUMisConfig(UnlearningConfig):
         "loss fell by stop_delta (paper, v1); irrelevant_recovery: once the irrelevant sensitivity, after a dip, is "
         "back above stop_delta times its start (paper, v4); plateau: once the confidence in the forgotten labels "
         "stopped falling; unseen: once the forget set looks like the unseen data that the trainer was given "
-        "(default: round, and steps where the labels stay in use).",
+        "(default: steps where features are moved or the labels stay in use, else round).",
         choices=["round", "steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
     )
 
@@ -77,6 +74,14 @@ class MUMisConfig(UnlearningConfig):
         None,
         "Rounds that the steps are parted into; in each their length falls to nothing. 0: one for every 60 steps "
         "(default: 0, and 1 where the labels stay in use).",
+    )
+
+    step_rule: str | None = setting(  # type: ignore[assignment]
+        None,
+        "relative: w <- w - lr * |w| * g / |g|, which cannot run away; relative_adam: the same in Adam's direction; "
+        "optim: the optimizer named by --optim, with --learning_rate and --max_grad_norm as in any Trainer "
+        "(default: relative_adam where features are moved, else relative).",
+        choices=["relative", "relative_adam", "optim"],
     )
 
     objective: str = setting(
@@ -110,7 +115,15 @@ class MUMisConfig(UnlearningConfig):
         None, "Weight of the divergence from the original over the other classes (default: the objective's)."
     )
     surroundings_weight: float | None = setting(
-        None, "Weight of the same on inputs near the forget samples (default: the objective's)."
+        None,
+        "Weight of the same on inputs near the forget samples (default: the objective's, and 5 where features are "
+        "moved).",
+    )
+    features_weight: float | None = setting(
+        None,
+        "Weight of the term that moves the features of whole classes to where the original has those of unfamiliar "
+        "inputs; 0: the answers alone change, in half the steps (default: the objective's, and 0 where the labels stay "
+        "in use).",
     )
 
     def check(self) -> None:
@@ -137,8 +150,10 @@ class MUMisConfig(UnlearningConfig):
     def settings_of_request(self, forget_kind: str) -> dict[str, Any]:
         """What the settings that depend on the request come to.
 
-        - Whole classes: nothing teaches their label any more, so the target is the original without it, and the
-          sensitivity to it goes to the level of irrelevant classes.
+        - Whole classes: nothing teaches their label any more. Their samples are to be what unfamiliar inputs are to the
+          original, in features and answers (see [`hf_unlearn.objectives.unfamiliar`]), and the sensitivity to what
+          was their class goes to the level of irrelevant ones. With `features_weight=0` the target is the original's
+          answer without the class.
         - A sub-class, or a subset of classes that stay (random samples, a person's rows): other samples still teach
           the label. How much less sure of it a model is that never saw the samples is measured for each of them
           before the first step (see [`hf_unlearn.trainers.safety.memory`]), unless `label_shift` says it.
@@ -151,6 +166,8 @@ class MUMisConfig(UnlearningConfig):
             "max_steps": 180,
             "num_rounds": 0,
             "stop_rule": "steps" if self.max_steps == -1 else "round",
+            "step_rule": "relative",
+            "features_weight": own.features,
             "sensitivity_weight": own.sensitivity,
             "guard_weight": own.guard,
             "surroundings_weight": own.surroundings,
@@ -158,9 +175,14 @@ class MUMisConfig(UnlearningConfig):
         if own.guard or own.surroundings:
             if forget_kind == "class":
                 settings["label_shift"] = math.inf
+                if own.features and self.label_shift in (None, math.inf):
+                    settings |= {"max_steps": STEPS_OF_FEATURES, "stop_rule": "steps", "step_rule": "relative_adam"}
+                    if self.surroundings_weight is None:
+                        settings["surroundings_weight"] = SURROUNDINGS_OF_FEATURES
             elif OBJECTIVES[self.objective].guard:
                 # That the shift is left to the samples follows from the request: it is published with the rest.
                 settings |= {"label_shift": None, "sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
+                settings["features_weight"] = 0.0
                 # One long round: each new one would begin with steps that undo what the last had settled.
                 settings |= {"max_steps": STEPS_OF_A_SUBSET, "num_rounds": 1, "stop_rule": "steps"}
         return settings
@@ -173,10 +195,11 @@ class MUMisConfig(UnlearningConfig):
             sensitivity=own.sensitivity if self.sensitivity_weight is None else self.sensitivity_weight,
             guard=own.guard if self.guard_weight is None else self.guard_weight,
             surroundings=own.surroundings if self.surroundings_weight is None else self.surroundings_weight,
+            features=own.features if self.features_weight is None else self.features_weight,
         )
 
 
-class MUMisTrainer(UnlearningTrainer):
+class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
     """Suppresses the input sensitivity of a sample's own logit relative to that of irrelevant ones.
 
     With `objective="difference"` the loss is the paper's (arXiv 2402.15109, Eq. 3):
@@ -239,6 +262,7 @@ class MUMisTrainer(UnlearningTrainer):
         self.premise: Premise | None = None
         self.memory: Memory | None = None
         self._held: HeldBeside | None = None
+        self._unfamiliar: Unfamiliar | None = None
         self._ceiling = math.inf
 
     def before_first_step(self) -> None:
@@ -252,6 +276,8 @@ class MUMisTrainer(UnlearningTrainer):
             self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, size)))
             for line in (*said.lines, self.memory) if self.is_world_process_zero() else ():
                 logger.warning("%s", line)
+        if self.num_forget_samples and self._goes and self.objective.features:
+            self._look_for_unfamiliar()
         # The premise of the method: see `self.premise`.
         if self.num_forget_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
@@ -280,7 +306,22 @@ class MUMisTrainer(UnlearningTrainer):
             return steps
         return min(steps, math.ceil(PASSES_OF_A_SUBSET * self.num_forget_samples / self.step_size))
 
+    def _look_for_unfamiliar(self) -> None:
+        """Find what the features are to become; each process does, and finds the same."""
+        given = self.train_dataset, self.num_forget_samples, self.classes_that_go(), self.args.seed
+        try:
+            self._unfamiliar = Unfamiliar(self.original_model, *given)
+        except ValueError as error:
+            if self.is_world_process_zero():
+                logger.warning("the answers alone will change, no features: %s", error)
+            return
+        self.remove_callback(Exchange)
+        self.add_callback(Exchange())
+
     def unlearning_run(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        if self._unfamiliar is not None:
+            with self._unfamiliar.at_work_on(self.model):
+                return super().unlearning_run(*args, **kwargs)
         if self.memory is None or not self.memory.nothing:
             return super().unlearning_run(*args, **kwargs)
         # A step has a length of its own: with nothing to gain it would only do damage.
@@ -294,28 +335,32 @@ class MUMisTrainer(UnlearningTrainer):
     def unlearning_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
-        labels = inputs["labels"]
+        labels, index = inputs["labels"], inputs["index"]
         pixel_values = inputs["pixel_values"].detach()
-        near = self._near(pixel_values, inputs["index"]) if self.objective.surroundings else None
+        near = self._near(pixel_values, index) if self.objective.surroundings else None
+        # What is to be said of the samples in the place of what the original says.
+        answers = None if self._unfamiliar is None else self._unfamiliar.answers(index, self._exchange)
         outputs = model(pixel_values=pixel_values.requires_grad_(bool(self.objective.sensitivity)))
         logits = outputs["logits"]
         losses = torch.zeros(len(labels), device=logits.device)
         figures: dict[str, torch.Tensor] = {}
         if self.objective.sensitivity:
-            term, figures = self._sensitivity_term(logits, pixel_values, labels, inputs["index"])
+            read = logits if self._unfamiliar is None else self._unfamiliar.former_logits()
+            term, figures = self._sensitivity_term(read, pixel_values, labels, index)
             losses = losses + self.objective.sensitivity * term
+        if self._unfamiliar is not None:
+            figures["features"] = self._unfamiliar.features_apart(index, self._exchange)
+            losses = losses + self.objective.features * figures["features"]
         if self.objective.guard or self.objective.surroundings:
             seen = pixel_values if near is None else torch.cat([pixel_values, near])
             with torch.no_grad(), single_backward():
                 said = self.original_model(pixel_values=seen)["logits"]
             shares = said[: len(labels)].float().softmax(-1)
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
-            # What went with earlier requests is not to come back.
-            said = said.index_fill(1, self.earlier_labels.to(said.device), -math.inf)
             lowered = self._lowered(labels, logits.shape[-1])
             if self.objective.guard:
-                shift = self._amounts(inputs["index"])
-                figures["guard"] = shifted_divergence(logits, said[: len(labels)], lowered, shift)
+                wanted = said[: len(labels)] if answers is None else answers
+                figures["guard"] = shifted_divergence(logits, wanted, lowered, self._amounts(index))
                 losses = losses + self.objective.guard * figures["guard"]
             if near is not None:
                 with single_backward():
@@ -325,6 +370,8 @@ class MUMisTrainer(UnlearningTrainer):
                 apart = shifted_divergence(near_logits, said[len(labels) :], same, self._near_shift)
                 figures["surroundings"] = apart.view(copies, -1).sum(0)
                 losses = losses + self.objective.surroundings * figures["surroundings"]
+                if self._unfamiliar is not None:
+                    losses = losses + self.objective.features * self._unfamiliar.moved()
         return losses, outputs, figures
 
     def zero_of_all_weights(self, logits: torch.Tensor) -> torch.Tensor:
@@ -333,31 +380,6 @@ class MUMisTrainer(UnlearningTrainer):
         # Sensitivities alone do not go through the logits: in a piecewise-linear network this saves a whole way back.
         return zero_of(parameter for parameter in self.model.parameters() if parameter.requires_grad)
 
-    def _sensitivity_term(
-        self, logits: torch.Tensor, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        if self.objective.term == "matched":
-            (target,) = squared_input_sensitivities(logits, pixel_values, labels)
-            return matched_loss(target, self._level), {"target_sensitivity": target}
-        irrelevant_classes = self._draw_irrelevant(labels, index, logits.shape[-1])
-        target, *others = squared_input_sensitivities(logits, pixel_values, labels, *irrelevant_classes)
-        # A mean of norms, not the norm of a sum.
-        irrelevant = torch.stack(others).mean(0)
-        loss = {"difference": difference_loss, "log_ratio": log_ratio_loss}[self.objective.term]
-        capped = irrelevant.clamp(max=self._ceiling)
-        term = loss(target, capped, self.args.alpha_target, self.args.alpha_irrelevant)
-        return term, {"target_sensitivity": target, "irrelevant_sensitivity": irrelevant}
-
-    def _measure_premise(self) -> Premise:
-        fast = self.args.fast_double_backward
-        return measure_premise(self.original_model, self.forget_sample(), self.args.seed, fast=fast)
-
-    @property
-    def _level(self) -> float:
-        if self.premise is None:
-            self.premise = self._measure_premise()
-        return max(LEVEL * self.premise.unlikely, torch.finfo(torch.float32).tiny)
-
     def _lowered(self, labels: torch.Tensor, num_labels: int) -> torch.Tensor:
         """Which logits the guard lowers, `(batch, num_labels)`: the own one, or those of all classes that go."""
         own = torch.nn.functional.one_hot(labels, num_labels).bool()
@@ -365,15 +387,14 @@ class MUMisTrainer(UnlearningTrainer):
             return own
         return own.index_fill(1, self.classes_that_go().to(labels.device), True)
 
+    @property
+    def _exchange(self) -> Exchange:
+        # Looked up each time: a resumed Trainer puts another in its place.
+        return next(rule for rule in self._stop_rules if isinstance(rule, Exchange))
+
     def classes_that_go(self) -> torch.Tensor:
         # Where the label stays in use, losing it is damage.
         return super().classes_that_go() if self._goes else self.earlier_labels
-
-    def _draw_irrelevant(self, labels: torch.Tensor, index: torch.Tensor, num_labels: int) -> torch.Tensor:
-        if self._irrelevant is None:
-            count = self.args.num_irrelevant_classes or num_labels - 1
-            self._irrelevant = IrrelevantClassSampler(self.num_forget_samples, num_labels, self.args.seed, count)
-        return self._irrelevant.draw(labels, index, self.pass_number)
 
     def _near(self, pixel_values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         if self._surroundings is None:

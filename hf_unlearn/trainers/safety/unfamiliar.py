@@ -1,0 +1,181 @@
+"""Depth for classes that vanish: their samples' features go where the original has those of unfamiliar inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel, TrainerControl, TrainerState
+
+from hf_unlearn.models.head import find_head
+from hf_unlearn.objectives.surroundings import warp
+from hf_unlearn.objectives.unfamiliar import UnfamiliarBank, nearest_exchange, untaught_row
+from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, chunk_size
+from hf_unlearn.trainers.safety.stopping import StopRule
+
+# Warped copies of each sample in the bank; and of how many samples, evenly spaced, there are any.
+COPIES, WARPED_SAMPLES = 8, 2048
+
+
+class Exchange(StopRule):
+    """Never stops a run; says when the samples are to exchange their targets, and keeps who has which.
+
+    A target that is drawn fits nothing in its sample, so features come no nearer to it than to the mean of all. After
+    each round the samples take the targets that they have come near to.
+
+    Attributes:
+        due: whether the exchange is to be made before the next step.
+        taken: for each sample the row of the target, among those that were first drawn; None: its own.
+    """
+
+    def __init__(self) -> None:
+        self.due = False
+        self.taken: list[int] | None = None
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.due = state.global_step in args.round_ends(state.max_steps)[:-1]
+
+    def _arguments(self) -> dict[str, Any]:
+        return {}
+
+    def _memory(self) -> dict[str, Any]:
+        return {"due": self.due, "taken": self.taken}
+
+
+class Caught:
+    """A model, its head, and the features that the head was given last, `(batch, width)`, float32 at least.
+
+    Raises:
+        NoLinearHead: the model has no features in this sense.
+    """
+
+    def __init__(self, model: PreTrainedModel, items: Any):
+        self.model = model
+        self.head = find_head(model, Sample.at(items, range(1), model).pixel_values)
+        self.features = torch.empty(0)
+
+    def __enter__(self) -> Caught:
+        self._hook = self.head.register_forward_pre_hook(self._keep)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hook.remove()
+        self.features = torch.empty(0)
+
+    def _keep(self, _: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        features = inputs[0].flatten(1)
+        self.features = features.to(torch.promote_types(features.dtype, torch.float32))
+
+
+class Unfamiliar:
+    """Targets of forget samples, for their features and for what is said of them.
+
+    Args:
+        original: what they are read off, in eval mode.
+        items: the forget set, of `size` items.
+        gone: ids of the classes that go.
+        seed: of the draws.
+
+    Attributes:
+        scale: mean squared distance of the forget samples' features to their targets under the original.
+
+    Raises:
+        NoLinearHead: the model has no features in this sense.
+        ValueError: the original takes every warped sample for a class that goes.
+    """
+
+    def __init__(self, original: PreTrainedModel, items: Any, size: int, gone: torch.Tensor, seed: int):
+        self.items, self.size, self.gone = items, size, gone.cpu()
+        draws = torch.Generator().manual_seed(seed)
+        self._original = Caught(original, items)
+        with self._original as caught:
+            warped = [self._all(caught, draws) for _ in range(COPIES)]
+            features, logits = self._all(caught)
+        seen, said = (torch.cat(each) for each in zip(*warped, strict=True))
+        bank = UnfamiliarBank.of(seen, said, self.gone)
+        rows = bank.assigned(logits, self.gone, draws)
+        self._features, self._answers = bank.features[rows], bank.answers[rows]
+        self._kinds = self._answers.argmax(1)
+        self.scale = float((features - self._features).square().sum(1).mean())
+        stay = torch.tensor([each for each in range(logits.shape[1]) if each not in set(self.gone.tolist())])
+        head = self._original.head
+        weight = head.weight.detach().float().cpu()[stay]
+        bias = torch.zeros(len(stay)) if head.bias is None else head.bias.detach().float().cpu()[stay]
+        self._untaught = [untaught_row(weight, bias, bank.features, draws) for _ in self.gone]
+
+    @contextmanager
+    def at_work_on(self, model: PreTrainedModel) -> Iterator[None]:
+        """While it lasts, the features of `model` are caught, and its head stays as it is: the features shall move.
+
+        Before, the forgotten classes' rows of the head are put back to untaught ones. A head that is frozen already, or
+        is all that may change, is left to itself.
+        """
+        self._model = Caught(model, self.items)
+        head = self._model.head
+        if head.weight.requires_grad:
+            with torch.no_grad():
+                for each, (row, bias) in zip(self.gone.tolist(), self._untaught, strict=True):
+                    head.weight[each] = row.to(head.weight)
+                    if head.bias is not None:
+                        head.bias[each] = bias
+        inner = {id(each) for each in head.parameters()}
+        others = any(each.requires_grad for each in model.parameters() if id(each) not in inner)
+        frozen = [each for each in head.parameters() if each.requires_grad and others]
+        for each in frozen:
+            each.requires_grad_(False)
+        try:
+            with self._original, self._model:
+                yield
+        finally:
+            for each in frozen:
+                each.requires_grad_(True)
+
+    def answers(self, index: torch.Tensor, exchange: Exchange) -> torch.Tensor:
+        """Logarithms of what is to be said of the samples at `index`, −inf of classes that go: `(batch, num_labels)`.
+
+        If the samples are to exchange their targets, they do.
+        """
+        if exchange.due:
+            before = self._rows(torch.arange(self.size), exchange)
+            after = nearest_exchange(self._all(self._model)[0], self._features[before], self._kinds[before])
+            exchange.taken, exchange.due = before[after].tolist(), False
+        return self._answers[self._rows(index, exchange)].to(index.device)
+
+    def features_apart(self, index: torch.Tensor, exchange: Exchange) -> torch.Tensor:
+        """Squared distance of the model's latest features to the samples' targets, over `scale`: `(batch,)`."""
+        now = self._model.features
+        return (now - self._features[self._rows(index, exchange)].to(now)).square().sum(1) / self.scale
+
+    def moved(self) -> torch.Tensor:
+        """Squared distance of the model's latest features to the original's latest ones, over `scale`: `(batch,)`."""
+        now = self._model.features
+        return (now - self._original.features[-len(now) :]).square().sum(1) / self.scale
+
+    def former_logits(self) -> torch.Tensor:
+        """What the original's head reads off the model's latest features: `(batch, num_labels)`."""
+        head = self._original.head
+        return nn.functional.linear(
+            self._model.features, *(each.to(self._model.features) for each in head.parameters())
+        )
+
+    def _rows(self, index: torch.Tensor, exchange: Exchange) -> torch.Tensor:
+        rows = index.cpu()
+        return rows if exchange.taken is None else torch.tensor(exchange.taken)[rows]
+
+    @torch.no_grad()
+    def _all(self, caught: Caught, draws: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features and logits of all forget samples, or of as many as are warped by `draws`: float32, on the CPU."""
+        size = self.size if draws is None else min(self.size, WARPED_SAMPLES)
+        features, logits = [], []
+        for start in range(0, size, CHECKED_SAMPLES):
+            rows = range(start, min(start + CHECKED_SAMPLES, size))
+            pixels = Sample.at(self.items, (row * self.size // size for row in rows), caught.model).pixel_values
+            if draws is not None:
+                pixels = warp(pixels, torch.rand(len(rows), 6, generator=draws))
+            for chunk in pixels.split(chunk_size(pixels)):
+                logits.append(caught.model(pixel_values=chunk)["logits"].float().cpu())
+                features.append(caught.features.float().cpu())
+        return torch.cat(features), torch.cat(logits)
