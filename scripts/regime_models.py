@@ -46,6 +46,9 @@ ARCHITECTURES = {
     "resnet-18": Architecture("resnet", RESNET18, 32),
     "vit": _vit(96, 3, 32, 8),
     "vit-wide": _vit(128, 3, 32, 8),
+    # For many runs in a row.
+    "resnet-tiny": Architecture("resnet", {**RESNET, "depths": [1, 1, 1], "hidden_sizes": [16, 32, 64]}, 16),
+    "vit-tiny": _vit(48, 2, 16, 4),
     "vit-5m": _vit(272, 6, 32, 8),
     "resnet-18-96px": Architecture("resnet", RESNET18, 96),
     "vit-96px": _vit(128, 4, 96, 16),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -200,15 +201,17 @@ def _finish(queue: Queue, run: Run, batch: Batch, run_unlearn: Unlearn) -> None:
     from hf_unlearn.publishing.record import read_record, request_met
     from hf_unlearn.trainers.base.checkpoints import last_whole_checkpoint
 
-    name, revision, digest = queue.newest()
     folder = queue.folder_of(run)
+    words = _words(queue.newest(), batch, run.settings, folder)
+    # It is loaded as the run does, with the code of its own that its user trusts.
+    model: ModelArguments = unlearn.parsed(words)[2][0]
     if batch.fingerprint != run.fingerprint:
         raise UnlearningError("what its requests make together is not what it was when the run began")
-    if not _is_made(folder, run):
-        _check_weights(name, revision, digest)
+    if not _is_made(folder, run, model):
+        _check_weights(model, queue.newest()[2])
         resumed = os.path.isdir(folder) and last_whole_checkpoint(folder) is not None
         begin = ["--resume_from_checkpoint=true"] if resumed else ["--overwrite_output_dir"]
-        run_unlearn([*_words(queue.newest(), batch, run.settings, folder), *begin])
+        run_unlearn([*words, *begin])
     record = read_record(folder)
     met, why = request_met(record)
     if not met:
@@ -223,7 +226,7 @@ def _words(model: tuple[str, str | None, str], batch: Batch, settings: Sequence[
     return [*named, *as_words(batch.flags), *settings, f"--output_dir={folder}"]
 
 
-def _is_made(folder: str, run: Run) -> bool:
+def _is_made(folder: str, run: Run, model: ModelArguments) -> bool:
     """Whether a run that was cut short had saved its model already, and whole."""
     from hf_unlearn.publishing.record import read_record
 
@@ -232,22 +235,24 @@ def _is_made(folder: str, run: Run) -> bool:
         kept = read_forget_set(folder)
         if record["in_progress"] or kept.get("fingerprint") != run.fingerprint:
             return False
-        return _digest(folder, None) == record["weights_sha256"]["unlearned"]
+        made = replace(model, model_name_or_path=folder, model_revision=None)
+        return _digest(made) == record["weights_sha256"]["unlearned"]
     except UnlearningError:
         return False
 
 
-def _check_weights(name: str, revision: str | None, weights_sha256: str) -> None:
+def _check_weights(model: ModelArguments, weights_sha256: str) -> None:
     """Refuse to go on from a model that is not the one of the ledger."""
-    found = _digest(name, revision)
+    found = _digest(model)
     if found != weights_sha256:
+        named = f"those of {model.model_name_or_path!r} are {found[:12]}: another model"
         raise UnlearningError(
-            f"the ledger is of a model with weights {weights_sha256[:12]}, and those of {name!r} are {found[:12]}: "
-            "another model; expected the one that the ledger was begun with"
+            f"the ledger is of a model with weights {weights_sha256[:12]}, and {named}; expected the one that the "
+            "ledger was begun with"
         )
 
 
-def _digest(name: str, revision: str | None) -> str:
+def _digest(model: ModelArguments) -> str:
     from hf_unlearn.models.weights import weights_digest
 
-    return weights_digest(load_model(ModelArguments(name, model_revision=revision, dtype="auto"))[0])
+    return weights_digest(load_model(replace(model, dtype="auto"))[0])

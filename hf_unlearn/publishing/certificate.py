@@ -22,6 +22,7 @@ from hf_unlearn.files import CERTIFICATE_NAME, CERTIFICATE_PAGE, OPENING_NAME, R
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import SHOWN_SETTINGS, figures_of, samples_in_words
+from hf_unlearn.publishing.earlier import text_of
 from hf_unlearn.publishing.not_shown import not_shown
 from hf_unlearn.publishing.record import read_record, request_met
 from hf_unlearn.publishing.secrecy import hides_samples, published
@@ -105,6 +106,7 @@ def statement_of(record: Mapping[str, Any], committed: str, ledger_entry: str | 
             "weights_sha256": shown["weights_sha256"],
         },
         **{name: shown.get(name) for name in _STATED},
+        "earlier_requests": [text_of(each) for each in shown.get("earlier") or ()],
         "samples_in_words": samples_in_words(shown, hides),
         "evaluation": evaluation and {name: value for name, value in evaluation.items() if name != "curves"},
         "met": met,

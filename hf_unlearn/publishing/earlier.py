@@ -45,7 +45,11 @@ def earlier_of(
             f"the weights of {name!r} are not those that its {RECORD_NAME} describes: what they forgot before cannot "
             f"be told; expected the model as it was saved, or no {RECORD_NAME} beside it"
         )
-    before = [dict(each) for each in record.get("earlier") or ()]
+    # What was measured is of the model as it was then.
+    measured = ("checks", "evaluation")
+    before = [
+        {field: value for field, value in each.items() if field not in measured} for each in record.get("earlier") or ()
+    ]
     if record.get("in_progress"):
         # It was not met, so it is still to be forgotten.
         return before

@@ -102,7 +102,9 @@ def published(record: Mapping[str, Any]) -> dict[str, Any]:
     if shown.get("evaluation"):
         shown["evaluation"] = _without_names(shown["evaluation"])
     if record.get("earlier"):
-        shown["earlier"] = _earlier(record["earlier"], choice)
+        # They are checked on what this request leaves, and that says what it takes.
+        unsaid = ("kept", *(("checks",) if hides_samples(record) else ()))
+        shown["earlier"] = _earlier(record["earlier"], choice, unsaid)
         if "weights_sha256" in shown and any(hides_samples(each) for each in shown["earlier"]):
             shown["weights_sha256"].pop("original", None)
     return shown
@@ -146,7 +148,7 @@ def _without_samples(record: Mapping[str, Any], choice: Disclosure) -> dict[str,
     return shown
 
 
-def _earlier(earlier: Sequence[Mapping[str, Any]], choice: Disclosure) -> list[dict[str, Any]]:
+def _earlier(earlier: Sequence[Mapping[str, Any]], choice: Disclosure, unsaid: tuple[str, ...]) -> list[dict[str, Any]]:
     """What may be published of the requests that a model met before: of each what it allows itself and this one allows.
 
     A model between two requests need not have been published. Its digest would let an outsider try the candidates of
@@ -156,7 +158,7 @@ def _earlier(earlier: Sequence[Mapping[str, Any]], choice: Disclosure) -> list[d
     hidden = False
     for place, each in enumerate(earlier):
         both = [one and other for one, other in zip(Disclosure.of(each), choice, strict=True)]
-        own = {name: value for name, value in each.items() if name != "kept"}
+        own = {name: value for name, value in each.items() if name not in unsaid}
         link = published({**own, "disclosure": Disclosure(*both)._asdict()})
         digests = dict(link.get("weights_sha256") or {})
         if hidden and place:

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 import pytest
 from datasets import DatasetDict, load_from_disk
 
+from hf_unlearn import UnlearningTrainer
 from hf_unlearn.commands import queue_runs
 from hf_unlearn.commands.main import main
-from hf_unlearn.errors import DivergenceError, UnlearningError
+from hf_unlearn.errors import DivergenceError
 from hf_unlearn.ledger.entries import Ledger
 from hf_unlearn.ledger.queue import Queue
 from hf_unlearn.publishing.push import published_files
@@ -259,12 +260,19 @@ def test_the_ledger_is_never_published_nor_told_of_in_a_card(add, folder, queue,
     assert found == []
 
 
-def test_the_real_thing_with_checkpoints(add, folder, queue, capsys):
+def test_the_real_thing_killed_after_its_steps_goes_on_from_its_checkpoint(add, folder, queue, monkeypatch):
     add(*P1), add(*P2)
     words = ["--use_cpu", "--max_steps", "2", "--num_rounds", "1", "--stop_rule", "steps", "--label_shift", "1.0"]
-    assert run(folder, *words, "--disable_tqdm", "true") == 0 and states(queue) == ["done", "done"]
+    words += ["--save_strategy", "steps", "--save_steps", "1", "--disable_tqdm", "true"]
+    plain, began = queue_runs.unlearn.main, []
+    monkeypatch.setattr(queue_runs.unlearn, "main", lambda argv: (began.append(argv[-1]), plain(argv)))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(UnlearningTrainer, "check_outcome", lambda trainer: (_ for _ in ()).throw(Killed))
+        run(folder, *words)
+    assert states(queue) == ["running", "running"] and (folder / "models" / "0001" / "checkpoint-2").is_dir()
+    assert run(folder) == 0 and states(queue) == ["done", "done"]
+    assert began == ["--overwrite_output_dir", "--resume_from_checkpoint=true"]
     record = read_record(str(folder / "models" / "0001"))
-    assert record["num_forget"] == 16 and record["weights_sha256"]["unlearned"] == queue.newest()[2]
+    assert record["num_forget"] == 16 and record["steps"] == 2
+    assert record["weights_sha256"]["unlearned"] == queue.newest()[2]
     assert json.loads(queue.ledger.path.read_text().splitlines()[-1])["kind"] == "finished"
-    with pytest.raises(UnlearningError, match="there is no request 3"):
-        queue.request(3)

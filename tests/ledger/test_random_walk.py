@@ -192,7 +192,7 @@ class World:
     ("walks", "steps"),
     [
         pytest.param(1, 24, id="24 steps"),
-        pytest.param(2, 200, id="200 steps", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+        pytest.param(1, 200, id="200 steps", marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
     ],
 )
 def test_a_random_walk(walks, steps, tmp_path, saved_model, saved_dataset):

@@ -89,6 +89,7 @@ def some_certificate(tmp_path_factory):
     said = {"schema_version": 1, "model": {"weights_sha256": {}}, "evaluation": None, "settings": None, "checks": None}
     said |= {"issued": "2026-01-01", "request": None, "dataset": None, "samples_in_words": "", "date": None}
     said |= {"method": {"title": "é", "paper": None}, "data_used": None, "steps": None, "met": None, "not_shown": []}
+    said |= {"earlier_requests": []}
     said |= {"versions": {}, "hardware": "CPU", "samples": {"commitment": "a" * 64}, "ledger_entry": None}
     said["model"] |= {"name": None, "original_model": {"name": "m", "revision": None}}
     document, _ = signed(said, Ed25519PrivateKey.generate())

@@ -16,6 +16,7 @@ from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.objectives import shifted_divergence
 from hf_unlearn.publishing.card import render_card
+from hf_unlearn.publishing.certificate import statement_of
 from hf_unlearn.publishing.destination import difference
 from hf_unlearn.publishing.earlier import classes_forgotten, earlier_of, ids_forgotten
 from hf_unlearn.publishing.push import push_folder
@@ -67,6 +68,9 @@ def test_the_record_carries_the_requests_so_far(chain):
     # What the model says now of the class that went first is looked at.
     assert set(records[2]["earlier"][0]["checks"]["forget_accuracy"]) == {"before", "after"}
     assert "checks" not in records[2]["earlier"][1]
+    # It is looked at on what is left beside the images of a person, so it would say what of the class is theirs.
+    assert "checks" in records[1]["earlier"][0] and not published(records[1])["earlier"][0].get("checks")
+    assert published(records[2])["earlier"][0]["checks"] == records[2]["earlier"][0]["checks"]
 
 
 @pytest.mark.parametrize("request_", [P1, GREEN], ids=["a person", "a class"])
@@ -143,7 +147,7 @@ def chained(kinds, number=0, disclosure=None):
     digests = ["w", *(f"w{place}-{number if {*kinds[: place + 1]} - {'class'} else 0}" for place in range(len(kinds)))]
     links = []
     for place, kind in enumerate(kinds):
-        hides = kind != "class"
+        hides, telling = kind != "class", kinds[-1] != "class"
         links.append(
             {
                 "disclosure": (disclosure or Disclosure())._asdict(),
@@ -161,12 +165,15 @@ def chained(kinds, number=0, disclosure=None):
                 "num_forget": {"class": 8, "count": 4}.get(kind, 3 + number % 700),
                 "forgotten_class_ids": [] if hides else [0],
                 "weights_sha256": {"original": digests[place], "unlearned": digests[place + 1]},
-                "checks": {"forget_accuracy": {"before": 50.0 + number, "after": 40.0 + number}} if hides else {},
+                # Of a class on what the last request leaves of it.
+                "checks": {"forget_accuracy": {"before": 50.0 + number * telling, "after": 40.0 + number * telling}},
+                "evaluation": {"models": {}, "counts": {}, "references": [], "forget_accuracy": number * hides},
                 "kept": {"fingerprint": f"f{number}", "images_sha256": "i", "num_forget": 3},
             }
         )
     last = {name: value for name, value in links.pop().items() if name != "kept"}
     last |= {"steps": 2, "seconds": 0.1, "stop_reason": "s", "hardware": "CPU", "premise": None, "settings": {}}
+    last |= {"checks": {"forget_accuracy": {"before": 50.0 + number, "after": 40.0}} if kinds[-1] != "class" else {}}
     last |= {"versions": {"hf-unlearn": "1"}, "evaluation": None, "num_retain": 3, "adapter": None, "earlier": links}
     # What is published of the model itself is the same whoever it was.
     return {**last, "weights_sha256": {**last["weights_sha256"], "unlearned": "w"}, "retain_free": True}
@@ -209,6 +216,8 @@ def test_the_card_lists_the_requests_and_names_the_first_model():
     assert "[o/m](https://huggingface.co/o/m) at revision `r`, made to forget, after 2 earlier requests, **" in card
     assert "It begins with the model as the requests before left it" in card
     assert "Requests so far" not in render_card(chained(("class",)), "org/f")
+    said = statement_of(chained(("class", "where", "class")), "sealed")
+    assert said["earlier_requests"] == ["the class 'red'", "the samples with given values of a column"]
 
 
 def test_a_class_that_comes_back_is_a_request_that_is_not_met():
