@@ -30,7 +30,7 @@ from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise
 from hf_unlearn.trainers.safety.reference import what_references_say
 from hf_unlearn.trainers.safety.steering import Steering
-from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar
+from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar, find_unfamiliar
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
 # Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
@@ -151,9 +151,9 @@ class MUMisConfig(UnlearningConfig):
         """What the settings that depend on the request come to.
 
         - Whole classes: nothing teaches their label any more. Their samples are to be what unfamiliar inputs are to the
-          original, in features and answers (see [`hf_unlearn.objectives.unfamiliar`]), and the sensitivity to what
-          was their class goes to the level of irrelevant ones. With `features_weight=0` the target is the original's
-          answer without the class.
+          original, in features and answers (see [`hf_unlearn.objectives.unfamiliar`]), and the sensitivity of their own
+          logit goes to the level of irrelevant ones. With `features_weight=0` the target is the original's answer
+          without the class.
         - A sub-class, or a subset of classes that stay (random samples, a person's rows): other samples still teach
           the label. How much less sure of it a model is that never saw the samples is measured for each of them
           before the first step (see [`hf_unlearn.trainers.safety.memory`]), unless `label_shift` says it.
@@ -277,7 +277,11 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
             for line in (*said.lines, self.memory) if self.is_world_process_zero() else ():
                 logger.warning("%s", line)
         if self.num_forget_samples and self._goes and self.objective.features:
-            self._look_for_unfamiliar()
+            # Here, too, each process finds the same.
+            given = self.train_dataset, self.num_forget_samples, self.classes_that_go(), self.args.seed
+            self._unfamiliar = find_unfamiliar(self.original_model, *given)
+            self.remove_callback(Exchange)
+            self.add_callback(Exchange())
         # The premise of the method: see `self.premise`.
         if self.num_forget_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
@@ -306,18 +310,6 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
             return steps
         return min(steps, math.ceil(PASSES_OF_A_SUBSET * self.num_forget_samples / self.step_size))
 
-    def _look_for_unfamiliar(self) -> None:
-        """Find what the features are to become; each process does, and finds the same."""
-        given = self.train_dataset, self.num_forget_samples, self.classes_that_go(), self.args.seed
-        try:
-            self._unfamiliar = Unfamiliar(self.original_model, *given)
-        except ValueError as error:
-            if self.is_world_process_zero():
-                logger.warning("the answers alone will change, no features: %s", error)
-            return
-        self.remove_callback(Exchange)
-        self.add_callback(Exchange())
-
     def unlearning_run(self, *args: Any, **kwargs: Any) -> TrainOutput:
         if self._unfamiliar is not None:
             with self._unfamiliar.at_work_on(self.model):
@@ -338,18 +330,16 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         labels, index = inputs["labels"], inputs["index"]
         pixel_values = inputs["pixel_values"].detach()
         near = self._near(pixel_values, index) if self.objective.surroundings else None
-        # What is to be said of the samples in the place of what the original says.
-        answers = None if self._unfamiliar is None else self._unfamiliar.answers(index, self._exchange)
+        targets = None if self._unfamiliar is None else self._unfamiliar.targets(index, self._stop_rules)
         outputs = model(pixel_values=pixel_values.requires_grad_(bool(self.objective.sensitivity)))
         logits = outputs["logits"]
         losses = torch.zeros(len(labels), device=logits.device)
         figures: dict[str, torch.Tensor] = {}
         if self.objective.sensitivity:
-            read = logits if self._unfamiliar is None else self._unfamiliar.former_logits()
-            term, figures = self._sensitivity_term(read, pixel_values, labels, index)
+            term, figures = self._sensitivity_term(logits, pixel_values, labels, index)
             losses = losses + self.objective.sensitivity * term
-        if self._unfamiliar is not None:
-            figures["features"] = self._unfamiliar.features_apart(index, self._exchange)
+        if self._unfamiliar is not None and targets is not None:
+            figures["features"] = self._unfamiliar.apart_from(targets.features)
             losses = losses + self.objective.features * figures["features"]
         if self.objective.guard or self.objective.surroundings:
             seen = pixel_values if near is None else torch.cat([pixel_values, near])
@@ -359,7 +349,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
             lowered = self._lowered(labels, logits.shape[-1])
             if self.objective.guard:
-                wanted = said[: len(labels)] if answers is None else answers
+                wanted = said[: len(labels)] if targets is None else targets.answers
                 figures["guard"] = shifted_divergence(logits, wanted, lowered, self._amounts(index))
                 losses = losses + self.objective.guard * figures["guard"]
             if near is not None:
@@ -386,11 +376,6 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if not self._goes:
             return own
         return own.index_fill(1, self.classes_that_go().to(labels.device), True)
-
-    @property
-    def _exchange(self) -> Exchange:
-        # Looked up each time: a resumed Trainer puts another in its place.
-        return next(rule for rule in self._stop_rules if isinstance(rule, Exchange))
 
     def classes_that_go(self) -> torch.Tensor:
         # Where the label stays in use, losing it is damage.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import nn
 from transformers import PreTrainedModel, TrainerControl, TrainerState
 
@@ -18,6 +20,8 @@ from hf_unlearn.trainers.safety.stopping import StopRule
 
 # Warped copies of each sample in the bank; and of how many samples, evenly spaced, there are any.
 COPIES, WARPED_SAMPLES = 8, 2048
+
+logger = logging.getLogger(__name__)
 
 
 class Exchange(StopRule):
@@ -34,6 +38,10 @@ class Exchange(StopRule):
     def __init__(self) -> None:
         self.due = False
         self.taken: list[int] | None = None
+
+    def rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows of the targets of the samples at `rows`, both on the CPU."""
+        return rows if self.taken is None else torch.tensor(self.taken)[rows]
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.due = state.global_step in args.round_ends(state.max_steps)[:-1]
@@ -99,7 +107,8 @@ class Unfamiliar:
         rows = bank.assigned(logits, self.gone, draws)
         self._features, self._answers = bank.features[rows], bank.answers[rows]
         self._kinds = self._answers.argmax(1)
-        self.scale = float((features - self._features).square().sum(1).mean())
+        apart = (features - self._features).square().sum(1).mean()
+        self.scale = float(apart.clamp_min(torch.finfo(apart.dtype).tiny))
         stay = torch.tensor([each for each in range(logits.shape[1]) if each not in set(self.gone.tolist())])
         head = self._original.head
         weight = head.weight.detach().float().cpu()[stay]
@@ -133,37 +142,29 @@ class Unfamiliar:
             for each in frozen:
                 each.requires_grad_(True)
 
-    def answers(self, index: torch.Tensor, exchange: Exchange) -> torch.Tensor:
-        """Logarithms of what is to be said of the samples at `index`, −inf of classes that go: `(batch, num_labels)`.
+    def targets(self, index: torch.Tensor, rules: Sequence[StopRule]) -> UnfamiliarBank:
+        """What the samples at `index` are brought to: `(batch, width)`, `(batch, num_labels)`.
 
-        If the samples are to exchange their targets, they do.
+        If the samples are to exchange their targets, they do: the model must not have been asked for the batch yet.
+
+        Args:
+            rules: of the run, an [`Exchange`] among them.
         """
+        exchange = next(rule for rule in rules if isinstance(rule, Exchange))
         if exchange.due:
-            before = self._rows(torch.arange(self.size), exchange)
+            before = exchange.rows(torch.arange(self.size))
             after = nearest_exchange(self._all(self._model)[0], self._features[before], self._kinds[before])
             exchange.taken, exchange.due = before[after].tolist(), False
-        return self._answers[self._rows(index, exchange)].to(index.device)
+        rows = exchange.rows(index.cpu())
+        return UnfamiliarBank(self._features[rows].to(index.device), self._answers[rows].to(index.device))
 
-    def features_apart(self, index: torch.Tensor, exchange: Exchange) -> torch.Tensor:
-        """Squared distance of the model's latest features to the samples' targets, over `scale`: `(batch,)`."""
-        now = self._model.features
-        return (now - self._features[self._rows(index, exchange)].to(now)).square().sum(1) / self.scale
+    def apart_from(self, features: torch.Tensor) -> torch.Tensor:
+        """Squared distance of the model's latest features to others, over `scale`: `(batch,)`."""
+        return (self._model.features - features).square().sum(1) / self.scale
 
     def moved(self) -> torch.Tensor:
-        """Squared distance of the model's latest features to the original's latest ones, over `scale`: `(batch,)`."""
-        now = self._model.features
-        return (now - self._original.features[-len(now) :]).square().sum(1) / self.scale
-
-    def former_logits(self) -> torch.Tensor:
-        """What the original's head reads off the model's latest features: `(batch, num_labels)`."""
-        head = self._original.head
-        return nn.functional.linear(
-            self._model.features, *(each.to(self._model.features) for each in head.parameters())
-        )
-
-    def _rows(self, index: torch.Tensor, exchange: Exchange) -> torch.Tensor:
-        rows = index.cpu()
-        return rows if exchange.taken is None else torch.tensor(exchange.taken)[rows]
+        """The same to the original's latest ones, of as many inputs."""
+        return self.apart_from(self._original.features[-len(self._model.features) :])
 
     @torch.no_grad()
     def _all(self, caught: Caught, draws: torch.Generator | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,3 +180,15 @@ class Unfamiliar:
                 logits.append(caught.model(pixel_values=chunk)["logits"].float().cpu())
                 features.append(caught.features.float().cpu())
         return torch.cat(features), torch.cat(logits)
+
+
+def find_unfamiliar(
+    original: PreTrainedModel, items: Any, size: int, gone: torch.Tensor, seed: int
+) -> Unfamiliar | None:
+    """[`Unfamiliar`], or None and a line of log that says why the features are left alone."""
+    try:
+        return Unfamiliar(original, items, size, gone, seed)
+    except ValueError as error:
+        if PartialState().is_main_process:
+            logger.warning("the answers alone will change, no features: %s", error)
+        return None
