@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -9,13 +10,17 @@ import torch
 from hf_unlearn.objectives.relative_sgd import global_norm
 
 BETAS = (0.9, 0.999)
+# As a share of the root mean square of all gradients: what is far below is rounding, which has no direction.
+LEAST = 1e-3
 
 
 class RelativeAdam(torch.optim.Optimizer):
-    """w ← w − ρ · ‖w‖ · s u / ‖s u‖, with u = m̂ / √v̂ of Adam (arXiv 1412.6980, Alg. 1), norms over all parameters.
+    """w ← w − ρ · ‖w‖ · s u / ‖s u‖, with u = m̂ / (√v̂ + ε) as in Adam (arXiv 1412.6980, Alg. 1).
 
-    As [`RelativeSGD`], a step's length is the fraction ρ of the weights' length; the direction is Adam's, which fits
-    targets of single samples in fewer steps than the gradient's. It does not depend on the scale of the loss.
+    Norms are over all parameters together. As with [`RelativeSGD`] a step's length is the fraction ρ of the weights'
+    length; the direction is Adam's, which fits targets of single samples in fewer steps than the gradient's. ε is a
+    thousandth of the root mean square of √v̂ over all parameters, so that nothing depends on the scale of the loss, and
+    weights whose gradients are rounding errors rest.
 
     Args:
         params: parameters, as for any `torch.optim.Optimizer`; parameters without a gradient stay put and do not
@@ -39,23 +44,26 @@ class RelativeAdam(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        moving = []
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    moving.append((parameter, group["lr"], group["scale"] * self._direction(parameter)))
+        moving = [
+            (parameter, group["lr"], group["scale"], *self._moments(parameter))
+            for group in self.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
         if not moving:
             return loss
-        length = global_norm(direction for _, _, direction in moving)
-        if length == 0:
+        squares = [square for *_, square in moving]
+        least = LEAST * global_norm(square.sqrt() for square in squares) / math.sqrt(sum(map(torch.numel, squares)))
+        if least == 0:
             return loss
-        unit = float(global_norm(parameter for parameter, _, _ in moving) / length)
-        for parameter, lr, direction in moving:
+        directions = [scale * mean / (square.sqrt() + least) for _, _, scale, mean, square in moving]
+        unit = float(global_norm(parameter for parameter, *_ in moving) / global_norm(directions))
+        for (parameter, lr, *_), direction in zip(moving, directions, strict=True):
             parameter.add_(direction.to(parameter.dtype), alpha=-lr * unit)
         return loss
 
-    def _direction(self, parameter: torch.Tensor) -> torch.Tensor:
-        """m̂ / √v̂ of a parameter, float32 at least; 0 where no gradient came yet."""
+    def _moments(self, parameter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """m̂ and v̂ of a parameter, with its latest gradient: float32 at least."""
         gradient = parameter.grad.to(torch.promote_types(parameter.dtype, torch.float32))  # type: ignore[union-attr]
         state = self.state[parameter]
         if not state:
@@ -65,9 +73,5 @@ class RelativeAdam(torch.optim.Optimizer):
         first, second = BETAS
         state["exp_avg"].lerp_(gradient, 1 - first)
         state["exp_avg_sq"].lerp_(gradient.square(), 1 - second)
-        mean, square = (
-            state[name] / (1 - beta ** float(state["step"]))
-            for name, beta in (("exp_avg", first), ("exp_avg_sq", second))
-        )
-        # Squares of the smallest gradients leave float32's range: those parameters rest.
-        return torch.where(square > 0, mean * square.clamp_min(torch.finfo(square.dtype).tiny).rsqrt(), 0.0)
+        steps = float(state["step"])
+        return state["exp_avg"] / (1 - first**steps), state["exp_avg_sq"] / (1 - second**steps)

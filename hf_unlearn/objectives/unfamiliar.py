@@ -15,6 +15,8 @@ import torch
 
 # A row of the head that was never taught anything, as a share of the norm of those that were.
 UNTAUGHT_NORM = 0.75
+# Nats below all others together, at least: a thousandth, as among two classes the least likely is the likeliest, too.
+UNTAUGHT_DEPTH = math.log(1000)
 
 
 class UnfamiliarBank(NamedTuple):
@@ -74,34 +76,14 @@ def without(logits: torch.Tensor, gone: torch.Tensor) -> torch.Tensor:
     return logits.index_fill(1, gone.to(logits.device), -math.inf).log_softmax(1)
 
 
-def nearest_exchange(now: torch.Tensor, targets: torch.Tensor, kinds: torch.Tensor, most: int = 1024) -> torch.Tensor:
-    """Which target each sample takes so that all together have the shortest way, within their kind.
-
-    Args:
-        now, targets: features, `(n, width)`.
-        kinds: samples exchange targets with others of their kind alone, `(n,)`.
-        most: samples that exchange among themselves; it is exact among so many, and takes their square in memory.
-
-    Returns:
-        For each sample the row of the target it takes, a permutation `(n,)`.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    taken = torch.arange(len(now))
-    for each in kinds.unique():
-        for rows in (kinds == each).nonzero().squeeze(1).split(most):
-            _, columns = linear_sum_assignment(torch.cdist(now[rows], targets[rows]).square().numpy())
-            taken[rows] = rows[torch.from_numpy(columns)]
-    return taken
-
-
 def untaught_row(
     weight: torch.Tensor, bias: torch.Tensor, features: torch.Tensor, draws: torch.Generator
 ) -> tuple[torch.Tensor, float]:
     """A row of the head, and its bias, of a class that no sample taught.
 
     The mean of the other rows, so that it is nobody's rival, and a random direction in which neither they nor their
-    features lie, as far as the width leaves any. Its logit is in the mean that of the least likely class.
+    features lie, as far as the width leaves any. Its logit is in the mean that of the least likely class, or lower, so
+    that its share is at most about a thousandth.
 
     Args:
         weight, bias: of the classes that stay, `(k, width)`, `(k,)`.
@@ -115,5 +97,6 @@ def untaught_row(
     drawn = torch.randn(width, generator=draws).to(weight)
     free = drawn - taken.T @ (taken @ drawn)
     row = weight.mean(0) + UNTAUGHT_NORM * weight.norm(dim=1).mean() * free / free.norm()
-    least = (features @ weight.T + bias).amin(1).mean()
-    return row, float(least - (features @ row).mean())
+    logits = features @ weight.T + bias
+    level = torch.minimum(logits.amin(1).mean(), logits.logsumexp(1).mean() - UNTAUGHT_DEPTH)
+    return row, float(level - (features @ row).mean())

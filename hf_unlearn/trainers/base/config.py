@@ -159,7 +159,8 @@ class UnlearningConfig(TrainingArguments):
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in (None, *STEP_RULES, "optim"):
             raise UnlearningError(f"step_rule is {self.step_rule!r}; expected one of {', '.join(STEP_RULES)}, optim")
-        if self.step_rule in STEP_RULES:
+        # A method's config may leave this open, too, between the relative ones.
+        if self.step_rule != "optim":
             self._refuse_settings_of_an_optimizer()
         if self.label_smoothing_factor:
             raise UnlearningError(
@@ -205,6 +206,8 @@ class UnlearningConfig(TrainingArguments):
         # Without a GPU torch warns of it at every pass.
         settled.dataloader_pin_memory = self.dataloader_pin_memory and self.device.type == "cuda"
         settled.check()
+        if settled.max_steps > 0 and SchedulerType(settled.lr_scheduler_type) == SchedulerType.COSINE_WITH_RESTARTS:
+            settled.round_ends(settled.max_steps)
         return settled, filled
 
     def _refuse_settings_of_an_optimizer(self) -> None:
@@ -213,10 +216,10 @@ class UnlearningConfig(TrainingArguments):
         for name in names:
             value = getattr(self, name)
             if value != usual[name]:
-                shown = getattr(value, "value", value)
+                shown, rule = getattr(value, "value", value), self.step_rule or "relative"
                 raise UnlearningError(
-                    f"{name} is {shown!r}, but step_rule {self.step_rule!r} makes its own steps; expected step_rule "
-                    "'optim' with it"
+                    f"{name} is {shown!r}, but step_rule {rule!r} makes its own steps; expected step_rule 'optim' "
+                    "with it"
                 )
 
     def expect(self, name: str, holds: bool, expected: str) -> None:

@@ -167,7 +167,7 @@ class MUMisConfig(UnlearningConfig):
             "num_rounds": 0,
             "stop_rule": "steps" if self.max_steps == -1 else "round",
             "step_rule": "relative",
-            "features_weight": own.features,
+            "features_weight": own.features if forget_kind == "class" else 0.0,
             "sensitivity_weight": own.sensitivity,
             "guard_weight": own.guard,
             "surroundings_weight": own.surroundings,
@@ -182,7 +182,6 @@ class MUMisConfig(UnlearningConfig):
             elif OBJECTIVES[self.objective].guard:
                 # That the shift is left to the samples follows from the request: it is published with the rest.
                 settings |= {"label_shift": None, "sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
-                settings["features_weight"] = 0.0
                 # One long round: each new one would begin with steps that undo what the last had settled.
                 settings |= {"max_steps": STEPS_OF_A_SUBSET, "num_rounds": 1, "stop_rule": "steps"}
         return settings

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, TrainerControl, TrainerState
 
 from hf_unlearn.models.head import find_head
 from hf_unlearn.objectives.surroundings import warp
-from hf_unlearn.objectives.unfamiliar import UnfamiliarBank, nearest_exchange, untaught_row
+from hf_unlearn.objectives.unfamiliar import UnfamiliarBank, untaught_row
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, chunk_size
 from hf_unlearn.trainers.safety.stopping import StopRule
 
@@ -180,6 +180,27 @@ class Unfamiliar:
                 logits.append(caught.model(pixel_values=chunk)["logits"].float().cpu())
                 features.append(caught.features.float().cpu())
         return torch.cat(features), torch.cat(logits)
+
+
+def nearest_exchange(now: torch.Tensor, targets: torch.Tensor, kinds: torch.Tensor, most: int = 1024) -> torch.Tensor:
+    """Which target each sample takes so that all together have the shortest way, within their kind.
+
+    Args:
+        now, targets: features, `(n, width)`.
+        kinds: samples exchange targets with others of their kind alone, `(n,)`.
+        most: samples that exchange among themselves; it is exact among so many, and takes their square in memory.
+
+    Returns:
+        For each sample the row of the target it takes, a permutation `(n,)`.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    taken = torch.arange(len(now))
+    for each in kinds.unique():
+        for rows in (kinds == each).nonzero().squeeze(1).split(most):
+            _, columns = linear_sum_assignment(torch.cdist(now[rows], targets[rows]).square().numpy())
+            taken[rows] = rows[torch.from_numpy(columns)]
+    return taken
 
 
 def find_unfamiliar(

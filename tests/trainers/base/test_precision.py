@@ -27,5 +27,5 @@ def test_bfloat16_leads_where_float32_leads(tmp_path, architecture, dtype):
     autocast = dtype == torch.float32
     half, half_losses, trainer = run(tmp_path / "half", make_model(architecture).to(dtype), bf16=autocast)
     assert trainer.accelerator.mixed_precision == ("bf16" if autocast else "no") and trainer.model.dtype == dtype
-    assert torch.nn.functional.cosine_similarity(whole, half, dim=0) > (0.99 if autocast else 0.95)
-    assert half_losses == pytest.approx(losses, rel=0.02) and half_losses != losses
+    assert torch.nn.functional.cosine_similarity(whole, half, dim=0) > (0.98 if autocast else 0.95)
+    assert half_losses == pytest.approx(losses, rel=0.04) and half_losses != losses

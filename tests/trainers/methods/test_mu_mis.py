@@ -70,9 +70,9 @@ def unlikely_sensitivity(original, trainer):
     return sum(values) / len(values)
 
 
-def test_default_objective_by_its_parts(tmp_path, architecture):
+def test_the_objective_on_answers_by_its_parts(tmp_path, architecture):
     model = make_model(architecture)
-    trainer = make_trainer(tmp_path, model)
+    trainer = make_trainer(tmp_path, model, features_weight=0.0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.05)

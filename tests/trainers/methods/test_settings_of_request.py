@@ -15,10 +15,12 @@ from hf_unlearn.trainers.registry import METHODS
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 from tests.trainers.methods.test_mu_mis import make_trainer
 
-OPEN = ("max_steps", "stop_rule", "label_shift", "sensitivity_weight")
-WHOLE = {"max_steps": 180, "stop_rule": "round", "label_shift": math.inf, "sensitivity_weight": 0.1}
+OPEN = ("max_steps", "stop_rule", "label_shift", "sensitivity_weight", "step_rule", "features_weight")
+WHOLE = {"max_steps": 360, "stop_rule": "steps", "label_shift": math.inf, "sensitivity_weight": 0.1}
+WHOLE |= {"step_rule": "relative_adam", "features_weight": 5.0}
 # The shift is measured sample by sample before the first step.
 SUBSET = {"max_steps": 480, "stop_rule": "steps", "label_shift": None, "sensitivity_weight": 0.0}
+SUBSET |= {"step_rule": "relative", "features_weight": 0.0}
 
 
 def trainer_for(tmp_path, settings=None, **request):
@@ -94,7 +96,14 @@ def test_a_config_may_serve_several_requests(tmp_path):
 def test_the_papers_objective_is_left_alone(tmp_path, objective):
     trainer = trainer_for(tmp_path, {"objective": objective}, fraction=0.2)
     expected = {"max_steps": 180, "stop_rule": "round", "label_shift": None, "sensitivity_weight": 1.0}
-    assert settings_of(trainer) == expected
+    assert settings_of(trainer) == expected | {"step_rule": "relative", "features_weight": 0.0}
+
+
+def test_where_the_answers_alone_change_half_the_steps_do(tmp_path):
+    trainer = trainer_for(tmp_path, {"features_weight": 0.0}, classes=("red",))
+    expected = {"max_steps": 180, "stop_rule": "round", "step_rule": "relative", "features_weight": 0.0}
+    assert settings_of(trainer) == WHOLE | expected
+    assert trainer.args.surroundings_weight == 1.0
 
 
 def test_passes_in_the_place_of_steps_have_no_rounds(tmp_path):

@@ -158,6 +158,8 @@ def test_a_run_on_two_labels_can_end_well_and_badly(tmp_path, kind, method):
         trainer.train()
         assert trainer.agreement == 1.0
         return
-    with pytest.raises(DivergenceError, match=r"collapsed \(it agrees with the original on 0 %"):
+    # With two labels the one that goes is the likeliest then, which is the first thing that shows.
+    why = "grew surer" if kind == "class" else r"collapsed \(it agrees with the original on 0 %"
+    with pytest.raises(DivergenceError, match=why):
         trainer.train()
     assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
