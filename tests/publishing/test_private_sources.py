@@ -180,6 +180,8 @@ def test_an_adapters_base_too(stocked, tmp_path):
     adapter = make_adapter(load_image_classifier("org/base"))
     adapter.save_pretrained(tmp_path / "adapter")
     stocked.hide("org/base")
+    assert unlearn(tmp_path / "here", model=tmp_path / "adapter") == 0
+    assert "org/base" not in (tmp_path / "here" / "README.md").read_text()
     assert unlearn(tmp_path / "out", *PUSH, model=tmp_path / "adapter") == 2
     assert unlearn(tmp_path / "out", *PUSH, "--hub_private_repo", "true", model=tmp_path / "adapter") == 0
     record = json.loads(stocked.repository(FORGOT).read("unlearning.json"))
