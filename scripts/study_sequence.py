@@ -106,7 +106,7 @@ class Looked:
         if target is not None:
             found["gap"] = float(np.mean([abs(found[name] - target[name]) for name in target]))
         if len(self.task.gone) == len(self.task.requests):
-            found["linear_probe"] = 100.0 * linear_probe(features[self.task.union], features[self.rest])
+            found["linear_probe"] = linear_probe(features[self.task.union], features[self.rest])
         return found
 
 
@@ -150,18 +150,21 @@ def run_sequence(
     target = {name: retrained[name] for name in names}
     rows: list[dict[str, Any]] = []
 
-    def add(route: str, step: int, model: PreTrainedModel, done: int = 0, **more: Any) -> list[float]:
+    def add(route: str, step: int, model: PreTrainedModel, done: int = 0, **more: Any) -> None:
         found = looked.figures(model, target, done)
-        each = found.pop("each")
+        if each := found.pop("each"):
+            at_first.append(each[-1])
+            back = [now - first for now, first in zip(each[:-1], at_first, strict=False)]
+            more |= {"forget_accuracy": each[-1], "most_back": max(back, default=0.0)}
         row = {"architecture": architecture, "sequence": sequence, "route": route, "step": step, **more, **found}
         rows.append({name: f"{value:.3f}" if isinstance(value, float) else value for name, value in row.items()})
         print(rows[-1], flush=True)
-        return each
 
+    # Forget accuracy of each request right after it was met.
+    at_first: list[float] = []
     add("do nothing", 0, original)
     add("retrained", COUNT, trained.model("sequence", recipe, sequence, task.union))
     add("retrained again", COUNT, trained.model("sequence", recipe.with_seed(1), sequence, task.union))
-    at_first: list[float] = []
     routes = {"one by one": task.requests, "at once": at_once(task.requests)}
     for route, requests in routes.items():
         before = str(original.name_or_path)
@@ -175,13 +178,8 @@ def run_sequence(
                 print(error, flush=True)
                 what["steps"] = "failed"
             model = load_image_classifier(before)
-            if route == "at once":
-                add(route, COUNT * number // len(requests), model, **what)
-                continue
-            each = looked.figures(model, target, number)["each"]
-            at_first.append(each[-1])
-            back = max([now - first for now, first in zip(each[:-1], at_first, strict=False)], default=0.0)
-            add(route, number, model, forget_accuracy=each[-1], most_back=back, **what)
+            step = COUNT * number // len(requests)
+            add(route, step, model, number if route == "one by one" else 0, **what)
     return rows
 
 

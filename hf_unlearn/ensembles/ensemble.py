@@ -156,20 +156,20 @@ class Ensemble:
         prefix, before = ("half_", "half") if half else ("", "original")
         return before if self.method == NOTHING else prefix + ("exact" if self.method == EXACT else "unlearned")
 
-    def recipe(self, kind: str, number: int, data: str) -> dict[str, Any]:
+    def recipe(self, kind: str, number: int, digests: Mapping[str, str]) -> dict[str, Any]:
         """All that a model's weights depend on, as JSON can hold it.
 
         Args:
-            data: a digest of the training set as the model eats it.
+            digests: of what is not in the ensemble itself: the training set, the weights to start from.
         """
         _, before = self.kinds()[kind]
         common = {"seed": self.seed_of(kind, number)}
         if before is not None:
-            of = self.recipe(before, number, data)
+            of = self.recipe(before, number, digests)
             return {**common, "method": self.method, "settings": dict(self.method_settings), "code": code(), "of": of}
         start = {name: value for name, value in asdict(self.start).items() if value not in (None, False)}
-        whole = {"start": start, "training": dict(self.training), "labels": list(self.splits.label_names), "data": data}
-        return {**whole, **common, "seen": indices_sha256(self.indices[self.seen(kind, number)])[:16]}
+        whole = {"start": start, "training": dict(self.training), "labels": list(self.splits.label_names)}
+        return {**whole, **digests, **common, "seen": indices_sha256(self.indices[self.seen(kind, number)])[:16]}
 
     def _digest(self, request: str) -> str:
         named = [self.method, dict(self.method_settings), request, self.splits.forget_kind, code()]

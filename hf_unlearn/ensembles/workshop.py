@@ -25,6 +25,7 @@ from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.evaluation.audits.answers import Answers
 from hf_unlearn.evaluation.predict import Chosen, predict_logits
 from hf_unlearn.models.model_cache import ModelCache
+from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.trainers.base.classifier import ClassifierConfig, ClassifierTrainer
 
 # Images by which a training set is recognised, beside all its labels.
@@ -98,11 +99,15 @@ class Workshop:
         return pixels_of(self.ensemble.splits, "test", *self._first).preload("Reading the test set")
 
     @cached_property
-    def data(self) -> str:
-        """A digest of the training set: of its labels, and of some images as they are eaten."""
+    def digests(self) -> dict[str, str]:
+        """Of the training set (its labels, and some images as they are eaten), and of the weights that training starts
+        from where these are not random."""
         some = collate(self.training_set.__getitems__(evenly_spaced(len(self.training_set), RECOGNISED_BY).tolist()))
         labels = self.training_set.labels.numpy().astype("<i8").tobytes()
-        return hashlib.sha256(labels + some["pixel_values"].numpy().tobytes()).hexdigest()[:16]
+        data = hashlib.sha256(labels + some["pixel_values"].numpy().tobytes()).hexdigest()[:16]
+        if self.ensemble.start.model_name_or_path is None:
+            return {"data": data}
+        return {"data": data, "start_weights": weights_digest(self._first[0])[:16]}
 
     def name(self, kind: str, number: int) -> str:
         """A model's place in the cache."""
@@ -118,7 +123,7 @@ class Workshop:
         Raises:
             UnlearningError: the one that is there was made by another recipe, or a run failed.
         """
-        recipe = self.ensemble.recipe(kind, number, self.data)
+        recipe = self.ensemble.recipe(kind, number, self.digests)
         make = self._trained if kind in TRAINED else self._unlearned
         try:
             return self.cache.model(self.name(kind, number), recipe, partial(make, kind, number))

@@ -105,7 +105,15 @@ class Queue:
         """
         self.requests, self.runs, self.model = [], [], {}
         for entry in self.ledger.read():
-            self._take(entry)
+            try:
+                self._take(entry)
+            except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+                if isinstance(error, UnlearningError):
+                    raise
+                raise UnlearningError(
+                    f"entry {entry['number']} of {str(self.ledger.path)!r} ({entry['kind']!r}) does not say what such "
+                    "an entry says, or follows none that it could; expected a ledger that hf-unlearn wrote"
+                ) from error
         return self
 
     def open(self, model: Mapping[str, Any]) -> None:

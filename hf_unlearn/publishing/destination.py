@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import huggingface_hub
@@ -82,6 +85,22 @@ class Destination:
             if revision is not None or wanted == MAIN:
                 raise
             return ask(MAIN)
+
+    def fetch(self, file: str, commit: str, folder: str) -> str:
+        """Fetch a file of a commit as the Hub serves it now, into a folder that is empty at first; returns its path.
+
+        The cache is passed over, which the client would copy from: what is in it need not have come from the Hub, or
+        not whole.
+
+        Raises:
+            Exception: there is no such file, or no answer.
+        """
+        nothing = os.path.join(folder, ".cache", "nothing")
+        return tried(
+            lambda: self.api.hf_hub_download(
+                self.repo_id, file, revision=commit, local_dir=folder, cache_dir=nothing, force_download=True
+            )
+        )
 
     def check_private(self, is_private: bool | None) -> None:
         """Hold what was asked for against what the Hub says.
@@ -287,14 +306,14 @@ def _check_content(destination: Destination, found: ModelInfo, record: Mapping[s
 
 def _reader(destination: Destination, found: ModelInfo) -> Any:
     def read(name: str) -> str | None:
-        try:
-            path = tried(lambda: destination.api.hf_hub_download(destination.repo_id, name, revision=found.sha))
-        except Exception as error:
-            raise PublishingError(f"the Hub does not serve {name} of {destination.repo_id!r}: {one_line(error)}") from (
-                error
-            )
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = destination.fetch(name, str(found.sha), folder)
+            except Exception as error:
+                raise PublishingError(
+                    f"the Hub does not serve {name} of {destination.repo_id!r}: {one_line(error)}"
+                ) from error
+            return Path(path).read_text(encoding="utf-8", errors="replace")
 
     return read
 

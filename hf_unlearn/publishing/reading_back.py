@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +15,6 @@ from transformers import BaseImageProcessor, PreTrainedModel
 from hf_unlearn.data.processing import to_pixels
 from hf_unlearn.errors import PublishingError, UnlearningError, one_line
 from hf_unlearn.models.adapters import ADAPTER_NAME, is_adapter
-from hf_unlearn.models.hub import tried
 from hf_unlearn.models.pretrained import load_image_classifier, load_image_processor
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.commits import Files
@@ -58,11 +56,11 @@ class ReadingBack:
             PublishingError: something is not there, cannot be loaded, or is another.
         """
         name = f"{destination.repo_id!r} at {commit[:12]}"
-        # Not the cache of the Hub: what is in it need not have come from there. Nor by name: a folder may have it.
+        # Not loaded by name: a folder here may have it.
         with tempfile.TemporaryDirectory() as fetched:
             for file in files.names:
                 try:
-                    tried(partial(_fetch, destination, commit, file, fetched))
+                    destination.fetch(file, commit, fetched)
                 except Exception as error:
                     raise PublishingError(f"sent to {name}, but {file!r} cannot be read back: {one_line(error)}") from (
                         error
@@ -101,10 +99,6 @@ class ReadingBack:
                 f"{float((logits - self.logits).abs().max()):.3g})"
             )
         return None
-
-
-def _fetch(destination: Destination, commit: str, file: str, into: str) -> None:
-    destination.api.hf_hub_download(destination.repo_id, file, revision=commit, local_dir=into)
 
 
 @torch.no_grad()

@@ -70,7 +70,8 @@ def _privacy(source: Mapping[str, Any], repo_type: str, api: HfApi) -> str | Non
             private = tried(lambda: api.repo_info(name, repo_type=repo_type)).private
         if not private:
             return None
-        return "is private on the Hub" if source.get("from_hub") else "was made of what is private on the Hub"
+        is_there = source.get("from_hub") or repo_type == "dataset"
+        return "is private on the Hub" if is_there else "was made of what is private on the Hub"
     except GatedRepoError:
         # Everybody sees that it is there.
         return None

@@ -104,7 +104,7 @@ def refused(capsys, status, *words):
         (["--hub_token", READ_TOKEN], "can only read"),
         (["--hub_model_id", "elsewhere/x"], "not to 'elsewhere'"),
         (["--hub_model_id", "org/two words"], "not a repository's name"),
-        (["--hub_model_id", "org/model"], "holds something else"),
+        (["--hub_model_id", "org/model", "--publish_private_sources"], "holds something else"),
         (["--model_revision", "nosuch"], "has no revision 'nosuch'"),
         (["--dataset_revision", "nosuch"], "has no revision 'nosuch'"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from datasets import DatasetDict
 
+from hf_unlearn.publishing.record import read_record
 from tests.hub.clients import add_dataset, add_model
 from tests.hub.fixtures import WRITE_TOKEN
 from tests.tiny import make_dataset, make_model, make_processor
@@ -19,17 +20,18 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_offline_from_the_cache(hub, hub_home, tmp_path):
-    add_model(hub, "org/model", make_model(), make_processor(), home=tmp_path / "a")
+    model = add_model(hub, "org/model", make_model(), make_processor(), home=tmp_path / "a")
     data = DatasetDict({"train": make_dataset(24), "test": make_dataset(8, seed=1)})
-    add_dataset(hub, "org/colours", data, home=tmp_path / "b")
+    dataset = add_dataset(hub, "org/colours", data, home=tmp_path / "b")
     words = [sys.executable, "-m", "hf_unlearn.commands.main", "unlearn", "--model_name_or_path", "org/model"]
     words += ["--dataset_name", "org/colours", "--forget_classes", "red", "--use_cpu", "--max_steps", "1"]
     environment = hub.env(hub_home, WRITE_TOKEN)
-    for name, offline in (("online", "0"), ("offline", "1")):
+    dead = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    for name, changed in (("online", {}), ("offline", {"HF_HUB_OFFLINE": "1"}), ("without a network", dead)):
         done = subprocess.run(
             [*words, "--output_dir", str(tmp_path / name)],
             cwd=ROOT,
-            env={**environment, "HF_HUB_OFFLINE": offline},
+            env={**environment, **changed},
             capture_output=True,
             text=True,
             timeout=200,
@@ -37,7 +39,10 @@ def test_offline_from_the_cache(hub, hub_home, tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         asked = len(hub.requests)
         hub.clear()
-        assert (asked == 0) is (offline == "1")
+        assert (asked > 0) is (name == "online")
+        record = read_record(str(tmp_path / name))
+        assert (record["original_model"]["revision"], record["dataset"]["revision"]) == (model, dataset)
+        assert record["original_model"]["from_hub"] and record["dataset"]["from_hub"]
 
 
 def run_without_network(hub, home, endpoint, *words):

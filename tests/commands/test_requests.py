@@ -17,6 +17,7 @@ from hf_unlearn.ledger.entries import Ledger
 from hf_unlearn.ledger.queue import Queue
 from hf_unlearn.publishing.push import published_files
 from hf_unlearn.publishing.record import read_record
+from hf_unlearn.publishing.secrecy import published
 from tests.ledger.acting import Killed, StandIn
 from tests.tiny import make_dataset, make_model, make_processor
 
@@ -243,6 +244,42 @@ def test_there_is_no_request_of_that_number(add, folder, capsys):
     add(*RED)
     assert main(["requests", "cancel", str(folder), "2"]) == 2
     assert "there is no request 2; expected one of 1 to 1" in capsys.readouterr().err
+
+
+def test_evaluate_finds_the_samples_of_earlier_requests_in_the_ledger(add, folder, stand_in, saved_dataset, capsys):
+    for words in (P1, RED):
+        add(*words)
+        assert run(folder) == 0
+    newest = str(folder / "models" / "0002")
+    words = ["evaluate", "--model", newest, "--dataset_name", saved_dataset, "--forget_classes", "red", "--use_cpu"]
+    assert main([*words, "--level", "fast"]) == 0
+    said = "Earlier request 1, the samples with given values of 'person': forget accuracy"
+    assert said in capsys.readouterr().out
+    found = read_record(newest)["earlier"][0]["evaluation"]
+    assert found["counts"]["forget"] == 8
+    # What is published of it is nothing that depends on whose they are.
+    assert "forget" not in published(read_record(newest))["earlier"][0]["evaluation"]["counts"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("added", {}),
+        ("added", {"request": {"received": "soon"}}),
+        ("cancelled", {"request": 7}),
+        ("finished", {"run": 3}),
+        ("opened", {}),
+        ("forgiven", {}),
+    ],
+)
+def test_an_entry_that_says_nothing_is_one_line(add, folder, queue, capsys, kind, what):
+    add(*RED)
+    with queue.ledger.locked():
+        queue.ledger.append(kind, what, "somebody")
+    capsys.readouterr()
+    assert main(["requests", "list", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert repr(kind) in said and len(said.splitlines()) == 1
 
 
 def test_the_ledger_is_never_published_nor_told_of_in_a_card(add, folder, queue, stand_in):

@@ -218,6 +218,23 @@ def test_models_of_another_training_set_are_refused(cache, nothing):
         audit(splits, cache_dir=cache, **ARCHITECTURE, training_settings=TRAINING, method="nothing", **FEW)
 
 
+def test_fine_tuning_starts_from_the_model_that_is_named_and_no_other(splits, tmp_path):
+    """Its folder may come to hold another model: those that were made from the first are not taken for its."""
+    saved(make_model(label_names=["a", "b"]), tmp_path / "start")
+    start = Start(str(tmp_path / "start"))
+    tuned = Ensemble(splits, start, training={"max_steps": 2}, num_models=8, use_cpu=True)
+    first = Workshop(tuned, tmp_path / "models").model("original", 0)
+    # Its body, and a head for the dataset's labels.
+    assert first.config.num_labels == 4 and sorted(first.config.label2id) == sorted(LABELS)
+    body = make_model(label_names=["a", "b"]).state_dict()
+    kept = [name for name, value in first.state_dict().items() if name in body and value.shape == body[name].shape]
+    far = max((first.state_dict()[name] - body[name]).abs().max() for name in kept if "embedder.embedder.conv" in name)
+    assert 0 < far < 0.1
+    saved(make_model(seed=1, label_names=["a", "b"]), tmp_path / "start")
+    with pytest.raises(UnlearningError, match="by another recipe: start_weights is"):
+        Workshop(tuned, tmp_path / "models").model("original", 0)
+
+
 def test_what_takes_too_long_is_refused_before_it_starts(splits, tmp_path, monkeypatch):
     monkeypatch.setattr(Workshop, "rehearse", lambda self: 2.0)
     asked = {**REFUSED, "cache_dir": tmp_path / "models", "training_settings": TRAINING}

@@ -36,8 +36,8 @@ WANTED = [
 ]
 # The last is person p1 by position.
 SAME = {WANTED[-1]: WANTED[4], WANTED[4]: WANTED[-1]}
-# What may have become of a request meanwhile, where a process was killed.
-NEXT = {OPEN: {OPEN, RUNNING, CANCELLED}, RUNNING: {RUNNING, DONE, OPEN}, DONE: {DONE}, CANCELLED: {CANCELLED}}
+# What may have become of a request meanwhile, where a process was killed, or a run met some requests and not others.
+NEXT = {OPEN: {OPEN, RUNNING, DONE, CANCELLED}, RUNNING: {RUNNING, DONE, OPEN}, DONE: {DONE}, CANCELLED: {CANCELLED}}
 kills = st.sampled_from([None, None, None, "before", "after", "torn"])
 
 

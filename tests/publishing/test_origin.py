@@ -17,8 +17,9 @@ from transformers import AutoModelForImageClassification
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, forget_splits, load_image_dataset, make_splits
 from hf_unlearn.commands.main import main
 from hf_unlearn.evaluation.loading import as_contestant
-from hf_unlearn.models.adapters import base_of
+from hf_unlearn.models.adapters import base_of, save_adapter
 from hf_unlearn.models.pretrained import load_image_classifier
+from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.names import is_hub_name, public_name
 from hf_unlearn.publishing.card import render_card
 from hf_unlearn.publishing.record import read_record
@@ -62,6 +63,21 @@ def test_a_folder_that_is_gone_is_no_name_on_the_hub(tmp_path, monkeypatch, load
     assert record["original_model"] == {"name": "jane", "revision": None, "license": None, "from_hub": False}
     card = (tmp_path / "out" / "README.md").read_text()
     assert "secret-project" not in card and "base_model:" not in card
+
+
+@pytest.mark.parametrize("loaded", ["by the trainer", "before"])
+def test_a_folder_is_the_one_that_it_was_when_it_was_named(tmp_path, monkeypatch, loaded):
+    save(tmp_path / "jane")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "jane")
+    model = "." if loaded == "by the trainer" else load_image_classifier(".")
+    if loaded == "before":
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        # The image processor is looked for where the model was.
+        assert as_contestant(model, "x").shown == "jane"
+    trainer = make_trainer(model, tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert trainer.record()["original_model"]["name"] == "jane"
 
 
 @pytest.mark.parametrize("here", ["before the trainer is made", "afterwards"])
@@ -125,6 +141,10 @@ def test_the_folder_of_an_adapters_base_is_no_name_on_the_hub(tmp_path, monkeypa
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert base_of(model) == ("jane", None, False)
+    if loaded == "by hf_unlearn":
+        # Whoever saves it here finds its base again.
+        save_adapter(model, str(tmp_path / "saved"))
+        assert weights_digest(load_image_classifier(tmp_path / "saved")) == weights_digest(model)
 
 
 def test_the_base_that_an_adapter_names_is_the_hubs_though_a_copy_of_it_was_loaded(tmp_path):

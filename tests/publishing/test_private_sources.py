@@ -163,11 +163,25 @@ def test_a_trainer_asks_too(stocked, tmp_path, private):
     assert make(publish_private_sources=True).record()["disclosure"]["sources"]
 
 
+def test_of_data_in_memory_their_name_is_asked_about(stocked, tmp_path):
+    stocked.hide("org/faces")
+    splits = make_splits(DATA, ForgetRequest(classes=("red",)), dataset_name="org/faces")
+    args = MUMisConfig(str(tmp_path / "out"), use_cpu=True, max_steps=1, disable_tqdm=True)
+    trainer = MUMisTrainer(make_model(), args, splits, processing_class=make_processor())
+    trainer.train()
+    trainer.save_model()
+    assert "org/faces" not in (tmp_path / "out" / "README.md").read_text()
+    with pytest.raises(UnlearningError, match=f"the dataset 'org/faces' is private on the Hub.*{FLAG}"):
+        push_folder(tmp_path / "out", FORGOT, push_anyway=True)
+
+
 def test_an_adapters_base_too(stocked, tmp_path):
     add_model(stocked, "org/base", make_model("vit"), make_processor(), home=tmp_path / "c")
     adapter = make_adapter(load_image_classifier("org/base"))
     adapter.save_pretrained(tmp_path / "adapter")
     stocked.hide("org/base")
+    assert unlearn(tmp_path / "here", model=tmp_path / "adapter") == 0
+    assert "org/base" not in (tmp_path / "here" / "README.md").read_text()
     assert unlearn(tmp_path / "out", *PUSH, model=tmp_path / "adapter") == 2
     assert unlearn(tmp_path / "out", *PUSH, "--hub_private_repo", "true", model=tmp_path / "adapter") == 0
     record = json.loads(stocked.repository(FORGOT).read("unlearning.json"))

@@ -16,6 +16,7 @@ from transformers import AutoModelForImageClassification, pipeline
 from hf_unlearn import ForgetRequest, UnlearningError
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import PublishingError
+from hf_unlearn.models.revisions import Resolved
 from hf_unlearn.publishing import patience
 from hf_unlearn.publishing.destination import find_destination
 from hf_unlearn.publishing.push import check_secrets, push_folder
@@ -260,7 +261,11 @@ def test_a_trainer_pushes_with_its_card(connected_hub, tmp_path):
 def test_a_model_made_in_memory_is_of_no_hub(tmp_path, monkeypatch):
     from hf_unlearn.trainers.base import origin
 
-    monkeypatch.setattr(origin, "resolve_revision", lambda *args, **kwargs: pytest.fail("the Hub was asked"))
+    def asked(name, commit, repo_type, token):
+        assert repo_type == "dataset", "the Hub was asked"
+        return Resolved(None, None)
+
+    monkeypatch.setattr(origin, "resolve_revision", asked)
     record = unlearn(tmp_path / "f", ForgetRequest(classes=("red",))).record()
     assert record["original_model"] == {"name": "resnet", "revision": None, "license": None, "from_hub": False}
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+from huggingface_hub import hf_hub_download
 from transformers import ResNetForImageClassification, ViTForImageClassification, ViTImageProcessorPil
 
 from hf_unlearn import UnlearningError
@@ -37,6 +39,23 @@ def test_a_folder_of_the_repositorys_name_is_not_what_the_hub_serves(connected_h
     shutil.copytree(unlearned, tmp_path / REPO)
     connected_hub.inject(Fault("500", call="resolve", times=1000))
     with pytest.raises(PublishingError, match="cannot be read back"):
+        push(unlearned)
+
+
+@pytest.mark.parametrize("file", ["unlearning.json", "README.md", "model.safetensors"])
+def test_what_is_broken_in_the_cache_is_fetched_anew(connected_hub, unlearned, file):
+    commit = push(unlearned)
+    path = Path(hf_hub_download(REPO, file, revision=commit))
+    path.write_bytes(b"?" * path.stat().st_size)
+    assert push(unlearned) == commit
+
+
+def test_what_is_whole_in_the_cache_alone_is_not_what_the_hub_serves(connected_hub, unlearned):
+    commit = push(unlearned)
+    for file in connected_hub.repository(REPO).paths():
+        hf_hub_download(REPO, file, revision=commit)
+    connected_hub.inject(Fault("garbled", call="resolve", method="GET", after=2, times=1000))
+    with pytest.raises(PublishingError, match="there is another than in"):
         push(unlearned)
 
 

@@ -101,9 +101,10 @@ def _of_data(provenance: dict[str, Any], splits: UnlearningSplits | None) -> dic
     if splits is None:
         return {}
     commit = provenance.get("dataset_commit") or splits.dataset_commit
-    if commit is None or "dataset_private" in provenance:
+    name = splits.fingerprint.dataset_name or ""
+    # Of a folder no more than the last part is there.
+    if "dataset_private" in provenance or not name or (commit is None and "/" not in name):
         return {"dataset_commit": commit}
-    name = str(splits.fingerprint.dataset_name)
     # The token of the arguments is for the destination; the data were loaded with that of the environment.
     return {"dataset_commit": commit, "dataset_private": _asked(name, commit, "dataset", None).private}
 
