@@ -4,7 +4,7 @@ the controls.
     python scripts/study_depth.py --num_workers 2
 
 Originals and retrained models are those of scripts/study_regimes.py, from its cache; what is missing there is trained.
-A run is resumable: rows that are in the CSV are not made again. All of it takes about an hour on two cores.
+A run is resumable: settings that are in the CSV are not made again. All of it takes about an hour on two cores.
 scripts/depth_report.py makes the table of docs/depth.md of the CSV.
 """
 
@@ -29,17 +29,16 @@ RUNS: dict[str, dict[str, Any] | None] = {
     "default": {},
     "no sensitivity": {"sensitivity_weight": 0.0},
     "no features (answers alone)": {"features_weight": 0.0},
-    "no guard": {"guard_weight": 0.0},
     "steps of plain gradients": {"step_rule": "relative"},
     HEAD_ONLY: None,
 }
 SETTINGS = (
-    ("early", "fashion-mnist", "resnet", "class:Pullover"),
     ("memorised", "fashion-mnist", "resnet", "class:Pullover"),
-    ("memorised", "characters", "resnet", "class:R"),
-    ("augmented", "characters", "resnet", "class:R"),
-    ("fine-tuned", "fashion-mnist", "resnet", "class:Pullover"),
     ("memorised", "fashion-mnist", "vit", "class:Pullover"),
+    ("fine-tuned", "fashion-mnist", "resnet", "class:Pullover"),
+    ("augmented", "characters", "resnet", "class:R"),
+    ("memorised", "characters", "resnet", "class:R"),
+    ("early", "fashion-mnist", "resnet", "class:Pullover"),
 )
 SEED = 0
 
@@ -58,7 +57,8 @@ def run_setting(flags: argparse.Namespace, chosen: tuple[str, str, str, str], lo
     from hf_unlearn import make_splits
     from hf_unlearn.models.model_cache import ModelCache
 
-    done = {row["variant"] for row in read_rows(flags.csv) if tuple(row[name] for name in KEY) == chosen}
+    if any(tuple(row[name] for name in KEY) == chosen for row in read_rows(flags.csv)):
+        return ""
     torch.set_num_threads(1)
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
@@ -81,24 +81,22 @@ def run_setting(flags: argparse.Namespace, chosen: tuple[str, str, str, str], lo
     except UnlearningError as error:
         return str(error)
     measured = RegimeMeasured(splits, original.config, ARCHITECTURES[architecture].image_size)
+    models: dict[str, Any] = {}
+    runs: dict[str, dict[str, Any]] = {}
     for variant, settings in RUNS.items():
-        if variant in done:
-            continue
         model = trained.model(regime, case.recipe.with_seed(SEED), "original")
         if settings is None:
             freeze_all_but_head(model, measured)
-        run = run_method("mu_mis", settings or {}, model, measured, None, SEED)
-        figures = panel_of({"original": original, "model": model}, retrained, measured, splits)
-        rows = {variant: (figures["model"], run)}
-        if variant == "default":
-            rows |= {DO_NOTHING: (figures["original"], {}), MASK: (figures["masked"], {})}
-            rows[RETRAINED] = (figures["reference 2"], {})
-        for each, (found, how) in rows.items():
-            line = dict(zip(KEY, chosen, strict=True)) | {"variant": each}
-            line |= {key: _rounded(found.get(key)) for key in FIGURES}
-            line |= {key: how.get(key, "") for key in ("steps", "seconds")}
-            append_row(flags.csv, line, lock)
+        runs[variant] = run_method("mu_mis", settings or {}, model, measured, None, SEED)
+        models[variant] = model
         print("/".join([*chosen, variant]), flush=True)
+    figures = panel_of({"original": original, **models}, retrained, measured, splits)
+    shown = {DO_NOTHING: "original", MASK: "masked", **{name: name for name in models}, RETRAINED: "reference 2"}
+    for variant, role in shown.items():
+        line = dict(zip(KEY, chosen, strict=True)) | {"variant": variant}
+        line |= {key: _rounded(figures[role].get(key)) for key in FIGURES}
+        line |= {key: runs.get(variant, {}).get(key, "") for key in ("steps", "seconds")}
+        append_row(flags.csv, line, lock)
     return ""
 
 
