@@ -91,9 +91,10 @@ def run_setting(flags: argparse.Namespace, chosen: tuple[str, str, str, str], lo
         models[variant] = model
         print("/".join([*chosen, variant]), flush=True)
     figures = panel_of({"original": original, **models}, retrained, measured, splits)
-    shown = {DO_NOTHING: "original", MASK: "masked", **{name: name for name in models}, RETRAINED: "reference 2"}
+    shown = {DO_NOTHING: "original", MASK: "masked", **dict(zip(models, models, strict=True))}
+    shown[RETRAINED] = "reference 2"
     for variant, role in shown.items():
-        line = dict(zip(KEY, chosen, strict=True)) | {"variant": variant}
+        line: dict[str, Any] = {**dict(zip(KEY, chosen, strict=True)), "variant": variant}
         line |= {key: _rounded(figures[role].get(key)) for key in FIGURES}
         line |= {key: runs.get(variant, {}).get(key, "") for key in ("steps", "seconds")}
         append_row(flags.csv, line, lock)
