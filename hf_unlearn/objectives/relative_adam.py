@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
@@ -36,6 +37,16 @@ class RelativeAdam(torch.optim.Optimizer):
         if not lr > 0:
             raise ValueError(f"lr is {lr!r}; expected a fraction of the weights' norm above 0")
         super().__init__(params, {"lr": lr, "scale": 1.0})
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As any optimizer's, but for the moments: they stay float32 where the weights are narrower."""
+        super().load_state_dict(state_dict)
+        numbers = [number for group in state_dict["param_groups"] for number in group["params"]]
+        parameters = [parameter for group in self.param_groups for parameter in group["params"]]
+        for number, parameter in zip(numbers, parameters, strict=True):
+            for name in ("exp_avg", "exp_avg_sq"):
+                if name in state_dict["state"].get(number, {}):
+                    self.state[parameter][name] = state_dict["state"][number][name].to(parameter.device, copy=True)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

@@ -19,6 +19,10 @@ UNTAUGHT_NORM = 0.75
 UNTAUGHT_DEPTH = math.log(1000)
 
 
+class EmptyBank(ValueError):
+    """The original takes every warped sample for a class that goes."""
+
+
 class UnfamiliarBank(NamedTuple):
     """What the original makes of warped forget samples.
 
@@ -55,10 +59,10 @@ class UnfamiliarBank(NamedTuple):
             Rows of the bank, `(n,)`.
 
         Raises:
-            ValueError: the bank is empty.
+            EmptyBank: it has no input.
         """
         if not len(self.answers):
-            raise ValueError("the bank has no input; expected at least one that is taken for a class that stays")
+            raise EmptyBank("the bank has no input; expected at least one that is taken for a class that stays")
         found = self.answers.argmax(1)
         known = torch.zeros(logits.shape[1], dtype=torch.bool)
         known[found] = True
@@ -77,7 +81,7 @@ def without(logits: torch.Tensor, gone: torch.Tensor) -> torch.Tensor:
 
 
 def untaught_row(
-    weight: torch.Tensor, bias: torch.Tensor, features: torch.Tensor, draws: torch.Generator
+    weight: torch.Tensor, bias: torch.Tensor | None, features: torch.Tensor, draws: torch.Generator
 ) -> tuple[torch.Tensor, float]:
     """A row of the head, and its bias, of a class that no sample taught.
 
@@ -86,7 +90,8 @@ def untaught_row(
     that its share is at most about a thousandth.
 
     Args:
-        weight, bias: of the classes that stay, `(k, width)`, `(k,)`.
+        weight, bias: of the classes that stay, `(k, width)`, `(k,)`. Without biases the row itself has the level, along
+            the mean of the features, and the bias that comes with it is 0.
         features: what the head is given of inputs that show no class that goes, `(m, width)`.
         draws: of the direction.
     """
@@ -97,6 +102,10 @@ def untaught_row(
     drawn = torch.randn(width, generator=draws).to(weight)
     free = drawn - taken.T @ (taken @ drawn)
     row = weight.mean(0) + UNTAUGHT_NORM * weight.norm(dim=1).mean() * free / free.norm()
-    logits = features @ weight.T + bias
+    logits = features @ weight.T + (0.0 if bias is None else bias)
     level = torch.minimum(logits.amin(1).mean(), logits.logsumexp(1).mean() - UNTAUGHT_DEPTH)
-    return row, float(level - (features @ row).mean())
+    missing = level - (features @ row).mean()
+    if bias is not None:
+        return row, float(missing)
+    mean = features.mean(0)
+    return row + missing * mean / mean.square().sum(), 0.0

@@ -129,6 +129,9 @@ def _recorded(
         given[name] = float(value) if value in ("inf", "-inf", "nan") else value
         if isinstance(given[name], float) and math.isnan(given[name]):
             raise UnlearningError(f"the recorded setting {name} is no number; expected one")
+    if "features_weight" in known:
+        # A record of before features were moved does not name it.
+        given.setdefault("features_weight", 0.0)
     given["push_to_hub"] = False
     quiet: dict[str, Any] = {"output_dir": folder, "report_to": [], "disable_tqdm": True, "use_cpu": use_cpu}
     return config(**{**given, **quiet})

@@ -71,8 +71,9 @@ def test_a_group_with_a_scale_moves_so_much_more():
     assert moved[0] == pytest.approx(3 * moved[1], rel=1e-3)
 
 
-def test_it_goes_on_from_its_state():
-    whole, parts = weights(), weights()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_goes_on_from_its_state(dtype):
+    whole, parts = ([torch.nn.Parameter(each.detach().to(dtype)) for each in weights()] for _ in range(2))
     optimizer = RelativeAdam(whole, lr=1e-2)
     half = RelativeAdam(parts, lr=1e-2)
     for step in range(4):
@@ -81,7 +82,7 @@ def test_it_goes_on_from_its_state():
             half.load_state_dict(saved)
         draws = torch.Generator().manual_seed(step)
         for one, other in zip(whole, parts, strict=True):
-            one.grad = torch.randn(one.shape, generator=draws)
+            one.grad = torch.randn(one.shape, generator=draws).to(dtype)
             other.grad = one.grad.clone()
         optimizer.step()
         half.step()

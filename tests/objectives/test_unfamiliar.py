@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -70,3 +72,13 @@ def test_among_two_classes_the_untaught_one_is_not_the_likeliest():
     features = torch.rand(50, 16, generator=draws)
     row, level = untaught_row(weight, bias, features, draws)
     assert ((features @ row + level) < features @ weight[0]).all()
+
+
+def test_without_biases_the_row_itself_has_the_level():
+    draws = torch.Generator().manual_seed(0)
+    weight, features = torch.randn(5, 32, generator=draws), torch.rand(50, 32, generator=draws)
+    row, level = untaught_row(weight, None, features, draws)
+    logits = features @ weight.T
+    assert level == 0.0
+    expected = min(float(logits.amin(1).mean()), float(logits.logsumexp(1).mean()) - math.log(1000))
+    assert float((features @ row).mean()) == pytest.approx(expected, abs=1e-3)

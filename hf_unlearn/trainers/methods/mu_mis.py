@@ -30,7 +30,7 @@ from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise
 from hf_unlearn.trainers.safety.reference import what_references_say
 from hf_unlearn.trainers.safety.steering import Steering
-from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar, find_unfamiliar
+from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar, check_features, find_unfamiliar
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
 # Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
@@ -86,9 +86,9 @@ class MUMisConfig(UnlearningConfig):
 
     objective: str = setting(
         "matched",
-        "matched: bring the target's sensitivity to the level of irrelevant ones, with guards that keep the rest of "
-        "the model; anchored: lower the logarithm of their ratio, with the guards; difference: |grad f_c|^2 - "
-        "|grad f_c'|^2, as published; log_ratio: the logarithm of the ratio alone.",
+        "matched: bring the target's sensitivity to the level of irrelevant ones, with guards that keep the rest; "
+        "anchored: lower the logarithm of their ratio, with the guards; difference: |grad f_c|^2 - |grad f_c'|^2, as "
+        "published; log_ratio: the logarithm of the ratio alone.",
         choices=["matched", "anchored", "difference", "log_ratio"],
     )
     alpha_target: float = setting(1.0, "Weight of the target term (paper, App. F.4).")
@@ -151,9 +151,8 @@ class MUMisConfig(UnlearningConfig):
         """What the settings that depend on the request come to.
 
         - Whole classes: nothing teaches their label any more. Their samples are to be what unfamiliar inputs are to the
-          original, in features and answers (see [`hf_unlearn.objectives.unfamiliar`]), and the sensitivity of their own
-          logit goes to the level of irrelevant ones. With `features_weight=0` the target is the original's answer
-          without the class.
+          original (see [`hf_unlearn.objectives.unfamiliar`]), and the sensitivity of their own logit goes to the level
+          of irrelevant ones. With `features_weight=0` the target is the original's answer without the class.
         - A sub-class, or a subset of classes that stay (random samples, a person's rows): other samples still teach
           the label. How much less sure of it a model is that never saw the samples is measured for each of them
           before the first step (see [`hf_unlearn.trainers.safety.memory`]), unless `label_shift` says it.
@@ -162,12 +161,13 @@ class MUMisConfig(UnlearningConfig):
         without guards are left as they were published.
         """
         own = self.weights
+        moves = forget_kind == "class" and self.label_shift in (None, math.inf)
         settings: dict[str, Any] = {
             "max_steps": 180,
             "num_rounds": 0,
             "stop_rule": "steps" if self.max_steps == -1 else "round",
             "step_rule": "relative",
-            "features_weight": own.features if forget_kind == "class" else 0.0,
+            "features_weight": own.features if moves else 0.0,
             "sensitivity_weight": own.sensitivity,
             "guard_weight": own.guard,
             "surroundings_weight": own.surroundings,
@@ -175,7 +175,7 @@ class MUMisConfig(UnlearningConfig):
         if own.guard or own.surroundings:
             if forget_kind == "class":
                 settings["label_shift"] = math.inf
-                if own.features and self.label_shift in (None, math.inf):
+                if own.features and moves:
                     settings |= {"max_steps": STEPS_OF_FEATURES, "stop_rule": "steps", "step_rule": "relative_adam"}
                     if self.surroundings_weight is None:
                         settings["surroundings_weight"] = SURROUNDINGS_OF_FEATURES
@@ -238,7 +238,8 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
                 f"since the model has {num_labels} labels"
             )
         self.objective: Objective = self.args.weights
-        # With a guard the sensitivities may fall before the confidence does; without one that is the wrong way.
+        check_features(self.args, self.objective.features, self.forget_kind)
+        # With a guard sensitivities may fall before the confidence does; without one that is the wrong way.
         self.add_callback(WrongWay(min(96, self.num_forget_samples or 96), watch_sensitivity=not self.objective.guard))
         guarded = bool(self.objective.guard or self.objective.surroundings)
         # Whether each sample's own amount is measured, and whether nothing teaches the labels any more. If something
@@ -266,7 +267,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
 
     def before_first_step(self) -> None:
         if self.num_forget_samples and self._by_memory:
-            # Each process measures it, and finds the same.
+            # Each process finds the same, of features too.
             size = self.num_forget_samples
             said = what_references_say(self.references, self.unseen_odds, self.forget_kind, self.train_dataset, size)
             how = self.args.jitter, self.args.seed, said.odds, said.taught
@@ -276,12 +277,11 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
             for line in (*said.lines, self.memory) if self.is_world_process_zero() else ():
                 logger.warning("%s", line)
         if self.num_forget_samples and self._goes and self.objective.features:
-            # Here, too, each process finds the same.
             given = self.train_dataset, self.num_forget_samples, self.classes_that_go(), self.args.seed
             self._unfamiliar = find_unfamiliar(self.original_model, *given)
             self.remove_callback(Exchange)
-            self.add_callback(Exchange())
-        # The premise of the method: see `self.premise`.
+            if self._unfamiliar is not None:
+                self.add_callback(Exchange())
         if self.num_forget_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
             logger.info("%s", self.premise)
@@ -346,6 +346,8 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
                 said = self.original_model(pixel_values=seen)["logits"]
             shares = said[: len(labels)].float().softmax(-1)
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
+            # What went with earlier requests is not to come back.
+            said = said.index_fill(1, self.earlier_labels.to(said.device), -math.inf)
             lowered = self._lowered(labels, logits.shape[-1])
             if self.objective.guard:
                 wanted = said[: len(labels)] if targets is None else targets.answers

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from transformers import PreTrainedModel, TrainerControl, TrainerState
 
-from hf_unlearn.models.head import find_head
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.models.head import NoLinearHead, find_head
 from hf_unlearn.objectives.surroundings import warp
-from hf_unlearn.objectives.unfamiliar import UnfamiliarBank, untaught_row
+from hf_unlearn.objectives.unfamiliar import EmptyBank, UnfamiliarBank, untaught_row
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, chunk_size
 from hf_unlearn.trainers.safety.stopping import StopRule
 
@@ -63,6 +66,8 @@ class Caught:
     def __init__(self, model: PreTrainedModel, items: Any):
         self.model = model
         self.head = find_head(model, Sample.at(items, range(1), model).pixel_values)
+        if any(getattr(each, "base_layer", None) is self.head for each in model.modules()):
+            raise NoLinearHead("an adapter lies around the classifier head, which is no one linear layer then")
         self.features = torch.empty(0)
 
     def __enter__(self) -> Caught:
@@ -92,7 +97,7 @@ class Unfamiliar:
 
     Raises:
         NoLinearHead: the model has no features in this sense.
-        ValueError: the original takes every warped sample for a class that goes.
+        EmptyBank: the original takes every warped sample for a class that goes.
     """
 
     def __init__(self, original: PreTrainedModel, items: Any, size: int, gone: torch.Tensor, seed: int):
@@ -112,15 +117,15 @@ class Unfamiliar:
         stay = torch.tensor([each for each in range(logits.shape[1]) if each not in set(self.gone.tolist())])
         head = self._original.head
         weight = head.weight.detach().float().cpu()[stay]
-        bias = torch.zeros(len(stay)) if head.bias is None else head.bias.detach().float().cpu()[stay]
+        bias = None if head.bias is None else head.bias.detach().float().cpu()[stay]
         self._untaught = [untaught_row(weight, bias, bank.features, draws) for _ in self.gone]
 
     @contextmanager
     def at_work_on(self, model: PreTrainedModel) -> Iterator[None]:
         """While it lasts, the features of `model` are caught, and its head stays as it is: the features shall move.
 
-        Before, the forgotten classes' rows of the head are put back to untaught ones. A head that is frozen already, or
-        is all that may change, is left to itself.
+        Before, the forgotten classes' rows of the head become untaught ones. A head that is frozen already is left as
+        it is; one that is all that may change goes on changing.
         """
         self._model = Caught(model, self.items)
         head = self._model.head
@@ -152,9 +157,14 @@ class Unfamiliar:
         """
         exchange = next(rule for rule in rules if isinstance(rule, Exchange))
         if exchange.due:
-            before = exchange.rows(torch.arange(self.size))
-            after = nearest_exchange(self._all(self._model)[0], self._features[before], self._kinds[before])
-            exchange.taken, exchange.due = before[after].tolist(), False
+            exchange.due = False
+            features, _ = self._all(self._model)
+            # A run that ran away has none to compare; the step that comes finds it.
+            if features.isfinite().all():
+                before = exchange.rows(torch.arange(self.size))
+                after = nearest_exchange(features, self._features[before], self._kinds[before])
+                # Where processes' rounding differs, the first one's counts.
+                (exchange.taken,) = broadcast_object_list([before[after].tolist()])
         rows = exchange.rows(index.cpu())
         return UnfamiliarBank(self._features[rows].to(index.device), self._answers[rows].to(index.device))
 
@@ -208,8 +218,24 @@ def find_unfamiliar(
 ) -> Unfamiliar | None:
     """[`Unfamiliar`], or None and a line of log that says why the features are left alone."""
     try:
+        if not len(gone):
+            raise EmptyBank("all classes go, so that there is no other class to be taken for")
         return Unfamiliar(original, items, size, gone, seed)
-    except ValueError as error:
+    except (NoLinearHead, EmptyBank) as error:
         if PartialState().is_main_process:
             logger.warning("the answers alone will change, no features: %s", error)
         return None
+
+
+def check_features(args: Any, weight: float, forget_kind: str) -> None:
+    """Refuse to move features (`weight` > 0) where labels stay in use, or in rounds that cannot be made.
+
+    Raises:
+        UnlearningError: either is wanted.
+    """
+    if not weight:
+        return
+    if forget_kind != "class" or args.label_shift not in (None, math.inf):
+        raise UnlearningError(f"features_weight is {weight:g}, but the labels of these samples stay in use; expected 0")
+    if args.max_steps > 0:
+        args.round_ends(args.max_steps)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hf_unlearn import UnlearningError
 from hf_unlearn.data.pixels import collate
 from hf_unlearn.models.head import find_head
 from hf_unlearn.objectives import squared_input_sensitivities
@@ -155,3 +156,92 @@ def test_where_every_input_is_taken_for_the_class_the_answers_alone_change(tmp_p
     with caplog.at_level(logging.WARNING):
         trainer.train()
     assert "the bank has no input" in caplog.text
+
+
+def test_where_all_classes_go_the_answers_alone_change(tmp_path, caplog):
+    trainer = make_trainer(tmp_path, make_model("vit"))
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert "no features: all classes go" in caplog.text and trainer._unfamiliar is None
+
+
+@pytest.mark.parametrize("kind, settings", [("subset", {}), ("class", {"label_shift": 2.0})])
+def test_features_of_samples_whose_label_stays_are_not_moved(tmp_path, kind, settings):
+    assert red_trainer(tmp_path, kind=kind, **settings).args.features_weight == 0.0
+    with pytest.raises(UnlearningError, match="features_weight is 2, but the labels of these samples stay in use"):
+        red_trainer(tmp_path, kind=kind, features_weight=2.0, **settings)
+
+
+def test_a_run_that_fails_leaves_the_head_free_to_move(tmp_path):
+    trainer = red_trainer(tmp_path, make_model("vit"))
+
+    class Cut(Exception):
+        pass
+
+    def cut(*_args, **_kwargs):
+        raise Cut
+
+    trainer.unlearning_loss = cut
+    with pytest.raises(Cut):
+        trainer.train()
+    assert all(each.requires_grad for each in trainer.model.parameters())
+
+
+def test_accumulation_over_an_exchange_changes_nothing_but_rounding(tmp_path):
+    common = {"max_steps": 4, "num_rounds": 2, "learning_rate": 1e-3}
+    whole = red_trainer(tmp_path / "whole", make_model("vit"), **common)
+    parts = red_trainer(
+        tmp_path / "parts",
+        make_model("vit"),
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=4,
+        **{name: value for name, value in common.items()},
+    )
+    before = weights(whole)
+    for trainer in (whole, parts):
+        trainer.train()
+    moved = [weights(trainer) - before for trainer in (whole, parts)]
+    assert float((moved[0] - moved[1]).norm() / moved[0].norm()) < 1e-2
+
+
+def test_a_second_run_goes_on(tmp_path):
+    trainer = red_trainer(tmp_path, make_model("vit"))
+    trainer.train()
+    after = weights(trainer)
+    trainer.train()
+    assert not torch.equal(weights(trainer), after)
+
+
+def test_an_adapter_around_the_head_leaves_the_features_alone(tmp_path, caplog):
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj", "classifier"])
+    trainer = red_trainer(tmp_path, peft.get_peft_model(make_model("vit"), config))
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert "an adapter lies around the classifier head" in caplog.text
+
+
+def test_an_adapter_with_a_head_of_its_own_moves_features(tmp_path):
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], modules_to_save=["classifier"])
+    trainer = red_trainer(tmp_path, peft.get_peft_model(make_model("vit"), config))
+    trainer.train()
+    assert trainer._unfamiliar is not None
+    wrapped = trainer.model.base_model.model.classifier
+    base, own = wrapped.original_module, wrapped.modules_to_save["default"]
+    assert not torch.equal(own.weight[0], base.weight[0])
+    assert torch.equal(own.weight[1:], base.weight[1:])
+
+
+@pytest.mark.parametrize("kind", ["class", "subset"])
+def test_earlier_classes_have_no_share_in_what_is_held(tmp_path, kind):
+    trainer = red_trainer(tmp_path, make_model("vit"), kind=kind, label_shift=None if kind == "class" else 1.0)
+    batch = collate([trainer.train_dataset[index] for index in range(4)])
+
+    def loss_with(earlier):
+        trainer.earlier_labels = torch.tensor(earlier, dtype=torch.long)
+        with trainer.compute_loss_context_manager():
+            return float(trainer.compute_loss(trainer.model.train(), dict(batch)))
+
+    # With the original's own weights only what an earlier class is given keeps the divergences from what they were.
+    assert loss_with([3]) > loss_with([]) + 1e-3
