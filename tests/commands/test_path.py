@@ -208,7 +208,7 @@ def test_a_run_that_fails_leaves_nothing_and_exits_with_1(trained, saved_dataset
     words = ["unlearn", "--model_name_or_path", str(trained / "original"), "--dataset_name", saved_dataset, *CPU]
     words += ["--forget_classes", "red", "--step_rule", "optim", "--optim", "sgd", "--learning_rate", "1e30"]
     assert main([*words, "--output_dir", str(tmp_path / "out")]) == 1
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    *_, line = capsys.readouterr().err.strip().splitlines()
     assert "ran away" in line and not (tmp_path / "out").exists()
 
 

@@ -30,7 +30,7 @@ from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise
 from hf_unlearn.trainers.safety.reference import what_references_say
 from hf_unlearn.trainers.safety.steering import Steering
-from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar, check_features, find_unfamiliar
+from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar, answers_alone, check_features, find_unfamiliar
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
 # Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
@@ -267,7 +267,6 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
 
     def before_first_step(self) -> None:
         if self.num_forget_samples and self._by_memory:
-            # Each process finds the same, of features too.
             size = self.num_forget_samples
             said = what_references_say(self.references, self.unseen_odds, self.forget_kind, self.train_dataset, size)
             how = self.args.jitter, self.args.seed, said.odds, said.taught
@@ -280,7 +279,9 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
             given = self.train_dataset, self.num_forget_samples, self.classes_that_go(), self.args.seed
             self._unfamiliar = find_unfamiliar(self.original_model, *given)
             self.remove_callback(Exchange)
-            if self._unfamiliar is not None:
+            if self._unfamiliar is None:
+                self.objective = answers_alone(self.args, self.filled_settings)
+            else:
                 self.add_callback(Exchange())
         if self.num_forget_samples and self.objective.sensitivity:
             self.premise = self._measure_premise()
@@ -379,7 +380,6 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         return own.index_fill(1, self.classes_that_go().to(labels.device), True)
 
     def classes_that_go(self) -> torch.Tensor:
-        # Where the label stays in use, losing it is damage.
         return super().classes_that_go() if self._goes else self.earlier_labels
 
     def _near(self, pixel_values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -225,6 +226,27 @@ def find_unfamiliar(
         if PartialState().is_main_process:
             logger.warning("the answers alone will change, no features: %s", error)
         return None
+
+
+def answers_alone(args: Any, filled: dict[str, Any]) -> Any:
+    """Make of the settings those of a run that moves no feature.
+
+    Args:
+        args: a `MUMisConfig`; it is changed.
+        filled: what followed from the request in it, since nobody had set it; it is changed, too.
+
+    Returns:
+        The objective as it is then.
+    """
+    unsettled = copy.copy(args)
+    for name in filled:
+        setattr(unsettled, name, None)
+    unsettled.features_weight = args.features_weight = 0.0
+    for name, value in unsettled.settings_of_request("class").items():
+        if name in filled:
+            filled[name] = value
+            setattr(args, name, value)
+    return args.weights
 
 
 def check_features(args: Any, weight: float, forget_kind: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hf_unlearn import UnlearningError
 from hf_unlearn.data.pixels import collate
 from hf_unlearn.models.head import find_head
-from hf_unlearn.objectives import squared_input_sensitivities
+from hf_unlearn.objectives import RelativeSGD, squared_input_sensitivities
 from hf_unlearn.trainers.safety.unfamiliar import Exchange, nearest_exchange
 from tests.tiny import make_dataset, make_model
 from tests.trainers.methods.test_mu_mis import make_trainer, unlikely_sensitivity, weights
@@ -152,10 +152,16 @@ def test_where_every_input_is_taken_for_the_class_the_answers_alone_change(tmp_p
     model = make_model("vit")
     with torch.no_grad():
         model.classifier.bias[0] += 50.0
-    trainer = red_trainer(tmp_path, model)
+    trainer = red_trainer(tmp_path, model, learning_rate=1e-5)
     with caplog.at_level(logging.WARNING):
         trainer.train()
     assert "the bank has no input" in caplog.text
+    # Then it is the run that changes the answers alone, and what is recorded says so.
+    expected = {"features_weight": 0.0, "step_rule": "relative", "surroundings_weight": 1.0, "stop_rule": "round"}
+    assert {name: getattr(trainer.args, name) for name in expected} == expected
+    assert {name: trainer.filled_settings[name] for name in expected} == expected
+    assert trainer.args.max_steps == 3
+    assert type(trainer.optimizer.optimizer) is RelativeSGD
 
 
 def test_where_all_classes_go_the_answers_alone_change(tmp_path, caplog):
