@@ -34,7 +34,7 @@ def settings_of(rows: Rows) -> list[tuple[str, ...]]:
 
 def values(rows: Rows, variant: str, figure: str) -> list[float]:
     """A figure of a variant in all settings that have it."""
-    return [float(row[figure]) for row in rows if row["variant"] == variant and row[figure]]
+    return [float(row[figure]) for row in rows if row["variant"] == variant and row.get(figure)]
 
 
 def mean(found: list[float], digits: int) -> str:
