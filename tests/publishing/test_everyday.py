@@ -12,6 +12,7 @@ from hf_unlearn.commands.main import main
 from hf_unlearn.errors import PublishingError
 from hf_unlearn.publishing import push as pushing
 from hf_unlearn.publishing import reading_back
+from hf_unlearn.publishing.destination import Destination
 from hf_unlearn.publishing.push import push_folder
 from hf_unlearn.trainers.base import publishing
 from tests.publishing.conftest import unlearn
@@ -60,7 +61,7 @@ def test_an_interruption_leaves_no_branch(connected_hub, unlearned, monkeypatch)
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reading_back, "_fetch", interrupted)
+    monkeypatch.setattr(Destination, "fetch", interrupted)
     assert main(["push", str(unlearned), "--hub_model_id", REPO, "--push_anyway"]) == 130
     repository = connected_hub.repository(REPO)
     assert repository.paths() == [".gitattributes"] and set(repository.branches) == {"main"}
