@@ -113,11 +113,15 @@ def check_resumed_run(checkpoint: str | None, run: Mapping[str, Any]) -> None:
         raise UnlearningError(f"checkpoint {checkpoint!r} does not say what its run is: no {RUN_NAME}") from error
     # As a file keeps them.
     ours = json.loads(json.dumps(run))
-    for name in (*ours, *(name for name in theirs if name not in ours)):
-        (our, our_name), (their, their_name) = ours.get(name, (None, None)), theirs.get(name, (None, None))
-        if our != their:
-            changed = ", which has changed since then" if our_name == their_name else ""
-            raise UnlearningError(
-                f"checkpoint {checkpoint!r} is of a run with {name} {their_name!r}, and this command "
-                f"says {our_name!r}{changed}; expected the same"
-            )
+    absent = None, None
+    names = [*ours, *(name for name in theirs if name not in ours)]
+    # Where one setting was changed, others may have followed from it.
+    differing = [name for name in names if ours.get(name, absent)[0] != theirs.get(name, absent)[0]]
+    if differing:
+        (_, our_name), (_, their_name) = ours.get(differing[0], absent), theirs.get(differing[0], absent)
+        changed = ", which has changed since then" if our_name == their_name else ""
+        others = f"; {', '.join(differing[1:])} differ, too" if differing[1:] else ""
+        raise UnlearningError(
+            f"checkpoint {checkpoint!r} is of a run with {differing[0]} {their_name!r}, and this command says "
+            f"{our_name!r}{changed}{others}; expected the same"
+        )
