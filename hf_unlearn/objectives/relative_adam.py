@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 
-from hf_unlearn.objectives.relative_sgd import global_norm
+from hf_unlearn.objectives.relative_sgd import RelativeSGD, global_norm
 
 BETAS = (0.9, 0.999)
 # As a share of the root mean square of all gradients: what is far below is rounding, which has no direction.
 LEAST = 1e-3
 
 
-class RelativeAdam(torch.optim.Optimizer):
+class RelativeAdam(RelativeSGD):
     """w ← w − ρ · ‖w‖ · s u / ‖s u‖, with u = m̂ / (√v̂ + ε) as in Adam (arXiv 1412.6980, Alg. 1).
 
     Norms are over all parameters together. As with [`RelativeSGD`] a step's length is the fraction ρ of the weights'
@@ -33,11 +32,6 @@ class RelativeAdam(torch.optim.Optimizer):
         ValueError: `lr` is not positive.
     """
 
-    def __init__(self, params: Iterable, lr: float = 1e-3):
-        if not lr > 0:
-            raise ValueError(f"lr is {lr!r}; expected a fraction of the weights' norm above 0")
-        super().__init__(params, {"lr": lr, "scale": 1.0})
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As any optimizer's, but for the moments: they stay float32 where the weights are narrower."""
         super().load_state_dict(state_dict)
@@ -48,30 +42,13 @@ class RelativeAdam(torch.optim.Optimizer):
                 if name in state_dict["state"].get(number, {}):
                     self.state[parameter][name] = state_dict["state"][number][name].to(parameter.device, copy=True)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step. Where no gradient was ever other than zero, the weights stay as they are."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        moving = [
-            (parameter, group["lr"], group["scale"], *self._moments(parameter))
-            for group in self.param_groups
-            for parameter in group["params"]
-            if parameter.grad is not None
-        ]
-        if not moving:
-            return loss
-        squares = [square for *_, square in moving]
-        least = LEAST * global_norm(square.sqrt() for square in squares) / math.sqrt(sum(map(torch.numel, squares)))
+    def _directions(self, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+        moments = [self._moments(parameter) for parameter in parameters]
+        count = sum(square.numel() for _, square in moments)
+        least = LEAST * global_norm(square.sqrt() for _, square in moments) / math.sqrt(count)
         if least == 0:
-            return loss
-        directions = [scale * mean / (square.sqrt() + least) for _, _, scale, mean, square in moving]
-        unit = float(global_norm(parameter for parameter, *_ in moving) / global_norm(directions))
-        for (parameter, lr, *_), direction in zip(moving, directions, strict=True):
-            parameter.add_(direction.to(parameter.dtype), alpha=-lr * unit)
-        return loss
+            return [mean for mean, _ in moments]
+        return [mean / (square.sqrt() + least) for mean, square in moments]
 
     def _moments(self, parameter: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """m̂ and v̂ of a parameter, with its latest gradient: float32 at least."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import torch
 
@@ -44,14 +45,19 @@ class RelativeSGD(torch.optim.Optimizer):
         ]
         if not moving:
             return loss
+        directions = self._directions([parameter for parameter, _, _ in moving])
         weight_norm = global_norm(parameter for parameter, _, _ in moving)
-        gradient_norm = global_norm(scale * parameter.grad for parameter, _, scale in moving)
-        if gradient_norm == 0:
+        length = global_norm(scale * each for (_, _, scale), each in zip(moving, directions, strict=True))
+        if length == 0:
             return loss
-        unit = float(weight_norm / gradient_norm)
-        for parameter, lr, scale in moving:
-            parameter.add_(parameter.grad, alpha=-lr * scale * unit)
+        unit = float(weight_norm / length)
+        for (parameter, lr, scale), direction in zip(moving, directions, strict=True):
+            parameter.add_(direction.to(parameter.dtype), alpha=-lr * scale * unit)
         return loss
+
+    def _directions(self, parameters: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Where each of the parameters, which have gradients, is to go, of any length."""
+        return [cast(torch.Tensor, parameter.grad) for parameter in parameters]
 
 
 def global_norm(tensors: Iterable[torch.Tensor | None]) -> torch.Tensor:
