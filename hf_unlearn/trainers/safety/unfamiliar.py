@@ -241,11 +241,13 @@ def answers_alone(args: Any, filled: dict[str, Any]) -> Any:
     unsettled = copy.copy(args)
     for name in filled:
         setattr(unsettled, name, None)
-    unsettled.features_weight = args.features_weight = 0.0
+    unsettled.features_weight = 0.0
     for name, value in unsettled.settings_of_request("class").items():
-        if name in filled:
+        # What was set on the trainer since then stays.
+        if name in filled and getattr(args, name) == filled[name]:
             filled[name] = value
             setattr(args, name, value)
+    args.features_weight = 0.0
     return args.weights
 
 
