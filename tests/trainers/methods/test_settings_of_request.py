@@ -129,12 +129,12 @@ def test_no_method_leaves_a_setting_open_once_the_request_is_known(name):
     import hf_unlearn
 
     config = getattr(hf_unlearn, METHODS[name].config)
-    for left in ({}, {"stop_rule": None}, {"max_steps": None}):
+    for left in ({}, {"stop_rule": None}, {"max_steps": None}, {"step_rule": None}):
         if name == "ssd" and left:
             continue  # It has one value for each.
         for kind in ("class", "subclass", "subset"):
             settled, _ = config("unused", use_cpu=True, **left).for_request(kind)
-            assert settled.max_steps is not None and settled.stop_rule is not None
+            assert None not in (settled.max_steps, settled.stop_rule, settled.step_rule)
 
 
 def test_all_classes_that_go_are_lowered_together(tmp_path):
