@@ -10,7 +10,7 @@ import torch
 from datasets import DatasetDict
 
 import hf_unlearn
-from hf_unlearn import ForgetRequest, UnlearningError, compare, make_splits, unlearn_head_only
+from hf_unlearn import ForgetRequest, MUMisConfig, UnlearningError, compare, make_splits, unlearn_head_only
 from hf_unlearn.publishing.settings import public_arguments
 from hf_unlearn.trainers.head_only import _ELSEWHERE, _recorded
 from tests.tiny import make_dataset, make_model, make_processor
@@ -115,3 +115,8 @@ def test_a_method_that_needs_retained_samples_does_not_go_without(splits):
     record = {"method": {"name": "fine_tune"}, "settings": {}}
     with pytest.raises(UnlearningError, match="'fine_tune' needs the samples that stay"):
         unlearn_head_only(record, make_model(), make_processor(), replace(splits, retain=None))
+
+
+@pytest.mark.parametrize("recorded, expected", [({}, 0.0), ({"features_weight": 5.0}, 5.0)])
+def test_a_record_of_before_features_were_moved_moves_none(tmp_path, recorded, expected):
+    assert _recorded(MUMisConfig, {"seed": 3, **recorded}, str(tmp_path), True).features_weight == expected

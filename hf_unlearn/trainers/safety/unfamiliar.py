@@ -45,7 +45,7 @@ class Exchange(StopRule):
 
     def rows(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows of the targets of the samples at `rows`, both on the CPU."""
-        return rows if self.taken is None else torch.tensor(self.taken)[rows]
+        return rows if self.taken is None else torch.tensor([self.taken[row] for row in rows.tolist()])
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self.due = state.global_step in args.round_ends(state.max_steps)[:-1]
@@ -115,7 +115,7 @@ class Unfamiliar:
         self._kinds = self._answers.argmax(1)
         apart = (features - self._features).square().sum(1).mean()
         self.scale = float(apart.clamp_min(torch.finfo(apart.dtype).tiny))
-        stay = torch.tensor([each for each in range(logits.shape[1]) if each not in set(self.gone.tolist())])
+        stay = torch.ones(logits.shape[1], dtype=torch.bool).index_fill(0, self.gone, False)
         head = self._original.head
         weight = head.weight.detach().float().cpu()[stay]
         bias = None if head.bias is None else head.bias.detach().float().cpu()[stay]

@@ -251,3 +251,15 @@ def test_earlier_classes_have_no_share_in_what_is_held(tmp_path, kind):
 
     # With the original's own weights only what an earlier class is given keeps the divergences from what they were.
     assert loss_with([3]) > loss_with([]) + 1e-3
+
+
+def test_features_that_are_not_finite_are_not_compared(tmp_path):
+    trainer = red_trainer(tmp_path, make_model("vit"), max_steps=4, num_rounds=2)
+    trainer.train()
+    exchange = next(rule for rule in trainer._stop_rules if isinstance(rule, Exchange))
+    exchange.due, before = True, exchange.taken
+    with trainer._unfamiliar.at_work_on(trainer.model):
+        with torch.no_grad():
+            trainer.model.vit.layernorm.weight.fill_(math.nan)
+        trainer._unfamiliar.targets(torch.arange(2), [exchange])
+    assert exchange.taken == before and not exchange.due
