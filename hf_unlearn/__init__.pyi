@@ -22,21 +22,40 @@ from .trainers.base.method import UnlearningMethod as UnlearningMethod
 from .trainers.base.paper import cite as cite
 from .trainers.base.settings import setting as setting
 from .trainers.base.trainer import UnlearningTrainer as UnlearningTrainer
+from .trainers.by_memorisation import unlearn_by_memorisation as unlearn_by_memorisation
 from .trainers.head_only import unlearn_head_only as unlearn_head_only
+from .trainers.methods.amun import AMUNConfig as AMUNConfig
+from .trainers.methods.amun import AMUNTrainer as AMUNTrainer
+from .trainers.methods.amun_forget import AMUNForgetConfig as AMUNForgetConfig
+from .trainers.methods.amun_forget import AMUNForgetTrainer as AMUNForgetTrainer
 from .trainers.methods.bad_teacher import BadTeacherConfig as BadTeacherConfig
 from .trainers.methods.bad_teacher import BadTeacherTrainer as BadTeacherTrainer
 from .trainers.methods.boundary_shrink import BoundaryShrinkConfig as BoundaryShrinkConfig
 from .trainers.methods.boundary_shrink import BoundaryShrinkTrainer as BoundaryShrinkTrainer
+from .trainers.methods.cola import COLAConfig as COLAConfig
+from .trainers.methods.cola import COLATrainer as COLATrainer
 from .trainers.methods.delete import DeleteConfig as DeleteConfig
 from .trainers.methods.delete import DeleteTrainer as DeleteTrainer
+from .trainers.methods.esc import ESCConfig as ESCConfig
+from .trainers.methods.esc import ESCTrainer as ESCTrainer
+from .trainers.methods.esc_t import ESCTConfig as ESCTConfig
+from .trainers.methods.esc_t import ESCTTrainer as ESCTTrainer
 from .trainers.methods.fine_tune import FineTuneConfig as FineTuneConfig
 from .trainers.methods.fine_tune import FineTuneTrainer as FineTuneTrainer
 from .trainers.methods.gradient_ascent import GradientAscentConfig as GradientAscentConfig
 from .trainers.methods.gradient_ascent import GradientAscentTrainer as GradientAscentTrainer
+from .trainers.methods.head_only import HeadOnlyConfig as HeadOnlyConfig
+from .trainers.methods.head_only import HeadOnlyTrainer as HeadOnlyTrainer
 from .trainers.methods.jit import JiTConfig as JiTConfig
 from .trainers.methods.jit import JiTTrainer as JiTTrainer
 from .trainers.methods.l1_sparse import L1SparseConfig as L1SparseConfig
 from .trainers.methods.l1_sparse import L1SparseTrainer as L1SparseTrainer
+from .trainers.methods.lotus import LoTUSConfig as LoTUSConfig
+from .trainers.methods.lotus import LoTUSTrainer as LoTUSTrainer
+from .trainers.methods.lotus_forget import LoTUSForgetConfig as LoTUSForgetConfig
+from .trainers.methods.lotus_forget import LoTUSForgetTrainer as LoTUSForgetTrainer
+from .trainers.methods.mask_logit import MaskLogitConfig as MaskLogitConfig
+from .trainers.methods.mask_logit import MaskLogitTrainer as MaskLogitTrainer
 from .trainers.methods.mu_mis import MUMisConfig as MUMisConfig
 from .trainers.methods.mu_mis import MUMisTrainer as MUMisTrainer
 from .trainers.methods.neggrad_plus import NegGradPlusConfig as NegGradPlusConfig
@@ -49,31 +68,53 @@ from .trainers.methods.salun import SalUnConfig as SalUnConfig
 from .trainers.methods.salun import SalUnTrainer as SalUnTrainer
 from .trainers.methods.salun_forget import SalUnForgetConfig as SalUnForgetConfig
 from .trainers.methods.salun_forget import SalUnForgetTrainer as SalUnForgetTrainer
+from .trainers.methods.scar import SCARConfig as SCARConfig
+from .trainers.methods.scar import SCARTrainer as SCARTrainer
 from .trainers.methods.scrub import ScrubConfig as ScrubConfig
 from .trainers.methods.scrub import ScrubTrainer as ScrubTrainer
+from .trainers.methods.spotter import SpotterConfig as SpotterConfig
+from .trainers.methods.spotter import SpotterTrainer as SpotterTrainer
 from .trainers.methods.ssd import SSDConfig as SSDConfig
 from .trainers.methods.ssd import SSDTrainer as SSDTrainer
 
 __version__: str
 __all__ = [
+    "AMUNConfig",
+    "AMUNForgetConfig",
+    "AMUNForgetTrainer",
+    "AMUNTrainer",
     "BadTeacherConfig",
     "BadTeacherTrainer",
     "BoundaryShrinkConfig",
     "BoundaryShrinkTrainer",
+    "COLAConfig",
+    "COLATrainer",
     "DeleteConfig",
     "DeleteTrainer",
     "DivergenceError",
+    "ESCConfig",
+    "ESCTConfig",
+    "ESCTTrainer",
+    "ESCTrainer",
     "FineTuneConfig",
     "FineTuneTrainer",
     "ForgetRequest",
     "GradientAscentConfig",
     "GradientAscentTrainer",
+    "HeadOnlyConfig",
+    "HeadOnlyTrainer",
     "JiTConfig",
     "JiTTrainer",
     "L1SparseConfig",
     "L1SparseTrainer",
+    "LoTUSConfig",
+    "LoTUSForgetConfig",
+    "LoTUSForgetTrainer",
+    "LoTUSTrainer",
     "MUMisConfig",
     "MUMisTrainer",
+    "MaskLogitConfig",
+    "MaskLogitTrainer",
     "NegGradPlusConfig",
     "NegGradPlusTrainer",
     "PassesConfig",
@@ -82,6 +123,8 @@ __all__ = [
     "RandomLabelsTrainer",
     "RetrainConfig",
     "RetrainTrainer",
+    "SCARConfig",
+    "SCARTrainer",
     "SSDConfig",
     "SSDTrainer",
     "SalUnConfig",
@@ -90,6 +133,8 @@ __all__ = [
     "SalUnTrainer",
     "ScrubConfig",
     "ScrubTrainer",
+    "SpotterConfig",
+    "SpotterTrainer",
     "UnlearningConfig",
     "UnlearningError",
     "UnlearningMethod",
@@ -108,5 +153,6 @@ __all__ = [
     "record_evaluation",
     "setting",
     "stream_splits",
+    "unlearn_by_memorisation",
     "unlearn_head_only",
 ]

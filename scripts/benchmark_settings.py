@@ -60,6 +60,22 @@ SPACES: dict[str, dict[str, Draw]] = {
         "num_train_epochs": _one_of(1, 3, 5),
         "salient_share": _one_of(0.3, 0.5, 0.7),
     },
+    "spotter": {
+        "learning_rate": _RATE,
+        "num_train_epochs": _one_of(3, 5, 10),
+        "dispersion_weight": _one_of(0.3, 1.0, 3.0),
+    },
+    "amun_forget": {
+        "learning_rate": _RATE,
+        "num_train_epochs": _one_of(1, 3, 5, 10),
+        "own_labels": _one_of(True, False),
+    },
+    "lotus_forget": {"learning_rate": _RATE, "num_train_epochs": _one_of(3, 5, 10), "temperature_rate": _log(1.0, 8.0)},
+    "scar": {"learning_rate": _RATE, "num_train_epochs": _one_of(3, 5, 10), "distillation_weight": _one_of(1.0, 5.0)},
+    "esc": {"erased_percent": _log(0.8, 10.0)},
+    "esc_t": {"mask_learning_rate": _log(1e-3, 10.0), "mask_threshold": _one_of(0.5, 0.7, 0.9)},
+    "head_only": {"learning_rate": _log(1e-4, 1e-2), "num_train_epochs": _one_of(3, 5, 10)},
+    "mask_logit": {},
     "fine_tune": {"learning_rate": _log(1e-4, 1e-2), "num_train_epochs": _one_of(1, 2, 4)},
     "l1_sparse": {
         "learning_rate": _log(1e-4, 1e-2),
@@ -83,6 +99,13 @@ SPACES: dict[str, dict[str, Draw]] = {
         "distillation_weight": _one_of(0.001, 0.1, 0.5),
     },
     "bad_teacher": {"learning_rate": _log(1e-4, 3e-3), "num_train_epochs": _one_of(1, 2, 4)},
+    "amun": {
+        "learning_rate": _log(1e-5, 1e-3),
+        "num_train_epochs": _one_of(1, 2, 4),
+        "own_labels": _one_of(True, False),
+    },
+    "lotus": {"learning_rate": _RATE, "num_train_epochs": _one_of(2, 3, 5), "temperature_rate": _log(1.0, 8.0)},
+    "cola": {"learning_rate": _log(1e-4, 1e-2), "collapse_passes": _one_of(1, 2, 3), "num_train_epochs": _one_of(3, 4)},
     "ssd": {"alpha": _log(1.0, 10.0), "dampening": _one_of(0.1, 0.5, 1.0)},
 }
 assert {*SPACES, "retrain"} == set(METHODS)

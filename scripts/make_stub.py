@@ -34,6 +34,7 @@ HOMES = {
     "trainers.base.paper": ("cite",),
     "trainers.base.settings": ("setting",),
     "trainers.base.trainer": ("UnlearningTrainer",),
+    "trainers.by_memorisation": ("unlearn_by_memorisation",),
     "trainers.head_only": ("unlearn_head_only",),
 }
 

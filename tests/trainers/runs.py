@@ -9,8 +9,11 @@ from hf_unlearn.trainers.registry import METHODS
 from tests.tiny import make_dataset, make_model, make_processor
 
 OTHERS = [name for name in METHODS if name != "mu_mis"]
-# SSD makes no gradient step.
-GRADIENT = [name for name in OTHERS if name != "ssd"]
+# They make no gradient step.
+AT_ONCE = ["ssd", "esc", "esc_t", "mask_logit"]
+GRADIENT = [name for name in OTHERS if name not in AT_ONCE]
+# Their loss compares the samples of a batch.
+MIXING = ["spotter", "cola"]
 RETAIN_FREE = [name for name in OTHERS if METHODS[name].retain_free]
 RETAINING = [name for name in OTHERS if not METHODS[name].retain_free]
 NUM_FORGET, NUM_RETAIN = 10, 18
@@ -30,6 +33,8 @@ def make(
     settings = {"per_device_train_batch_size": 8, "use_cpu": True, "disable_tqdm": True, **settings}
     if name == "jit":
         settings = {"noise_draws": 2, **settings}
+    if name == "scar" and unseen is None:
+        unseen = make_dataset(40, seed=5)
     method = METHODS[name]
     default_forget, default_retain = parts()
     trainer = getattr(hf_unlearn.trainers, method.trainer)(
@@ -37,7 +42,7 @@ def make(
         getattr(hf_unlearn.trainers, method.config)(output_dir=str(tmp_path), dataloader_pin_memory=False, **settings),
         train_dataset=default_forget if forget is None else forget,
         retain_dataset=None if method.retain_free else default_retain if retain is None else retain,
-        reference_dataset=unseen,
+        reference_dataset=unseen or None,
         processing_class=make_processor(),
         forget_kind=kind,
         optimizers=optimizers,

@@ -121,6 +121,19 @@ def find_kind(splits: UnlearningSplits | None, given: str | None) -> str:
     return splits.forget_kind
 
 
+def refuse_labels_that_stay(method: str, kind: str) -> None:
+    """Refuse a request that is not for whole classes, of a method that makes sense for these alone.
+
+    Raises:
+        UnlearningError: it is.
+    """
+    if kind != "class":
+        raise UnlearningError(
+            f"method {method!r} is for classes that vanish, but the request is for {FORGET_KINDS[kind]}; expected "
+            "another method"
+        )
+
+
 def part_of(splits: UnlearningSplits | None, part: str, given: Any) -> Any:
     """Forget or retain set: `given`, or where that is None the splits' own, as a `datasets` dataset.
 

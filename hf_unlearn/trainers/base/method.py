@@ -37,6 +37,8 @@ class UnlearningMethod(_Base):
             `"retained"` (accuracy on retained samples), or `"nothing"`.
         least_agreement: below this share of what it was, 0 to 1, the rest of the model is taken for gone.
         second_order: whether the loss holds derivatives with respect to the input, which are differentiated again.
+        mixes_samples: whether a sample's loss depends on the others of its batch. Then a run depends on how steps are
+            parted into batches, and takes one process.
         unlearns_adapters: whether it makes sense for a part of the weights alone, as an adapter (PEFT) is.
     """
 
@@ -49,6 +51,7 @@ class UnlearningMethod(_Base):
     judged_by = "surroundings"
     least_agreement = LEAST_AGREEMENT
     second_order = False
+    mixes_samples = False
     unlearns_adapters = True
 
     # What the trainer has.

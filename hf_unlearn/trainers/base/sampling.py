@@ -46,6 +46,14 @@ class JointDataset(Dataset):
         return [found[index] for index in indices]
 
 
+def part_of_retained(forget: Any, retain: Any, share: float, seed: int) -> JointDataset:
+    """Forget samples, then a share of the retained ones, at least one, drawn by the seed."""
+    size = len(retain)
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+    rows = order[: max(1, round(share * size))].sort().values.tolist()
+    return JointDataset(forget, Subset(retain, rows))
+
+
 class LoopsOverSamples(_Base):
     """Mixed into a `Trainer` whose `train_dataset` is the forget set: what it really loops over."""
 

@@ -177,7 +177,7 @@ class UnlearningTrainer(
             optimizer_cls_and_kwargs=optimizer_cls_and_kwargs,
             preprocess_logits_for_metrics=preprocess_logits_for_metrics,
         )
-        refuse_unverified_distribution(self.accelerator)
+        refuse_unverified_distribution(self.accelerator, self.mixes_samples)
         self.filled_settings = filled
         self.mended = [*one_gpu, *mend(self.model, self.second_order, bool(getattr(args, "train_mode", False)))]
         # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.

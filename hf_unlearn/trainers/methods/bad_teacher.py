@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 from transformers import PreTrainedModel
 
 from hf_unlearn.models.from_scratch import new_weights
 from hf_unlearn.objectives import teacher_divergence
 from hf_unlearn.trainers.base.config import PassesConfig
 from hf_unlearn.trainers.base.paper import cite
-from hf_unlearn.trainers.base.sampling import JointDataset
+from hf_unlearn.trainers.base.sampling import part_of_retained
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
@@ -76,10 +76,7 @@ class BadTeacherTrainer(UnlearningTrainer):
         return teacher.to(self.model.device)  # type: ignore[arg-type]
 
     def training_set(self) -> Dataset:
-        size = len(self.retain_dataset)
-        order = torch.randperm(size, generator=torch.Generator().manual_seed(self.args.seed))
-        rows = order[: max(1, round(self.args.retain_fraction * size))].sort().values.tolist()
-        return JointDataset(cast(Dataset, self.train_dataset), Subset(self.retain_dataset, rows))
+        return part_of_retained(self.train_dataset, self.retain_dataset, self.args.retain_fraction, self.args.seed)
 
     def unlearning_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
 from hf_unlearn.objectives import label_loss, nearest_other_class
 from hf_unlearn.trainers.base.config import PassesConfig
+from hf_unlearn.trainers.base.forget_pass import forget_pass
 from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
@@ -66,11 +65,10 @@ class BoundaryShrinkTrainer(UnlearningTrainer):
     def _find_nearest(self) -> torch.Tensor:
         """The nearest other class of each forget sample, integer `(num_samples,)`."""
         nearest = torch.zeros(self.num_forget_samples, dtype=torch.long, device=self.model.device)
-        loader = DataLoader(cast(Any, self.train_dataset), 64, collate_fn=self.data_collator)
-        for batch in tqdm(loader, desc="Finding boundaries", unit="batch", delay=2, disable=None, leave=False):
-            pixel_values = batch["pixel_values"].to(self.model.device, self.model.dtype)
-            labels = batch["labels"].to(self.model.device)
-            nearest[batch["index"]] = nearest_other_class(self._answer, pixel_values, labels, self.args.fgsm_bound)
+        for pixel_values, labels, index in forget_pass(
+            self.train_dataset, self.model, self.data_collator, "Finding boundaries"
+        ):
+            nearest[index] = nearest_other_class(self._answer, pixel_values, labels, self.args.fgsm_bound)
         return nearest
 
     def _answer(self, pixel_values: torch.Tensor) -> torch.Tensor:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-import torch
 from torch.utils.data import Dataset
-from transformers.trainer_utils import TrainOutput
 
 from hf_unlearn.objectives import dampening_factors
-from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.base.at_once import AtOnceConfig, ChangesAtOnce
 from hf_unlearn.trainers.base.gradients import mean_squared_gradient
 from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.sampling import JointDataset
@@ -19,15 +17,13 @@ from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
 
 @dataclass
-class SSDConfig(UnlearningConfig):
+class SSDConfig(AtOnceConfig):
     r"""Settings of SSD, selective synaptic dampening (arXiv 2308.07707).
 
     Raises:
         UnlearningError: a value outside its range.
     """
 
-    max_steps: int = setting(1, "One: all weights are dampened at once.")
-    stop_rule: str = setting("steps", "Not used.", choices=["steps"])
     alpha: float = setting(
         5.0,
         "Weights that matter this many times more to the forget set than to all are dampened (the paper: 10, for 1 % "
@@ -40,19 +36,17 @@ class SSDConfig(UnlearningConfig):
 
     def check(self) -> None:
         super().check()
-        self.expect("max_steps", self.max_steps == 1, "1, since all weights are dampened at once")
-        self.expect("stop_rule", self.stop_rule == "steps", "'steps', since there is one")
         self.expect("alpha", self.alpha >= 0, "0 or more")
         self.expect("dampening", self.dampening >= 0, "0 or more")
         self.expect("importance_batch_size", self.importance_batch_size >= 1, "at least 1 sample")
 
 
-class SSDTrainer(UnlearningTrainer):
+class SSDTrainer(ChangesAtOnce, UnlearningTrainer):
     """Multiplies the weights that matter more to the forget set than to the training set by βᵢ ≤ 1 (arXiv 2308.07707).
 
     βᵢ = min(λ I_D,ᵢ / I_Df,ᵢ, 1) where I_Df,ᵢ > α I_D,ᵢ, with I the diagonals of the Fisher information of the original
-    on the whole training set D and on the forget set: see [`dampening_factors`]. There is no gradient step, so nothing
-    is logged or saved on the way, and a run that was cut short starts anew.
+    on the whole training set D and on the forget set: see [`dampening_factors`]. There is no gradient step: see
+    [`ChangesAtOnce`].
 
     Arguments and errors as for [`UnlearningTrainer`]; needs `retain_dataset`.
     """
@@ -71,8 +65,7 @@ class SSDTrainer(UnlearningTrainer):
     config_class = SSDConfig
     args: SSDConfig
 
-    def unlearning_run(self, *args: Any, **kwargs: Any) -> TrainOutput:
-        self.model.load_state_dict(self.original_model.state_dict())
+    def change_weights(self) -> str:
         everything = JointDataset(cast(Dataset, self.train_dataset), self.retain_dataset)
         batch_size = self.args.importance_batch_size
         forget, whole = (
@@ -81,15 +74,9 @@ class SSDTrainer(UnlearningTrainer):
         )
         self.forward_equivalents += 3.0 * (self.num_forget_samples + len(everything))
         self.num_dampened = 0
-        with torch.no_grad():
-            for name, parameter in self.model.named_parameters():
-                if parameter.requires_grad:
-                    factors = dampening_factors(forget[name], whole[name], self.args.alpha, self.args.dampening)
-                    parameter.mul_(factors.to(parameter.dtype))
-                    self.num_dampened += int((factors < 1).sum())
-        self.state.global_step = self.state.max_steps = 1
-        return TrainOutput(1, 0.0, {})
-
-    @property
-    def stop_reason(self) -> str:
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                factors = dampening_factors(forget[name], whole[name], self.args.alpha, self.args.dampening)
+                parameter.mul_(factors.to(parameter.dtype))
+                self.num_dampened += int((factors < 1).sum())
         return f"{self.num_dampened} weights were dampened, all at once"

@@ -155,12 +155,19 @@ def _of_layers(model: PreTrainedModel) -> Iterator[Problem]:
         )
 
 
-def refuse_unverified_distribution(accelerator: Accelerator) -> None:
+def refuse_unverified_distribution(accelerator: Accelerator, mixes_samples: bool = False) -> None:
     """Refuse kinds of parallel hardware that no test has run on, which accelerate finds by itself.
 
+    Args:
+        mixes_samples: whether the method compares the samples of a batch with each other.
+
     Raises:
-        UnlearningError: it is neither one process, nor several with a CPU or a GPU each.
+        UnlearningError: it is neither one process, nor several with a CPU or a GPU each; or it is several of a method
+            that takes one.
     """
+    if mixes_samples and accelerator.num_processes > 1:
+        what = f"{accelerator.num_processes} processes"
+        refuse([Problem(what, "the method compares the samples of a batch, which they would part", "use one process")])
     plain = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
     if accelerator.distributed_type not in plain:
         refuse([Problem(accelerator.distributed_type.value, "it is not verified", _PLAIN)])

@@ -133,6 +133,15 @@ def test_parallel_hardware_that_no_test_has_run_on():
     refuse_unverified_distribution(SimpleNamespace(distributed_type=DistributedType.MULTI_GPU))
 
 
+def test_a_method_that_compares_the_samples_of_a_batch_takes_one_process():
+    several = SimpleNamespace(distributed_type=DistributedType.MULTI_CPU, num_processes=2)
+    with pytest.raises(UnlearningError, match="2 processes: the method compares the samples of a batch"):
+        refuse_unverified_distribution(several, mixes_samples=True)
+    refuse_unverified_distribution(several)
+    one = SimpleNamespace(distributed_type=DistributedType.NO, num_processes=1)
+    refuse_unverified_distribution(one, mixes_samples=True)
+
+
 # Compiling says that a part of torch is going to go, which is torch's own affair.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
