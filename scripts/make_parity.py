@@ -130,7 +130,9 @@ def ssd(references: References) -> dict[str, Any]:
     pixels, labels = images()
     model = Tiny()
     (perturber,) = references.take(SSD, "ParameterPerturber")
-    parameters = dict(lower_bound=1, exponent=1, magnitude_diff=None, min_layer=-1, max_layer=-1, forget_threshold=1)
+    parameters: dict[str, Any] = dict(
+        lower_bound=1, exponent=1, magnitude_diff=None, min_layer=-1, max_layer=-1, forget_threshold=1
+    )
     parameters |= {"dampening_constant": 0.5, "selection_weighting": 1.2}
     with contextlib.redirect_stdout(None):
         made = perturber(model, torch.optim.SGD(model.parameters(), 0.1), "cpu", parameters)

@@ -17,15 +17,15 @@ from tests.trainers.runs import AT_ONCE, OTHERS
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_from_the_command_line(tmp_path, saved_model, saved_dataset, monkeypatch, name):
-    words = ["unlearn", "--model_name_or_path", saved_model("vit"), "--dataset_name", saved_dataset, "--use_cpu"]
-    words += ["--method", name, "--forget_classes", "red", "--output_dir", str(tmp_path / "out")]
-    # An untrained model loses what it does not know at the first long step.
-    words += ["--alpha", "1e6"] if name == "ssd" else []
     if name == "scar":
         data = load_from_disk(saved_dataset)
         saved_dataset = str(tmp_path / "data")
         DatasetDict(**data, unseen=make_dataset(24, seed=9)).save_to_disk(saved_dataset)
-        words += ["--dataset_name", saved_dataset, "--reference_split", "unseen"]
+    words = ["unlearn", "--model_name_or_path", saved_model("vit"), "--dataset_name", saved_dataset, "--use_cpu"]
+    words += ["--method", name, "--forget_classes", "red", "--output_dir", str(tmp_path / "out")]
+    # An untrained model loses what it does not know at the first long step.
+    words += ["--alpha", "1e6"] if name == "ssd" else []
+    words += ["--reference_split", "unseen"] if name == "scar" else []
     if name == "esc":
         # What the features of all inputs have in common is erased, and an untrained model knows no more.
         monkeypatch.setattr("hf_unlearn.trainers.base.trainer.UnlearningTrainer.least_agreement", 0.0)
