@@ -55,6 +55,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ledger",
         "ensembles",
     },
+    "app": {
+        *BELOW_ALL,
+        "request",
+        "data",
+        "models",
+        "trainers",
+        "evaluation",
+        "publishing",
+        "ledger",
+        "commands",
+    },
 }
 # Third parties that a room must not know.
 MUST_NOT_KNOW: dict[str, set[str]] = {
@@ -70,7 +81,7 @@ KNOWS_ONLY: dict[str, set[str]] = {"objectives": {"torch"}}
 # Within `trainers`: what is checked knows nothing of the trainer, and the trainer of no method.
 WITHIN_TRAINERS = {"safety": {"safety"}, "base": {"safety", "base"}, "methods": {"safety", "base", "methods"}}
 
-HEAVY = {"torch", "transformers", "datasets", "accelerate", "evaluate", "sklearn", "matplotlib", "peft"}
+HEAVY = {"torch", "transformers", "datasets", "accelerate", "evaluate", "sklearn", "matplotlib", "peft", "gradio"}
 
 
 def imported_names(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str]]:
@@ -255,7 +266,11 @@ def test_versions_agree() -> None:
 def test_minimum_pins_are_the_lower_bounds() -> None:
     lines = (ROOT / "constraints" / "minimum.txt").read_text(encoding="utf-8").splitlines()
     pins = {str(Requirement(line)) for line in lines if line and not line.startswith("#")}
-    bounds = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["peft"]]
+    bounds = [
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["peft"],
+        *PROJECT["optional-dependencies"]["app"],
+    ]
     assert pins == {dependency.replace(">=", "==") for dependency in bounds}
 
 

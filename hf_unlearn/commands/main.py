@@ -26,7 +26,10 @@ COMMANDS = {
     "verify-certificate": "check a certificate, the model and the samples that it is of",
     "train": "train an image classifier, on demand without a request's samples",
     "demo": "all of it on a small real dataset, in about two minutes",
+    "app": "a page in the browser on which a model forgets (extra: app)",
 }
+# Where a command is that is not a module here: the room of the page lies above this one.
+_HOMES = {"app": "hf_unlearn.app.command"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # An interruption may come while the libraries are still loaded.
     return run(
         command,
-        lambda argv: importlib.import_module(f"hf_unlearn.commands.{command.replace('-', '_')}").main(argv),
+        lambda argv: importlib.import_module(_home_of(command)).main(argv),
         rest,
     )
 
@@ -84,23 +87,35 @@ def _run(command: str, function: Callable[[Sequence[str]], None], argv: Sequence
         with warnings_shown(command):
             function(argv)
         return 0
-    except UnlearningError as error:
-        said, status = str(error), 1 if isinstance(error, (DivergenceError, PublishingError)) else 2
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone; Python would complain once more while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
-    except OSError as error:
-        # A full disk, a folder that has gone: nothing that a traceback would explain.
-        said, status = one_line(error), 2
-    except (MemoryError, RuntimeError) as error:
-        # torch's own is no MemoryError.
-        if not isinstance(error, MemoryError) and type(error).__name__ != "OutOfMemoryError":
+    except Exception as error:
+        said = mendable(error)
+        if said is None:
             raise
-        said, status = f"out of memory; try smaller batches ({one_line(error)})", 2
-    if is_first_process():
-        print(f"hf-unlearn {command}: error: {' '.join(said.split())}", file=sys.stderr)
-    return status
+        if is_first_process():
+            print(f"hf-unlearn {command}: error: {said}", file=sys.stderr)
+        return 1 if isinstance(error, (DivergenceError, PublishingError)) else 2
+
+
+def mendable(error: Exception) -> str | None:
+    """What is to be said, on one line, of an error that a user can mend; None of others, which are the library's."""
+    if isinstance(error, UnlearningError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError):
+        # A full disk, a folder that has gone: nothing that a traceback would explain.
+        return one_line(error)
+    # torch's own is no MemoryError.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f"out of memory; try smaller batches ({one_line(error)})"
+    return None
+
+
+def _home_of(command: str) -> str:
+    """The module of a command."""
+    return _HOMES.get(command, f"hf_unlearn.commands.{command.replace('-', '_')}")
 
 
 class Ended(BaseException):

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import (
     ForgetSetArguments,
@@ -29,6 +29,11 @@ from hf_unlearn.commands.words import peek
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, Method, find_method, settings_of
+
+if TYPE_CHECKING:
+    from hf_unlearn.data.pixels import PixelDataset
+    from hf_unlearn.request import UnlearningSplits
+    from hf_unlearn.trainers import UnlearningTrainer
 
 DESCRIPTION = (
     "Make an image classifier forget samples of its training set, and save the result. Most methods look at those "
@@ -79,6 +84,31 @@ def parsed(argv: Sequence[str]) -> tuple[str, Method, tuple[Any, ...]]:
     return method_name, method, flags
 
 
+@dataclass
+class Run:
+    """A run that everything is there for: checked, read and tried, and not begun.
+
+    Attributes:
+        trainer: on the model, the samples and the settings.
+        checkpoint: where it goes on from, if anywhere.
+    """
+
+    trainer: UnlearningTrainer
+    splits: UnlearningSplits
+    model_flags: ModelArguments
+    data: UnlearningDataArguments
+    forget_flags: ForgetSetArguments
+    method_flags: MethodArguments
+    forget: PixelDataset
+    unseen: PixelDataset | None
+    checkpoint: str | None
+
+    @property
+    def request(self) -> str:
+        """What is forgotten and where it is, as a phrase."""
+        return described(self.splits, self.data, self.forget_flags)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command.
 
@@ -86,14 +116,39 @@ def main(argv: Sequence[str] | None = None) -> None:
         UnlearningError: bad input; nothing was written.
         DivergenceError: the run diverged; nothing was saved.
     """
-    method_name, method, flags = parsed(argv or ())
-    model_flags, data, request_flags, forget_flags, test_flags, method_flags, output, args = flags
+    words = argv or ()
+    method_name, method, flags = parsed(words)
+    *_, method_flags, _, args = flags
     if method_flags.num_processes != 1 and "RANK" not in os.environ:
         from hf_unlearn.commands.launching import launch
 
-        if status := launch("unlearn", argv or (), method_flags.num_processes):
+        if status := launch("unlearn", words, method_flags.num_processes):
             raise SystemExit(status)
         return
+    with no_empty_folder(args.output_dir):
+        run = prepare((method_name, method, flags), peek("output_dir", words) is not None)
+        run.trainer.train(resume_from_checkpoint=run.checkpoint)
+        record = run.trainer.save_with_record()
+    if record is None or not run.trainer.is_world_process_zero():
+        return
+    say(*_told(run, record))
+    if args.push_to_hub:
+        pushed = run.trainer.push_to_hub()
+        say(f"  pushed  {run.trainer.hub_model_id} at {pushed.oid}: loaded back, and it answers the same. Verified.")
+
+
+def prepare(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool = True) -> Run:
+    """Everything of a run before its first step.
+
+    Args:
+        command: from [`parsed`].
+        output_dir_given: whether somebody said where to, and it is not the default's.
+
+    Raises:
+        UnlearningError: bad input; nothing was written.
+    """
+    method_name, method, flags = command
+    model_flags, data, request_flags, forget_flags, test_flags, method_flags, output, args = flags
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
     if (alone or data.streaming) and not method.retain_free:
@@ -112,9 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "the forget set": forget_flags.forget_dataset,
         "the test set": test_flags.test_dataset,
     }
-    check_output_dir(
-        peek("output_dir", argv or ()) and args.output_dir, output.overwrite_output_dir, checkpoint, sources
-    )
+    check_output_dir(args.output_dir if output_dir_given else None, output.overwrite_output_dir, checkpoint, sources)
     settle(args)
 
     of_model, of_data = pin(model_flags, data, forget_flags)
@@ -140,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
         find_destination(hub_name, replace=args.hub_replace, sources=sources, **place)
     from hf_unlearn.models.labels import id2label_of
-    from hf_unlearn.publishing.earlier import earlier_of, refuse_forgotten, text_of
+    from hf_unlearn.publishing.earlier import earlier_of, refuse_forgotten
 
     if request is None:
         model, image_processor = load_model(model_flags)
@@ -177,54 +230,57 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     if args.device.type == "cpu":
         keep_freed_memory()
-    with no_empty_folder(args.output_dir):
-        trainer = getattr(hf_unlearn.trainers, method.trainer)(
-            model=model,
-            args=args,
-            splits=splits,
-            train_dataset=forget,
-            processing_class=image_processor,
-            retain_dataset=retain,
-            reference_dataset=unseen,
-            provenance={
-                "name": model_flags.model_name_or_path,
-                **of_model.as_origin(),
-                "dataset_commit": of_data.commit,
-                "dataset_private": of_data.private,
-                "reference_split": method_flags.reference_split,
-                "allow_pickle": model_flags.allow_pickle,
-                "earlier": earlier,
-            },
-        )
-        quieten(trainer)
-        # What the mapping does, not where its file lies.
-        class_ids = hashlib.sha256(repr(splits.class_ids(id2label_of(model.config))).encode()).hexdigest()
-        trainer.identity = run_identity(
-            model,
-            image_processor,
-            trainer.args,
-            model_flags.model_name_or_path,
-            method=(method_name, method_name),
-            forget_request=(splits.fingerprint.id, splits.request.describe()),
-            reference_split=(method_flags.reference_split, method_flags.reference_split),
-            label_mapping=(class_ids, data.label_mapping),
-        )
-        check_resumed_run(checkpoint, trainer.identity)
-        trainer.train(resume_from_checkpoint=checkpoint)
-        record = trainer.save_with_record()
-    if not trainer.is_world_process_zero():
-        return
+    trainer = getattr(hf_unlearn.trainers, method.trainer)(
+        model=model,
+        args=args,
+        splits=splits,
+        train_dataset=forget,
+        processing_class=image_processor,
+        retain_dataset=retain,
+        reference_dataset=unseen,
+        provenance={
+            "name": model_flags.model_name_or_path,
+            **of_model.as_origin(),
+            "dataset_commit": of_data.commit,
+            "dataset_private": of_data.private,
+            "reference_split": method_flags.reference_split,
+            "allow_pickle": model_flags.allow_pickle,
+            "earlier": earlier,
+        },
+    )
+    quieten(trainer)
+    # What the mapping does, not where its file lies.
+    class_ids = hashlib.sha256(repr(splits.class_ids(id2label_of(model.config))).encode()).hexdigest()
+    trainer.identity = run_identity(
+        model,
+        image_processor,
+        trainer.args,
+        model_flags.model_name_or_path,
+        method=(method_name, method_name),
+        forget_request=(splits.fingerprint.id, splits.request.describe()),
+        reference_split=(method_flags.reference_split, method_flags.reference_split),
+        label_mapping=(class_ids, data.label_mapping),
+    )
+    check_resumed_run(checkpoint, trainer.identity)
+    return Run(trainer, splits, model_flags, data, forget_flags, method_flags, forget, unseen, checkpoint)
+
+
+def _told(run: Run, record: dict[str, Any]) -> list[str]:
+    """What there is to say of a run that was saved, as lines."""
+    from hf_unlearn.publishing.earlier import text_of
+
+    trainer, splits, unseen = run.trainer, run.splits, run.unseen
     premise, memory = getattr(trainer, "premise", None), getattr(trainer, "memory", None)
     accuracies = {name: values for name, values in record["checks"].items() if isinstance(values, dict)}
-    say(
-        f"Forgot {described(splits, data, forget_flags)}: {len(forget)} samples"
+    return [
+        f"Forgot {run.request}: {len(run.forget)} samples"
         f"{'; no others were looked at' if splits.retain is None else f', {len(splits.retain)} left'}",
-        f"  from    {model_flags.model_name_or_path}",
+        f"  from    {run.model_flags.model_name_or_path}",
         *cache_lines(),
         *(f"  set     {line}" for line in trainer.settled),
         *(f"  mended  {line}" for line in trainer.mended),
         f"  data    {trainer.data_used}"
-        + (f": {len(unseen)} of {method_flags.reference_split}" if unseen is not None else ""),
+        + (f": {len(unseen)} of {run.method_flags.reference_split}" if unseen is not None else ""),
         *([f"  before  {premise}"] if premise is not None else []),
         *([f"  before  {memory}"] if memory is not None else []),
         *(
@@ -237,14 +293,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
         f"  in      {trainer.state.global_step} steps, {seconds_as_text(trainer.seconds)}; stopped: "
         f"{trainer.stop_reason}",
-        f"  saved   {args.output_dir}, with its card",
-        loading_line(args.output_dir),
+        f"  saved   {trainer.args.output_dir}, with its card",
+        loading_line(str(trainer.args.output_dir)),
         *([f"  WARNING: {trainer.mismatch}"] if trainer.mismatch is not None else []),
         f"  {_verdict(splits.removes_whole_classes, accuracies['forget_accuracy']['after'])}",
-    )
-    if args.push_to_hub:
-        pushed = trainer.push_to_hub()
-        say(f"  pushed  {trainer.hub_model_id} at {pushed.oid}: loaded back, and it answers the same. Verified.")
+    ]
 
 
 def _verdict(whole_classes: bool, after: float) -> str:

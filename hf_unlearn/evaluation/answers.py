@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,29 @@ def predict_labels(
         model = load_image_classifier(model, trust_remote_code=trust_remote_code)
     if image_processor is None:
         raise UnlearningError("image_processor is None; expected the model's")
+    logits = logits_of(images, {"m": model}, image_processor, image_column_name, batch_size, device)["m"]
+    names = id2label_of(model.config)
+    return [names.get(int(answer), str(answer)) for answer in logits.argmax(axis=1)]
+
+
+def logits_of(
+    images: Dataset,
+    models: Mapping[str, PreTrainedModel],
+    image_processor: Any,
+    image_column_name: str | None = None,
+    batch_size: int = 64,
+    device: str | torch.device | None = None,
+) -> dict[str, np.ndarray]:
+    """What models with one image processor say of images, by role: float32 `(images, num_labels)`.
+
+    Args and errors as of [`predict_labels`].
+    """
     column = find_image_column(images, image_column_name)
     # Labels that nobody looks at: what is read here are the images.
     unlabelled = as_image_column(images.select_columns([column]), column)
     unlabelled = unlabelled.add_column("label", np.zeros(len(images), dtype=np.int64))
+    model = next(iter(models.values()))
     channels = getattr(model.config, "num_channels", 3)
     pixels = PixelDataset(unlabelled, image_processor, column, "label", [0], channels)
     try_forward(model, pixels)
-    logits = predict_logits({"m": model}, pixels, batch_size, device or model.device, "Asking the model")["m"]
-    names = id2label_of(model.config)
-    return [names.get(int(answer), str(answer)) for answer in logits.argmax(axis=1)]
+    return predict_logits(models, pixels, batch_size, device or model.device, "Asking the model")

@@ -70,7 +70,7 @@ def _blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _new(width: float = 5.2, height: float = 3.2) -> tuple[Figure, Axes]:
+def _new(width: float = 4.6, height: float = 3.2) -> tuple[Figure, Axes]:
     figure = _blank(width, height)
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
@@ -182,7 +182,7 @@ def _confusion(curves: Mapping[str, Any]) -> Figure:
 def _label_ticks(axes: Axes, labels: list[str]) -> None:
     step = -(-len(labels) // MOST_TICKS)
     places = range(0, len(labels), step)
-    axes.set_xticks(list(places), [labels[place] for place in places], rotation=60, ha="right", fontsize=7)
+    axes.set_xticks(list(places), [labels[place] for place in places], rotation=60, ha="right", fontsize=9)
 
 
 PLOTS: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], str]] = {

@@ -83,7 +83,7 @@ def forget_strip(
         answers[role] = [f"{names[share.argmax()]} {100 * share.max():.0f} %" for share in shares]
     return [
         {
-            "image": _data_uri(some[row][splits.image_column]),
+            "image": data_uri(some[row][splits.image_column]),
             "label": splits.label_names[label],
             "answers": {HEADINGS.get(role, role): said[row] for role, said in answers.items()},
         }
@@ -104,9 +104,10 @@ def _as_text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def _data_uri(image: Any) -> str:
+def data_uri(image: Any, pixels: int = STRIP_PIXELS) -> str:
+    """An image of PIL's as the source of an `<img>`, at most so many pixels wide and high."""
     image = as_mode(image, "RGB")
-    image.thumbnail((STRIP_PIXELS, STRIP_PIXELS))
+    image.thumbnail((pixels, pixels))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

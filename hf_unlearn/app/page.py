@@ -1,0 +1,181 @@
+"""The boxes and buttons of the page, and what each does. All that is decided is decided elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+from hf_unlearn.app import shown
+from hf_unlearn.app.form import FORGET_KINDS, KINDS, PHOTOGRAPHS, SAMPLES, SOURCES, TRAINING_SET, Form
+from hf_unlearn.app.options import Options
+from hf_unlearn.app.panels import EVENT, result_panels
+from hf_unlearn.app.session import Session
+from hf_unlearn.app.uploads import ENDINGS
+from hf_unlearn.app.work import Work
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.limits import LEVELS
+from hf_unlearn.trainers.registry import METHODS
+
+TITLE = "Make a model forget"
+LEVEL_HINT = "fast: accuracies. standard: attacks, too. deep: how deep it goes, with retrained models."
+
+
+class Sessions:
+    """The sessions of the tabs that are open, by the name that Gradio gives each."""
+
+    def __init__(self, options: Options):
+        self._options = options
+        self._open: dict[str, Session] = {}
+
+    def of(self, request: gr.Request) -> Session:
+        """The tab's session; a new one for a new tab."""
+        return self._open.setdefault(str(request.session_hash), Session(self._options))
+
+    def close(self, request: gr.Request) -> None:
+        """The tab was closed or loaded anew."""
+        session = self._open.pop(str(request.session_hash), None)
+        if session is not None:
+            session.close()
+
+    def close_all(self) -> None:
+        """The page is shut down."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
+    """The page, and the sessions of those who look at it."""
+    sessions = Sessions(options)
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.HTML(shown.heading(TITLE), elem_id="title")
+        fields = _form(options)
+        with gr.Row():
+            check = gr.Button("1. Check", variant="primary", elem_id="check")
+            forget = gr.Button("2. Forget", variant="primary", interactive=False, elem_id="forget")
+            cancel = gr.Button("Cancel", variant="stop", interactive=False, elem_id="cancel")
+        status = gr.HTML("", elem_id="status", padding=False)
+        planned = gr.HTML("", elem_id="plan", padding=False)
+        with gr.Column(visible=False, elem_id="after") as after:
+            judged = gr.HTML("", elem_id="outcome", padding=False)
+            stale = result_panels(options, sessions.of)
+
+        def busy() -> dict[Any, Any]:
+            return {check: _off(), forget: _off(), cancel: _on()}
+
+        def idle(session: Session) -> dict[Any, Any]:
+            return {check: _on(), forget: _on() if session.is_planned else _off(), cancel: _off()}
+
+        def checked(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+            session = sessions.of(request)
+            yield {planned: "", judged: "", after: gr.update(visible=False), **busy()}
+            # Of a box that is empty Gradio says None.
+            given = {name: value for name, value in zip(fields, values, strict=True) if value is not None}
+            yield from _followed(lambda: session.plan(Form(**given)), status)
+            work = session.work
+            found = shown.plan(work.result, work.warnings) if work is not None and session.is_planned else ""
+            yield {planned: found, **idle(session)}
+
+        def forgotten(request: gr.Request) -> Iterator[dict[Any, Any]]:
+            session = sessions.of(request)
+            yield {judged: "", after: gr.update(visible=False), **busy()}
+            yield from _followed(session.forget, status)
+            if session.outcome is not None:
+                fresh = dict.fromkeys(stale, gr.update(value=None))
+                yield {judged: shown.outcome(session.outcome), planned: "", after: gr.update(visible=True), **fresh}
+            yield idle(session)
+
+        def cancelled(request: gr.Request) -> None:
+            sessions.of(request).cancel()
+
+        every = [status, planned, judged, after, check, forget, cancel, *stale]
+        check.click(checked, list(fields.values()), every, **EVENT)
+        forget.click(forgotten, None, every, **EVENT)
+        cancel.click(cancelled, None, None, **EVENT)
+        page.unload(sessions.close)
+    return page, sessions
+
+
+def _on() -> Any:
+    return gr.update(interactive=True)
+
+
+def _off() -> Any:
+    return gr.update(interactive=False)
+
+
+def _followed(begin: Callable[[], Work], status: gr.HTML) -> Iterator[dict[Any, Any]]:
+    """What is to be shown of work while it goes on, and of how it ended."""
+    try:
+        work = begin()
+    except UnlearningError as error:
+        yield {status: shown.note(str(error), "error")}
+        return
+    for now in work.watched():
+        yield {status: shown.progress(now, work.waits, work.is_asked_to_end)}
+    if work.error is not None:
+        yield {status: shown.note(work.error, "error")}
+    else:
+        yield {status: shown.note("Cancelled: nothing was kept.") if work.cancelled else ""}
+
+
+def _form(options: Options) -> dict[str, Any]:
+    """The boxes, by the names of the fields of [`Form`]."""
+    kinds = [(each.title, name) for name, each in KINDS.items()]
+    local = not options.is_public
+    with gr.Group():
+        named: dict[str, Any] = {"info": "A name on the Hub, or a folder.", "visible": local}
+        model = gr.Textbox(options.model, label="Model", elem_id="model", **named)
+        sources = [(title, name) for name, title in SOURCES.items() if local or name != SAMPLES]
+        source = gr.Radio(sources, value=TRAINING_SET, label="Where the samples are", elem_id="source")
+        dataset = gr.Textbox(options.dataset, label="Data", elem_id="dataset", **named)
+        photographs = gr.File(
+            label="Photographs to forget",
+            file_count="multiple",
+            file_types=list(ENDINGS),
+            visible=False,
+            elem_id="photographs",
+        )
+    with gr.Group():
+        with gr.Column() as of_set:
+            kind = gr.Dropdown(kinds, value="classes", label="What to forget", elem_id="kind")
+            words = gr.Textbox(
+                "\n".join(options.forget_classes), lines=2, label="Which", info=KINDS["classes"].hint, elem_id="words"
+            )
+        with gr.Column(visible=False) as of_samples:
+            choices = [(title, name) for name, title in FORGET_KINDS.items()]
+            forget_kind = gr.Radio(choices, value="class", label="What becomes of their class", elem_id="forget_kind")
+            forget_label = gr.Textbox(
+                label="Their class",
+                info="Its name, or 'predicted': what the model says of each.",
+                elem_id="forget_label",
+            )
+            test_dataset = gr.Textbox(
+                label="A test set, if there is one", info="As for data.", elem_id="test_dataset", visible=local
+            )
+    with gr.Accordion("More", open=False, elem_id="more"):
+        method = gr.Dropdown(list(METHODS), value="mu_mis", label="Method", elem_id="method")
+        max_steps = gr.Textbox(
+            label="At most this many steps", info="Empty: what suits the request.", elem_id="max_steps"
+        )
+        level = gr.Radio(
+            list(LEVELS), value="fast", label="How closely to look afterwards", elem_id="level", info=LEVEL_HINT
+        )
+        references = gr.Textbox(
+            lines=2,
+            label="Models retrained without the samples, if there are any",
+            info="Names or folders, one a line. With them the result can be told from a good one.",
+            elem_id="references",
+            visible=local,
+        )
+
+    def source_changed(name: str) -> tuple[Any, Any, Any, Any]:
+        of_one = gr.update(visible=name == TRAINING_SET), gr.update(visible=name != TRAINING_SET)
+        return gr.update(visible=local and name != PHOTOGRAPHS), gr.update(visible=name == PHOTOGRAPHS), *of_one
+
+    source.change(source_changed, source, [dataset, photographs, of_set, of_samples], **EVENT)
+    kind.change(lambda name: gr.update(info=KINDS[name].hint), kind, words, **EVENT)
+    made = locals()
+    return {each.name: made[each.name] for each in dataclasses.fields(Form)}

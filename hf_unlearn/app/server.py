@@ -1,0 +1,153 @@
+"""Serves the page: to whom, from where, and that it asks nobody else for anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_unlearn.app.options import Options
+from hf_unlearn.commands.parsing import say
+from hf_unlearn.errors import UnlearningError
+
+LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]", "::1")
+# Nothing of the page comes from elsewhere, and nothing goes there.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+Messages = Callable[..., Awaitable[Any]]
+
+
+@dataclass
+class Served:
+    """A page that is up.
+
+    Attributes:
+        url: where.
+        sessions: of those who look at it.
+    """
+
+    url: str
+    sessions: Any
+
+
+class Guard:
+    """ASGI middleware: refuses other hosts' names, and addresses to be fetched; answers with a policy.
+
+    Another site whose name was turned to this computer's address (DNS rebinding) so reads nothing here.
+
+    Args:
+        hosts: names that the page may be asked for by; none: by any.
+    """
+
+    def __init__(self, app: Any, hosts: tuple[str, ...]):
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Messages, send: Messages) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        # Gradio would fetch an address that it is given in the place of a file.
+        elsewhere = "://" in scope["path"] or "/proxy=" in scope["path"]
+        if elsewhere or (self._hosts and name not in self._hosts):
+            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"not served here"})
+            return
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                added = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await self._app(scope, receive, answer)
+
+
+@contextlib.contextmanager
+def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 0) -> Iterator[Served]:
+    """The page, while this is open; uploads and unfinished work are gone afterwards.
+
+    Args:
+        server_port: 0: one that is free.
+
+    Raises:
+        UnlearningError: the port is in use.
+    """
+    # Read when Gradio is imported, or when a page is made.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    uploads = tempfile.mkdtemp(prefix="hf-unlearn-uploads-")
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = uploads
+    try:
+        import gradio as gr
+        from starlette.middleware import Middleware
+
+        from hf_unlearn.app.page import make_page
+
+        page, sessions = make_page(options)
+        hosts = LOCAL_NAMES if server_name in LOCAL_NAMES else ()
+        try:
+            _, url, _ = page.launch(
+                server_name=server_name,
+                server_port=server_port or None,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                ssr_mode=False,
+                mcp_server=False,
+                pwa=False,
+                show_error=False,
+                footer_links=[],
+                max_file_size=f"{options.max_upload_mb}mb",
+                theme=_theme(gr),
+                css=(Path(__file__).parent / "style.css").read_text(encoding="utf-8"),
+                app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)], "docs_url": None, "redoc_url": None},
+            )
+        except OSError as error:
+            raise UnlearningError(f"port {server_port} is in use, or not yours; expected --server_port 0") from error
+        try:
+            yield Served(url, sessions)
+        finally:
+            page.close(verbose=False)
+            sessions.close_all()
+    finally:
+        shutil.rmtree(uploads, ignore_errors=True)
+        if before is None:
+            del os.environ["GRADIO_TEMP_DIR"]
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _theme(gr: Any) -> Any:
+    """Gradio's own, in fonts that are here, or are not; none is fetched. What is grey there can be read here."""
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    plain = gr.themes.Default(primary_hue="blue", text_size=gr.themes.sizes.text_lg, **fonts)
+    return plain.set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")
+
+
+def serve(options: Options, server_name: str, server_port: int, open_browser: bool) -> None:
+    """Serve the page until the process is interrupted.
+
+    Raises:
+        UnlearningError: the port is in use.
+    """
+    with served(options, server_name, server_port) as page:
+        say(f"The page is at {page.url}", "  Ctrl-C ends it")
+        if server_name not in LOCAL_NAMES:
+            say("  WARNING: others can reach it there, and may read all folders that it may read")
+        if open_browser:
+            import webbrowser
+
+            webbrowser.open(page.url)
+        while True:
+            time.sleep(3600)

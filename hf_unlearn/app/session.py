@@ -1,0 +1,205 @@
+"""What one tab of the browser has: its uploads, the run that it planned, the one that goes on, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from hf_unlearn.app.form import PHOTOGRAPHS, Form
+from hf_unlearn.app.options import Options
+from hf_unlearn.app.outcome import Outcome
+from hf_unlearn.app.plan import Plan, plan_of
+from hf_unlearn.app.uploads import keep_pictures
+from hf_unlearn.app.watching import Progress, Watcher
+from hf_unlearn.app.work import Work
+from hf_unlearn.errors import UnlearningError
+
+if TYPE_CHECKING:
+    from hf_unlearn.commands.unlearn import Run
+    from hf_unlearn.evaluation.predict import Contestant
+
+# Where models lie until they are whole and judged, below the output folder.
+UNFINISHED = ".unfinished"
+
+
+class Session:
+    """One tab. Sessions know nothing of each other; their work takes turns.
+
+    Attributes:
+        work: what was started last, a plan or a run.
+        outcome: of the last run that ended well.
+    """
+
+    def __init__(self, options: Options):
+        self.options = options
+        self.work: Work | None = None
+        self.outcome: Outcome | None = None
+        self._planned: _Planned | None = None
+        self.folder = tempfile.mkdtemp(prefix="hf-unlearn-app-")
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether there is a run to begin."""
+        return self._planned is not None
+
+    def plan(self, form: Form) -> Work:
+        """Prepare the run that the form asks for; its result is a [`Plan`].
+
+        Raises:
+            UnlearningError: something is going on already.
+        """
+        self._refuse_busy()
+        self._drop_plan()
+        self.outcome = None
+        form = form.as_allowed(self.options)
+        return self._begin(lambda work: self._prepare(form, work))
+
+    def forget(self) -> Work:
+        """Begin the planned run; its result is an [`Outcome`].
+
+        Raises:
+            UnlearningError: something is going on already, or nothing was planned.
+        """
+        self._refuse_busy()
+        planned, self._planned = self._planned, None
+        if planned is None:
+            raise UnlearningError("nothing is ready to run; expected a check before it")
+        return self._begin(lambda work: self._run(planned, work))
+
+    def cancel(self) -> bool:
+        """Ask what is going on to end; whether there was anything."""
+        if self.work is None or not self.work.is_going_on:
+            return False
+        self.work.cancel()
+        return True
+
+    def finished(self) -> Outcome:
+        """What came of the last run.
+
+        Raises:
+            UnlearningError: there is none.
+        """
+        if self.outcome is None:
+            raise UnlearningError("there is no unlearned model yet")
+        return self.outcome
+
+    def close(self) -> None:
+        """The tab is gone: end what goes on, and leave nothing but finished models."""
+        if self.cancel() and self.work is not None:
+            self.work.wait()
+        self._drop_plan()
+        if self.options.is_public and self.outcome is not None:
+            shutil.rmtree(self.outcome.folder, ignore_errors=True)
+        self.outcome = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _refuse_busy(self) -> None:
+        if self.work is not None and self.work.is_going_on:
+            raise UnlearningError("something is going on in this tab already; expected to wait for it, or to cancel it")
+
+    def _begin(self, job: Any) -> Work:
+        self.work = Work(job)
+        return self.work.start()
+
+    def _drop_plan(self) -> None:
+        if self._planned is not None:
+            shutil.rmtree(self._planned.aside, ignore_errors=True)
+            self._planned = None
+
+    def _prepare(self, form: Form, work: Work) -> Plan:
+        from hf_unlearn.commands import unlearn
+        from hf_unlearn.evaluation.limits import check_settings
+        from hf_unlearn.evaluation.loading import as_contestant
+
+        work.say(Progress("Looking at model and data"))
+        photographs = os.path.join(self.folder, "photographs")
+        if form.source == PHOTOGRAPHS:
+            keep_pictures(form.photographs, photographs, self.options.max_upload_mb)
+        aside = os.path.join(self.options.output_dir, UNFINISHED, uuid.uuid4().hex)
+        words = form.command(self.options, photographs, os.path.join(aside, _name_of(form)))
+        references = form.named_references(self.options)
+        check_settings(form.level, references, 1, 0)
+        try:
+            run = unlearn.prepare(unlearn.parsed(words))
+            work.say(Progress("Looking at the retrained models"))
+            beside = [as_contestant(name, "reference") for name in references]
+            work.say(Progress("Measuring what is known before the run"))
+            plan = plan_of(run, form.level, len(beside))
+            work.check()
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        self._planned = _Planned(run, form.level, beside, aside)
+        return plan
+
+    def _run(self, planned: _Planned, work: Work) -> Outcome:
+        from hf_unlearn.errors import one_line
+        from hf_unlearn.evaluation.comparison import compare
+        from hf_unlearn.evaluation.predict import Contestant
+        from hf_unlearn.publishing.card import record_evaluation
+
+        run, trainer = planned.run, planned.run.trainer
+        try:
+            work.say(Progress("Reading samples, and checks before the first step"))
+            trainer.add_callback(Watcher(work, trainer))
+            trainer.train()
+            work.say(Progress("Saving"))
+            trainer.save_with_record()
+            folder = str(trainer.args.output_dir)
+            work.say(Progress(f"Judging, at the level {planned.level!r}"))
+            processor: Any = trainer.processing_class
+            original = Contestant(run.model_flags.model_name_or_path, trainer.original_model, processor)
+            comparison, why_not = None, None
+            try:
+                comparison = compare(
+                    folder,
+                    splits=run.splits,
+                    original=original,
+                    references=planned.references,
+                    level=planned.level,
+                    device=trainer.model.device,
+                )
+                comparison.save(folder)
+                record_evaluation(folder, comparison)
+            except (UnlearningError, OSError) as error:
+                # The model is whole, and the work was not for nothing.
+                why_not = one_line(error)
+            work.check()
+            folder = self._take(folder)
+        finally:
+            shutil.rmtree(planned.aside, ignore_errors=True)
+        lines = [f"{trainer.state.global_step} steps; stopped: {trainer.stop_reason}", *work.warnings]
+        models = {"before": trainer.original_model, "after": trainer.model.eval()}
+        self.outcome = Outcome(folder, models, processor, comparison, why_not, lines)
+        return self.outcome
+
+    def _take(self, folder: str) -> str:
+        """Give a whole model its place: a folder of its own in the output folder. Returns where it is."""
+        name, number = os.path.basename(folder), 1
+        while True:
+            place = os.path.join(self.options.output_dir, name if number == 1 else f"{name}-{number}")
+            try:
+                # Over an empty folder alone: whoever makes it has it.
+                os.mkdir(place)
+            except FileExistsError:
+                number += 1
+                continue
+            os.replace(folder, place)
+            return place
+
+
+class _Planned:
+    """A run that everything is there for."""
+
+    def __init__(self, run: Run, level: str, references: list[Contestant], aside: str):
+        self.run, self.level, self.references, self.aside = run, level, references, aside
+
+
+def _name_of(form: Form) -> str:
+    """What the unlearned model's folder is called: after the model. What was forgotten may be nobody's business."""
+    name = re.sub(r"[^\w.-]+", "-", os.path.basename(os.path.abspath(form.model.strip())))
+    return f"{name.strip('-.') or 'model'}-unlearned"

@@ -1,0 +1,135 @@
+"""Something that takes time, in a thread of its own: watched, cancelled, and its errors one line."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hf_unlearn.commands.main import mendable
+from hf_unlearn.errors import one_line
+
+# Runs set the process's random state, and use all of its cores: they take turns, over all tabs.
+_TURN = threading.Lock()
+_TICK = 0.25
+
+
+class Cancelled(Exception):
+    """Whoever asked for it does not want it any more."""
+
+
+class Work:
+    """A job in a thread.
+
+    Attributes:
+        shown: the latest that the job said of itself; whatever the page knows how to show.
+        result: what it returned, once it is done.
+        error: why it failed, on one line, if it did.
+        warnings: what the library's log warned of meanwhile.
+        cancelled: whether it was cancelled, and heeded it.
+    """
+
+    def __init__(self, job: Callable[[Work], Any]):
+        self._job = job
+        self._cancel = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.shown: Any = None
+        self.result: Any = None
+        self.error: str | None = None
+        self.cancelled = False
+        self.waits = True
+        self.warnings: list[str] = []
+
+    def start(self) -> Work:
+        """Begin, once it is its turn."""
+        self._thread.start()
+        return self
+
+    def cancel(self) -> None:
+        """Ask the job to end. It does at its next [`check`]."""
+        self._cancel.set()
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether [`cancel`] was called."""
+        return self._cancel.is_set()
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._thread.is_alive()
+
+    def check(self) -> None:
+        """For the job: end here if it was cancelled."""
+        if self._cancel.is_set():
+            raise Cancelled
+
+    def say(self, shown: Any) -> None:
+        """For the job: what the page is to show of it; ends it if it was cancelled."""
+        self.check()
+        self.shown = shown
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it has ended; whether it has."""
+        self._thread.join(seconds)
+        return not self.is_going_on
+
+    def watched(self) -> Iterator[Any]:
+        """What it says of itself, when it changes, until it has ended."""
+        before: Any = self
+        while self.is_going_on:
+            now = (self.waits, self.shown, self.is_asked_to_end)
+            if now != before:
+                before = now
+                yield self.shown
+            time.sleep(_TICK)
+
+    def _run(self) -> None:
+        while not _TURN.acquire(timeout=_TICK):
+            if self._cancel.is_set():
+                self.cancelled = True
+                return
+        try:
+            self.waits = False
+            with _Warnings(self.warnings):
+                self.check()
+                self.result = self._job(self)
+        except Cancelled:
+            self.cancelled = True
+        except Exception as error:
+            self.error = error_line(error)
+        finally:
+            _TURN.release()
+
+
+def error_line(error: Exception) -> str:
+    """What the page says of an error: one line, and never where in the code it was."""
+    line = mendable(error)
+    if line is None:
+        # Not the user's to mend; where it happened is for whoever started the page.
+        traceback.print_exception(error)
+        line = f"this should not have happened ({type(error).__name__}: {one_line(error)})"
+    return line
+
+
+class _Warnings(logging.Handler):
+    """Takes what the library's log warns of in this thread."""
+
+    def __init__(self, taken: list[str]):
+        super().__init__(logging.WARNING)
+        self._taken = taken
+        self._own = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._own:
+            self._taken.append(" ".join(record.getMessage().split()))
+
+    def __enter__(self) -> _Warnings:
+        logging.getLogger("hf_unlearn").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("hf_unlearn").removeHandler(self)

@@ -1,0 +1,211 @@
+"""A tab's way from the boxes to an unlearned model, without a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import zipfile
+
+import pytest
+from safetensors.torch import load_file
+
+from hf_unlearn.app import work as works
+from hf_unlearn.app.form import PHOTOGRAPHS
+from hf_unlearn.app.outcome import answers_to, packed
+from hf_unlearn.app.session import UNFINISHED, Session
+from hf_unlearn.app.watching import Progress, Watcher
+from hf_unlearn.commands import unlearn
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.files import FORGET_SET_NAME, RECORD_NAME, REPORT_NAME
+from tests.app.conftest import STEPS
+
+
+def done(work):
+    assert work.wait(120)
+    assert work.error is None, work.error
+    return work
+
+
+def left(options):
+    """What lies in the output folder: models, and work that was not finished."""
+    found = sorted(os.listdir(options.output_dir))
+    aside = os.path.join(options.output_dir, UNFINISHED)
+    return [name for name in found if name != UNFINISHED], os.listdir(aside) if os.path.isdir(aside) else []
+
+
+def test_from_the_boxes_to_a_model(session, form, options, picture):
+    plan = done(session.plan(form)).result
+    said = dict(plan.lines)
+    assert said["To forget"].startswith("12 samples: the class 'red'")
+    assert said["Beside them"] == "36 training samples stay, 24 for testing"
+    assert any("premise" in line for what, line in plan.lines if what == "What is known")
+    assert f"{STEPS} steps of 12 samples" in said["Cost"]
+    assert left(options)[0] == [] and session.is_planned
+
+    outcome = done(session.forget()).result
+    assert outcome is session.outcome and not session.is_planned
+    assert left(options) == ([os.path.basename(outcome.folder)], [])
+    assert {"model.safetensors", RECORD_NAME, REPORT_NAME, "README.md"} <= set(os.listdir(outcome.folder))
+    assert outcome.why_not_judged is None
+    assert set(outcome.comparison["models"]) >= {"original", "unlearned"}
+
+    answers = answers_to(picture, outcome, 1)
+    assert list(answers) == ["before", "after"]
+    for said_by in answers.values():
+        assert {name for name, _ in said_by} == {"red", "green", "blue", "grey"}
+        assert sum(share for _, share in said_by) == pytest.approx(100, abs=1e-3)
+
+    with zipfile.ZipFile(packed(outcome.folder, session.folder)) as archive:
+        names = {os.path.basename(name) for name in archive.namelist()}
+    assert {"model.safetensors", RECORD_NAME, "README.md"} <= names
+    assert not names & {REPORT_NAME, FORGET_SET_NAME, "results.json"}
+
+
+def test_it_is_the_run_of_the_command(session, form, options, tmp_path):
+    """Being watched changes no weight."""
+    done(session.plan(form))
+    outcome = done(session.forget()).result
+    words = [
+        f"--max_steps={STEPS}",
+        f"--model_name_or_path={options.model}",
+        f"--dataset_name={options.dataset}",
+        "--forget_classes=red",
+    ]
+    unlearn.main([*words, f"--output_dir={tmp_path / 'by-command'}"])
+    ours, theirs = (
+        load_file(os.path.join(each, "model.safetensors")) for each in (outcome.folder, tmp_path / "by-command")
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(bool((ours[name] == theirs[name]).all()) for name in ours)
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Runs stand still after their third step, until the event is set; the other event says that one does."""
+    stands, goes_on = threading.Event(), threading.Event()
+    step = Watcher.on_step_end
+
+    def on_step_end(self, args, state, control, **kwargs):
+        step(self, args, state, control, **kwargs)
+        if state.global_step == 3:
+            stands.set()
+            assert goes_on.wait(60)
+
+    monkeypatch.setattr(Watcher, "on_step_end", on_step_end)
+    yield stands, goes_on
+    goes_on.set()
+
+
+def test_a_run_says_how_far_it_is_and_nothing_is_left_once_it_is_cancelled(session, form, options, held):
+    stands, goes_on = held
+    done(session.plan(form))
+    work = session.forget()
+    assert stands.wait(60)
+    now = work.shown
+    assert isinstance(now, Progress)
+    assert (now.step, now.steps, now.stage) == (3, STEPS, "Forgetting")
+    assert 0 <= now.confidence <= 100 and now.seconds_left > 0
+    with pytest.raises(UnlearningError, match="something is going on in this tab"):
+        session.plan(form)
+    assert session.cancel()
+    goes_on.set()
+    assert work.wait(60)
+    assert work.cancelled and work.error is None and session.outcome is None
+    assert left(options) == ([], [])
+    assert not session.cancel()
+    with pytest.raises(UnlearningError, match="nothing is ready"):
+        session.forget()
+
+
+def test_two_tabs_take_turns_and_are_independent(session, form, options, held):
+    stands, goes_on = held
+    other = Session(options)
+    try:
+        done(session.plan(form))
+        running = session.forget()
+        assert stands.wait(60)
+        waiting = other.plan(dataclasses.replace(form, words="blue"))
+        assert waiting.waits and not other.is_planned
+        # One that waits can be cancelled, and the one that runs is none the wiser.
+        other.cancel()
+        assert waiting.wait(10) and waiting.cancelled and running.is_going_on
+        goes_on.set()
+        done(running)
+        done(other.plan(dataclasses.replace(form, words="blue")))
+        done(other.forget())
+        assert session.outcome.folder != other.outcome.folder
+        assert session.outcome.comparison["fingerprint"] != other.outcome.comparison["fingerprint"]
+    finally:
+        other.close()
+    assert len(left(options)[0]) == 2
+
+
+def test_closing_a_tab_ends_its_run(session, form, options, held):
+    stands, goes_on = held
+    done(session.plan(form))
+    work = session.forget()
+    assert stands.wait(60)
+    threading.Timer(0.2, goes_on.set).start()
+    session.close()
+    assert work.cancelled
+    assert left(options) == ([], [])
+    assert not os.path.exists(session.folder)
+
+
+def test_an_error_is_one_line_and_leaves_nothing(session, form, options, monkeypatch, capsys):
+    for boxes, said in (
+        ({"model": "no/such-model"}, "no/such-model"),
+        ({"model": "/etc"}, "may not|may read"),
+        ({"words": "rde"}, "did you mean 'red'"),
+        ({"level": "thorough"}, "thorough"),
+        ({"method": "nosuch"}, "nosuch"),
+        ({"max_steps": "few"}, "few"),
+    ):
+        work = session.plan(dataclasses.replace(form, **boxes))
+        assert work.wait(60)
+        assert work.error is not None and "\n" not in work.error
+        assert said.split("|")[-1] in work.error
+        assert not session.is_planned
+    assert left(options) == ([], [])
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_nobody_foresaw_is_one_line_too(capsys):
+    def fails(work):
+        raise KeyError("inner")
+
+    work = works.Work(fails).start()
+    assert work.wait(10)
+    assert work.error == "this should not have happened (KeyError: 'inner')"
+    assert "KeyError" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_judged_is_kept(session, form, monkeypatch):
+    import hf_unlearn.evaluation.comparison as comparison
+
+    def fails(*args, **kwargs):
+        raise UnlearningError("no judge today")
+
+    monkeypatch.setattr(comparison, "compare", fails)
+    done(session.plan(form))
+    outcome = done(session.forget()).result
+    assert outcome.comparison is None and outcome.why_not_judged == "no judge today"
+    assert os.path.isfile(os.path.join(outcome.folder, "model.safetensors"))
+
+
+def test_photographs_are_forgotten(session, form, tmp_path):
+    from tests.tiny import make_dataset
+
+    paths = []
+    for number, row in enumerate(make_dataset(24)):
+        if row["label"] == 0:
+            paths.append(str(tmp_path / f"{number}.png"))
+            row["image"].save(paths[-1])
+    boxes = {"source": PHOTOGRAPHS, "photographs": paths, "dataset": "", "forget_label": "red"}
+    plan = done(session.plan(dataclasses.replace(form, **boxes))).result
+    said = dict(plan.lines)
+    assert said["To forget"].startswith("6 samples")
+    assert said["Beside them"] == "no others are known, there is no test set"
+    outcome = done(session.forget()).result
+    assert list(outcome.comparison["counts"]) == ["forget"]
