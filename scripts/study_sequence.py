@@ -1,16 +1,24 @@
-"""Ten requests one after another, against the same ten at once, and against a model retrained without all of them.
+"""Ten requests one after another, against the same from the first model, and against one retrained without all.
 
     python scripts/study_sequence.py --characters outputs/characters
 
-Capital letters in thirty fonts; a request is a letter, a font (whose samples are one person's), or each in turn. Every
-run goes on from the model that the last one saved, as `hf-unlearn requests run` does. Writes a CSV and draws it; what
-is in the CSV already is not run again.
+Capital letters in thirty fonts; a request is a letter, a font (whose samples are one person's), or each in turn.
+Routes:
+
+- one by one: every run goes on from the model that the last one saved, as `requests run --begin_with newest` does.
+- first not kept: the same where the first model cannot be had any more, so that the guard is the last one; of classes.
+- from the first: all requests so far together from the first model, as `requests run` does by default. The last of
+  these is all ten at once.
+
+Writes a CSV and draws it. What is in the CSV already is not run again, nor is a model made again that lies in the work
+folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,19 +34,34 @@ from transformers import PreTrainedModel, PrinterCallback
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningSplits, make_splits
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.errors import DivergenceError
-from hf_unlearn.evaluation.depth.features import features_of
-from hf_unlearn.evaluation.depth.probes import linear_probe
+from hf_unlearn.evaluation.attacks.membership import loss_attack
+from hf_unlearn.evaluation.depth.features import Head, features_of
+from hf_unlearn.evaluation.depth.probes import (
+    intra_class_cosine,
+    linear_probe,
+    prototype_recall,
+    shifted_recall,
+)
+from hf_unlearn.evaluation.depth.share import mean_depth
+from hf_unlearn.evaluation.depth.summary import depths_of
 from hf_unlearn.evaluation.metrics.accuracies import accuracy
+from hf_unlearn.evaluation.metrics.samples import SampleFigures
+from hf_unlearn.files import FORGET_SET_NAME, RECORD_NAME
 from hf_unlearn.models.from_scratch import new_image_processor
 from hf_unlearn.models.model_cache import ModelCache
 from hf_unlearn.models.pretrained import load_image_classifier
+from hf_unlearn.publishing.record import read_record
 
 DATASET, PASSES, COUNT = "capitals:30", 20, 10
 SEQUENCES = ("classes", "persons", "mixed")
 FIELDS = (
     *("architecture", "sequence", "route", "step", "request", "steps", "seconds", "forget_accuracy", "most_back"),
     *("union_accuracy", "retain_accuracy", "remaining_test_accuracy", "gap", "linear_probe"),
+    *("depth", "depth_of_first", "membership"),
 )
+ONE_BY_ONE, UNKEPT, FROM_FIRST = "one by one", "first not kept", "from the first"
+# After how many requests the route from the first model is looked at.
+LOOKED_AT = (1, 4, 7, COUNT)
 
 
 class Task(NamedTuple):
@@ -92,22 +115,54 @@ class Looked:
         self.remaining = ~np.isin(self.labels["test"], list(task.gone))
 
     def figures(self, model: PreTrainedModel, target: dict[str, float] | None, done: int) -> dict[str, Any]:
-        """Accuracies in percent; the gap to `target` in points; recall of the union by a probe of features, percent."""
+        """Accuracies in percent; the gap to `target` in points; recall of the union by a probe of features, percent.
+
+        Of the requests that were met (`done`; of none: of all) `membership` is how well the loss tells their samples
+        from unseen ones of the same letters, percent, and of classes `probes` are the figures of each, by probe.
+        """
         features, head = features_of(model, self.parts["train"])
         test_features, _ = features_of(model, self.parts["test"])
         logits, labels = head.logits(features), self.labels["train"]
+        test_logits = head.logits(test_features)
         right = 100.0 * (logits.argmax(1) == labels)
         found: dict[str, Any] = {
             "union_accuracy": right[self.task.union].mean(),
             "retain_accuracy": right[self.rest].mean(),
-            "remaining_test_accuracy": accuracy(head.logits(test_features), self.labels["test"], self.remaining),
+            "remaining_test_accuracy": accuracy(test_logits, self.labels["test"], self.remaining),
         }
         found["each"] = [right[each.forget_indices].mean() for each in self.task.splits[:done]]
         if target is not None:
             found["gap"] = float(np.mean([abs(found[name] - target[name]) for name in target]))
+        met = self.task.splits[: done or COUNT]
+        rows = np.unique(np.concatenate([each.forget_indices for each in met]))
+        unseen = np.isin(self.labels["test"], labels[rows])
+        losses = [
+            -SampleFigures.of(some, own).log_confidence
+            for some, own in ((logits[rows], labels[rows]), (test_logits[unseen], self.labels["test"][unseen]))
+        ]
+        found["membership"] = loss_attack(*losses)
         if len(self.task.gone) == len(self.task.requests):
             found["linear_probe"] = linear_probe(features[self.task.union], features[self.rest])
+            found["probes"] = [
+                self._probes(features, logits, head, each.forget_indices, each.forgotten_class_ids[0]) for each in met
+            ]
         return found
+
+    def _probes(
+        self, features: np.ndarray, logits: np.ndarray, head: Head, rows: np.ndarray, column: int
+    ) -> dict[str, float | None]:
+        """What probes of features and of the logit find of one class."""
+        own, rest, gone = features[rows], features[self.rest], sorted(self.task.gone)
+        return {
+            "forget_cosine": intra_class_cosine(own),
+            "prototype_recall": prototype_recall(own, rest, head.weight, head.bias, forgotten=gone),
+            "shifted_recall_1": shifted_recall(logits[rows], logits[self.rest], column, forgotten=gone),
+        }
+
+
+def mean_of(probes: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """Each probe's mean over the classes."""
+    return {name: float(np.mean([each[name] for each in probes])) for name in probes[0]}  # type: ignore[misc]
 
 
 def load_config(names: list[str]) -> Any:
@@ -146,59 +201,100 @@ def run_sequence(
     looked = Looked(data, ARCHITECTURES[architecture].image_size, task)
     original = trained.model("sequence", recipe, "original")
     names = ("union_accuracy", "retain_accuracy", "remaining_test_accuracy")
-    retrained = looked.figures(trained.model("sequence", recipe, sequence, task.union), None, 0)
-    target = {name: retrained[name] for name in names}
+    others = [trained.model("sequence", recipe.with_seed(seed), sequence, task.union) for seed in (0, 1)]
+    nothing, *references = (looked.figures(each, None, 0) for each in (original, *others))
+    target = {name: references[0][name] for name in names}
     rows: list[dict[str, Any]] = []
+    # By route, the forget accuracy of each request when it was looked at first.
+    at_first: dict[str, list[float]] = {}
 
-    def add(route: str, step: int, model: PreTrainedModel, done: int = 0, **more: Any) -> None:
+    def depth(of: list[dict[str, float | None]], some: slice) -> float | None:
+        """The share of the way to retrained models by the probes of some of the classes, percent."""
+        first, *targets = (mean_of(each["probes"][: len(of)][some]) for each in (nothing, *references))
+        found = mean_depth(depths_of(first, mean_of(of[some]), targets, True))
+        return None if found is None else found.share
+
+    def add(route: str, step: int, model: PreTrainedModel, done: int = 0, **more: Any) -> dict[str, Any]:
         found = looked.figures(model, target, done)
-        if each := found.pop("each"):
-            at_first.append(each[-1])
-            back = [now - first for now, first in zip(each[:-1], at_first, strict=False)]
+        probes, each = found.pop("probes", []), found.pop("each")
+        if done:
+            known = at_first.setdefault(route, [])
+            known += each[len(known) :]
+            back = [now - first for now, first in zip(each[:-1], known, strict=False)]
             more |= {"forget_accuracy": each[-1], "most_back": max(back, default=0.0)}
+            if probes:
+                more |= {"depth": depth(probes, slice(None)), "depth_of_first": depth(probes, slice(1))}
         row = {"architecture": architecture, "sequence": sequence, "route": route, "step": step, **more, **found}
         rows.append({name: f"{value:.3f}" if isinstance(value, float) else value for name, value in row.items()})
         print(rows[-1], flush=True)
+        return rows[-1]
 
-    # Forget accuracy of each request right after it was met.
-    at_first: list[float] = []
     add("do nothing", 0, original)
-    add("retrained", COUNT, trained.model("sequence", recipe, sequence, task.union))
-    add("retrained again", COUNT, trained.model("sequence", recipe.with_seed(1), sequence, task.union))
-    routes = {"one by one": task.requests, "at once": at_once(task.requests)}
-    for route, requests in routes.items():
-        before = str(original.name_or_path)
-        for number, request in enumerate(requests, start=1):
-            folder = Path(flags.work_dir) / "runs" / architecture / sequence / route.replace(" ", "-") / f"{number:02d}"
-            what: dict[str, Any] = {"request": request.kind}
-            try:
-                what["steps"], what["seconds"] = unlearn(before, folder, request, data)
-                before = str(folder)
-            except DivergenceError as error:
-                print(error, flush=True)
-                what["steps"] = "failed"
-            model = load_image_classifier(before)
-            step = COUNT * number // len(requests)
-            add(route, step, model, number if route == "one by one" else 0, **what)
+    add("retrained", COUNT, others[0])
+    add("retrained again", COUNT, others[1])
+    here = Path(flags.work_dir) / "runs" / architecture / sequence
+    first = str(original.name_or_path)
+
+    def run(before: str, folder: Path, request: ForgetRequest) -> tuple[str, int | str, float]:
+        """The model that comes of a request, its steps and seconds; of a run that fails the model before."""
+        if (folder / RECORD_NAME).is_file():
+            made = read_record(str(folder))
+            return str(folder), made["steps"], made["seconds"]
+        try:
+            return str(folder), *unlearn(before, folder, request, data)
+        except DivergenceError as error:
+            print(error, flush=True)
+            return before, "failed", 0.0
+
+    for route in (ONE_BY_ONE, UNKEPT) if sequence == "classes" else (ONE_BY_ONE,):
+        before = first
+        for number, request in enumerate(task.requests, start=1):
+            folder = here / route.replace(" ", "-") / f"{number:02d}"
+            before, steps, seconds = run(before, folder, request)
+            if route == UNKEPT and steps != "failed":
+                forget_first(folder)
+            what = {"request": request.kind, "steps": steps, "seconds": seconds}
+            add(route, number, load_image_classifier(before), number, **what)
+    for number in LOOKED_AT:
+        before, every = first, []
+        for stage, request in enumerate(at_once(task.requests[:number]), start=1):
+            before, steps, seconds = run(before, here / "from-the-first" / f"{number:02d}-{stage}", request)
+            every.append((request.kind, steps, seconds))
+        kinds, steps_of_each, seconds_of_each = zip(*every, strict=True)
+        what = {"request": " and ".join(kinds), "steps": " and ".join(map(str, steps_of_each))}
+        add(FROM_FIRST, number, load_image_classifier(before), number, **what, seconds=sum(seconds_of_each))
     return rows
 
 
+def forget_first(folder: Path) -> None:
+    """As if nobody knew any more where the first model is."""
+    path = folder / FORGET_SET_NAME
+    kept = json.loads(path.read_text())
+    kept.pop("original_model", None)
+    path.write_text(json.dumps(kept))
+
+
 def draw(rows: list[dict[str, str]], path: Path) -> None:
-    """Remaining accuracy, gap and probe over the sequence; crosses: at once; lines: do nothing and retrained."""
+    """Remaining accuracy, gap and depth over the sequence.
+
+    Dashed: from the first model; dotted: where that was not kept; marks at the sides: do nothing and retrained.
+    """
     kinds = sorted({(row["architecture"], row["sequence"]) for row in rows})
     figures = {
         "remaining_test_accuracy": "remaining test accuracy, %",
         "gap": "gap, points",
-        "linear_probe": "probe, %",
+        "depth": "depth of the requests so far, %",
     }
     plot, axes = plt.subplots(1, len(figures), figsize=(12, 3.6), layout="constrained")
     for place, kind in enumerate(kinds):
         own = [row for row in rows if (row["architecture"], row["sequence"]) == kind]
         for axis, name in zip(axes, figures, strict=True):
-            line = [(int(row["step"]), float(row[name])) for row in own if row["route"] == "one by one" and row[name]]
-            if line:
-                axis.plot(*zip(*line, strict=True), marker=".", color=f"C{place}", label=f"{kind[0]}, {kind[1]}")
-            for route, mark in (("at once", "x"), ("retrained", "_"), ("do nothing", "|")):
+            for route, style in ((ONE_BY_ONE, "-"), (FROM_FIRST, "--"), (UNKEPT, ":")):
+                line = [(int(row["step"]), float(row[name])) for row in own if row["route"] == route and row[name]]
+                if line:
+                    label = f"{kind[0]}, {kind[1]}" if route == ONE_BY_ONE else None
+                    axis.plot(*zip(*line, strict=True), style, marker=".", color=f"C{place}", label=label)
+            for route, mark in (("retrained", "_"), ("do nothing", "|")):
                 ends = [(int(row["step"]), float(row[name])) for row in own if row["route"] == route and row[name]]
                 axis.scatter(*zip(*ends[-1:], strict=True), marker=mark, color=f"C{place}") if ends else None
     for axis, title in zip(axes, figures.values(), strict=True):

@@ -13,6 +13,9 @@ PATHS = {
     *("key", "public_key", "certificate", "model", "opening", "ledger"),
 }
 
+# What a run on a model that was unlearned before begins with: the first model, with all requests, or this one.
+BEGINNINGS = ("first", "newest")
+
 
 def flag(description: str, default: Any = None, **metadata: Any) -> Any:
     """A dataclass field with its line of help."""
@@ -114,6 +117,18 @@ class RequestArguments:
     )
     forget_dataset_config: str | None = flag("A configuration of the dataset that is itself the forget set.")
     forget_split: str | None = flag("A split of the dataset that is itself the forget set.")
+
+
+@dataclass
+class BeginningArguments:
+    """Of a model that was unlearned before"""
+
+    begin_with: str = flag(
+        "first: the first model, which forgets all requests so far together, where it and their samples can be had, "
+        "since what is lost by one run after the other adds up; else, or with newest: the model that was unlearned.",
+        BEGINNINGS[0],
+        choices=list(BEGINNINGS),
+    )
 
 
 @dataclass

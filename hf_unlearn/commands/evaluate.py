@@ -17,12 +17,12 @@ from hf_unlearn.commands.arguments import (
     UnlearningDataArguments,
     flag,
 )
-from hf_unlearn.commands.evaluate_earlier import evaluate_earlier, lines_of
+from hf_unlearn.commands.evaluate_earlier import evaluate_earlier, evaluate_together, flags_of_last, lines_of
 from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
 from hf_unlearn.commands.loading import cache_lines, load_splits, pin
 from hf_unlearn.commands.output_folder import check_folder, check_output_dir, no_empty_folder
 from hf_unlearn.commands.parsing import is_first_process, parse, say
-from hf_unlearn.commands.request_flags import make_request
+from hf_unlearn.commands.request_flags import has_request, make_request
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import LEVELS, check_settings
 from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, expand_user
@@ -97,9 +97,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     references = flags.reference_model or []
     check_settings(flags.level, references, flags.per_device_eval_batch_size, flags.max_retain_samples, flags.seed)
+    name = model_flags.model_name_or_path
+    if data.dataset_name is None and forget_flags.forget_dataset is None and not has_request(request_flags):
+        of_data = (UnlearningDataArguments, RequestArguments, ForgetSetArguments, TestSetArguments)
+        data, request_flags, forget_flags, test_flags = flags_of_last(name, of_data) or (
+            *(data, request_flags, forget_flags, test_flags),
+        )
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
-    name = model_flags.model_name_or_path
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
     check_output_dir(folder, overwrite=True)
     cache_dir = flags.cache_dir or default_cache_dir()
@@ -169,10 +174,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = record_of(name, model_flags.model_revision)
     if results.same_request and record.get("earlier"):
         results["earlier"] = evaluate_earlier(name, record, data, test_flags, judge)
+    if results.same_request:
+        results["together"] = evaluate_together(name, judge)
     if not is_first_process():
         return
     # Before it is saved: if the disk is full, the work was not for nothing.
-    said = lines_of(results.get("earlier", []))
+    said = lines_of(results.get("earlier", [])) + lines_of(results.get("together", []))
     say(f"Forget request: {described(splits, data, forget_flags)}", *cache_lines(), str(results), *said)
     with no_empty_folder(folder):
         results.save(folder)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, TestSetArguments
 from hf_unlearn.commands.loading import load_splits
+from hf_unlearn.commands.parsing import parse
+from hf_unlearn.commands.queue_data import as_words, load_again
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.ledger.queue import queue_of
 from hf_unlearn.request import ForgetRequest, UnlearningSplits
@@ -49,31 +51,73 @@ def evaluate_earlier(
 
 
 def lines_of(earlier: list[dict[str, Any]]) -> list[str]:
-    """What to print of them."""
+    """What to print of them; of some the ledger has a number."""
     lines = []
     for number, each in enumerate(earlier, start=1):
         figures = (each.get("models") or {}).get("unlearned", {})
         said = [text.format(figures[name]) for name, text in _SAID.items() if figures.get(name) is not None]
         text = (each["request"] or {}).get("text", "something that is not known")
-        lines.append(f"Earlier request {number}, {text}: {', '.join(said) or each.get('why_not', 'no figure')}")
+        which = f"Request {each['number']}" if "number" in each else f"Earlier request {number}"
+        lines.append(f"{which}, {text}: {', '.join(said) or each.get('why_not', 'no figure')}")
     return lines
 
 
-def _from_ledger(name: str, record: Mapping[str, Any], place: int) -> UnlearningSplits | None:
-    """The splits of an earlier request, from the ledger that the model came of; None where there is none."""
-    from hf_unlearn.commands.queue_data import load_flags
-    from hf_unlearn.commands.queue_runs import together
+def flags_of_last(name: str, groups: tuple[type, ...]) -> tuple[Any, ...] | None:
+    """Data and request that a model of a ledger was made for last, as flags; None where no ledger lies above it.
+
+    Args:
+        groups: of flags, as `parse` takes them.
+
+    Raises:
+        UnlearningError: the data of one of its requests is gone.
+    """
+    from hf_unlearn.commands.queue_stages import together
 
     found = queue_of(name)
     if found is None:
         return None
     queue, run = found
-    before = [each for each in queue.runs[: run.number - 1] if each.finished]
+    batch = together([queue.request(number) for number in run.stages[-1]], queue)
+    return parse("evaluate", "", groups, None, None, as_words(batch.flags))
+
+
+def evaluate_together(name: str, judge: Callable[[UnlearningSplits], Comparison]) -> list[dict[str, Any]]:
+    """The figures of a model on each request that it met together with others, by the ledger that it came of.
+
+    Of what was unlearned together one figure is in the record; it does not show which of the requests it is of.
+
+    Args:
+        name, judge: as for [`evaluate_earlier`].
+    """
+    found = queue_of(name)
+    if found is None:
+        return []
+    queue, run = found
+    figures = []
+    for number in sorted(number for stage in run.stages if len(stage) > 1 for number in stage):
+        request = queue.request(number)
+        what = {"number": number, "request": {"text": request.text}}
+        try:
+            figures.append({**judge(load_again(request, queue)), **what})
+        except (UnlearningError, OSError) as error:
+            figures.append({**what, "why_not": str(error)})
+    return figures
+
+
+def _from_ledger(name: str, record: Mapping[str, Any], place: int) -> UnlearningSplits | None:
+    """The splits of an earlier request, from the ledger that the model came of; None where there is none."""
+    from hf_unlearn.commands.queue_data import load_flags
+    from hf_unlearn.commands.queue_stages import together
+
+    found = queue_of(name)
+    if found is None:
+        return None
+    queue, run = found
     # The model may have met some before its ledger was begun.
-    own = place - (len(record["earlier"]) - len(before))
+    own = place - (len(record["earlier"]) - (len(run.stages) - 1))
     if own < 0:
         return None
-    return load_flags(together([queue.request(number) for number in before[own].requests], queue).flags, queue)
+    return load_flags(together([queue.request(number) for number in run.stages[own]], queue).flags, queue)
 
 
 def _from_record(each: Mapping[str, Any], data: DataArguments, test: TestSetArguments) -> UnlearningSplits:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hf_unlearn.commands.arguments import (
     PATHS,
+    BeginningArguments,
     ForgetSetArguments,
     ModelArguments,
     RequestArguments,
@@ -29,7 +30,7 @@ DESCRIPTION = (
 ADD = "Add a request. The first one begins the ledger of its model."
 LIST = "Show the requests with their deadlines, and the model as it stands."
 RUN = (
-    "Unlearn all open requests, those that fit together in one run, each run from the model of the last. What was cut "
+    "Unlearn all open requests, those that fit together in one run, with those that were met before. What was cut "
     "short is finished first. Further flags are those of hf-unlearn unlearn that say how: --method, --max_steps, "
     "--private_names and so on."
 )
@@ -79,7 +80,7 @@ _REQUEST = (UnlearningDataArguments, RequestArguments, ForgetSetArguments, TestS
 _GROUPS: dict[str, tuple[str, tuple[type, ...]]] = {
     "add": (ADD, (FolderArguments, OperatorArguments, QueuedModelArguments, *_REQUEST, AddArguments)),
     "list": (LIST, (FolderArguments,)),
-    "run": (RUN, (FolderArguments, OperatorArguments)),
+    "run": (RUN, (FolderArguments, OperatorArguments, BeginningArguments)),
     "cancel": (CANCEL, (FolderArguments, CancelArguments, OperatorArguments)),
 }
 
@@ -208,6 +209,8 @@ def _list(argv: Sequence[str]) -> None:
         lines.append(f"{each.number:4d}  {each.state:<9}  {each.text}, {each.forget_set['num_forget']} samples")
         lines.append(f"      received {each.received} by {each.operator}" + _standing(queue, each))
         lines += [f"      not met: {why}" for why in each.failures]
+        if (now := queue.now_of(each)) is not None:
+            lines.append(f"      forget accuracy {now:.1f} % of the model as it stands")
     name, _, digest = queue.newest()
     say(*(lines or ["  no request yet"]), f"The model as it stands: {name} (weights {digest[:12]})")
 
@@ -224,8 +227,8 @@ def _run(argv: Sequence[str]) -> None:
     from hf_unlearn.commands.queue_runs import part_settings, run_queue
 
     own, settings = part_settings(positional(argv, "folder"))
-    folder, operator = _parsed("run", own)
-    run_queue(_queue(folder.folder, operator.operator), settings)
+    folder, operator, beginning = _parsed("run", own)
+    run_queue(_queue(folder.folder, operator.operator), settings, begin_with=beginning.begin_with)
 
 
 def _cancel(argv: Sequence[str]) -> None:

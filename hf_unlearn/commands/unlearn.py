@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import (
+    BeginningArguments,
     ForgetSetArguments,
     ModelArguments,
     OutputArguments,
@@ -17,6 +18,7 @@ from hf_unlearn.commands.arguments import (
     UnlearningDataArguments,
     flag,
 )
+from hf_unlearn.commands.first_model import allow_no_more, find_beginning
 from hf_unlearn.commands.forget_set import check_forget_set, described, load_forget_set
 from hf_unlearn.commands.loading import cache_lines, load_model, load_reference, load_splits, pin
 from hf_unlearn.commands.memory import keep_freed_memory
@@ -75,7 +77,7 @@ def parsed(argv: Sequence[str]) -> tuple[str, Method, tuple[Any, ...]]:
         DESCRIPTION,
         (
             *(ModelArguments, UnlearningDataArguments, RequestArguments, ForgetSetArguments, TestSetArguments),
-            *(MethodArguments, OutputArguments),
+            *(MethodArguments, BeginningArguments, OutputArguments),
         ),
         config_class,
         settings_of(method.module, method.config),
@@ -91,6 +93,7 @@ class Run:
     Attributes:
         trainer: on the model, the samples and the settings.
         checkpoint: where it goes on from, if anywhere.
+        began: of a model that was unlearned before, with which model the run begins, in words.
     """
 
     trainer: UnlearningTrainer
@@ -102,6 +105,7 @@ class Run:
     forget: PixelDataset
     unseen: PixelDataset | None
     checkpoint: str | None
+    began: str
 
     @property
     def request(self) -> str:
@@ -118,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     words = argv or ()
     method_name, method, flags = parsed(words)
-    *_, method_flags, _, args = flags
+    *_, method_flags, _, _, args = flags
     if method_flags.num_processes != 1 and "RANK" not in os.environ:
         from hf_unlearn.commands.launching import launch
 
@@ -148,7 +152,7 @@ def prepare(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool
         UnlearningError: bad input; nothing was written.
     """
     method_name, method, flags = command
-    model_flags, data, request_flags, forget_flags, test_flags, method_flags, output, args = flags
+    model_flags, data, request_flags, forget_flags, test_flags, method_flags, beginning, output, args = flags
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
     if (alone or data.streaming) and not method.retain_free:
@@ -204,6 +208,16 @@ def prepare(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool
     check_output_dir(args.output_dir, True, None, {"the adapter's base": str(model.name_or_path)})
     earlier = earlier_of(model_flags.model_name_or_path, model, model_flags.model_revision)
     refuse_forgotten(earlier, splits, id2label_of(model.config))
+    begun: dict[str, Any] = {}
+    began = ""
+    if earlier:
+        given = (model_flags, model, earlier, request, splits, data, test_flags)
+        found, began = find_beginning(beginning.begin_with, *given)
+        if found is not None:
+            model_flags, of_model, model, image_processor, splits, begun = found
+            allow_no_more(args, earlier)
+            earlier = []
+            check_output_dir(args.output_dir, True, None, {"the first model": model_flags.model_name_or_path})
 
     from hf_unlearn.data.pixels import pixels_like, pixels_of, try_forward
     from hf_unlearn.data.reading import as_pixels
@@ -246,6 +260,7 @@ def prepare(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool
             "reference_split": method_flags.reference_split,
             "allow_pickle": model_flags.allow_pickle,
             "earlier": earlier,
+            **begun,
         },
     )
     quieten(trainer)
@@ -262,7 +277,7 @@ def prepare(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool
         label_mapping=(class_ids, data.label_mapping),
     )
     check_resumed_run(checkpoint, trainer.identity)
-    return Run(trainer, splits, model_flags, data, forget_flags, method_flags, forget, unseen, checkpoint)
+    return Run(trainer, splits, model_flags, data, forget_flags, method_flags, forget, unseen, checkpoint, began)
 
 
 def _told(run: Run, record: dict[str, Any]) -> list[str]:
@@ -276,6 +291,7 @@ def _told(run: Run, record: dict[str, Any]) -> list[str]:
         f"Forgot {run.request}: {len(run.forget)} samples"
         f"{'; no others were looked at' if splits.retain is None else f', {len(splits.retain)} left'}",
         f"  from    {run.model_flags.model_name_or_path}",
+        *([f"  began   {run.began}"] if run.began else []),
         *cache_lines(),
         *(f"  set     {line}" for line in trainer.settled),
         *(f"  mended  {line}" for line in trainer.mended),

@@ -65,15 +65,29 @@ class Run:
         number: from 1, in the order of their start.
         requests: their numbers.
         settings: words of the command line.
-        fingerprint: of the request that they make together.
+        stages: the requests that its model met, each stage unlearned from the model of the one before, and the first
+            one from the first model of all.
+        fingerprints: of what the requests of each of the last stages make together; the stages before these had been
+            made already.
         ended: the entry that says how it ended; None: it goes on, or was cut short.
     """
 
     number: int
     requests: list[int]
     settings: list[str]
-    fingerprint: str
+    stages: list[list[int]]
+    fingerprints: list[str]
     ended: dict[str, Any] | None = None
+
+    @property
+    def begins_at(self) -> int:
+        """How many stages had been made already."""
+        return len(self.stages) - len(self.fingerprints)
+
+    @property
+    def again(self) -> list[int]:
+        """Requests that were met before, and that it unlearns once more."""
+        return [each for stage in self.stages[self.begins_at :] for each in stage if each not in self.requests]
 
     @property
     def finished(self) -> bool:
@@ -210,8 +224,13 @@ class Queue:
             raise UnlearningError(f"there is no request {number}; expected one of 1 to {len(self.requests)}")
         return self.requests[number - 1]
 
-    def start(self, numbers: Sequence[int], settings: Sequence[str], fingerprint: str) -> Run:
+    def start(
+        self, numbers: Sequence[int], settings: Sequence[str], stages: Sequence[Sequence[int]], prints: Sequence[str]
+    ) -> Run:
         """A run takes up some open requests; call it under [`Ledger.running`].
+
+        Args:
+            stages, prints: see `stages` and `fingerprints` of [`Run`].
 
         Raises:
             UnlearningError: one of them is not open any more.
@@ -221,13 +240,26 @@ class Queue:
             taken = [number for number in numbers if self.request(number).state != OPEN]
             if taken:
                 raise UnlearningError(f"request {taken[0]} is {self.request(taken[0]).state} by now; run again")
-            what = {"requests": list(numbers), "settings": list(settings), "fingerprint": fingerprint}
-            self._add("started", {**what, "run": len(self.runs) + 1})
+            what = {"requests": list(numbers), "settings": list(settings), "fingerprints": list(prints)}
+            self._add("started", {**what, "stages": [list(each) for each in stages], "run": len(self.runs) + 1})
             return self.runs[-1]
 
-    def finish(self, run: Run, weights_sha256: str, why: str) -> None:
-        """A run met its requests."""
-        self._end(run, "finished", {"weights_sha256": weights_sha256, "why": why})
+    def finish(self, run: Run, weights_sha256: str, why: str, each: Mapping[int, Any] | None = None) -> None:
+        """A run met its requests.
+
+        Args:
+            each: of every request that the model met by now, by number, the forget accuracy before this run and after
+                it, percent, as far as its samples could be had.
+        """
+        self._end(
+            run,
+            "finished",
+            {
+                "weights_sha256": weights_sha256,
+                "why": why,
+                "each": {str(number): figures for number, figures in (each or {}).items()},
+            },
+        )
 
     def fail(self, run: Run, why: str) -> None:
         """A run did not meet its requests, which are open again."""
@@ -244,16 +276,44 @@ class Queue:
         """The run that began and did not end, if there is one."""
         return next((run for run in self.runs if run.ended is None), None)
 
-    def folder_of(self, run: Run) -> str:
-        """Where the model of a run lies."""
-        return str(self.ledger.folder / MODELS / f"{run.number:04d}")
+    def folder_of(self, run: Run, stage: int | None = None) -> str:
+        """Where the model of a run lies, or that of one of its stages but the last, by place."""
+        name = f"{run.number:04d}"
+        if stage is not None and stage < len(run.stages) - 1:
+            name += f"-{stage + 1}"
+        return str(self.ledger.folder / MODELS / name)
 
     def newest(self) -> tuple[str, str | None, str]:
         """Name, revision and digest of the model as it stands: that of the last run that met its requests."""
         finished = self._finished()
         if not finished:
-            return self.model["name"], self.model["revision"], self.model["weights_sha256"]
+            return self.first()
         return self.folder_of(finished[-1]), None, finished[-1].ended["what"]["weights_sha256"]
+
+    def first(self) -> tuple[str, str | None, str]:
+        """The same of the model that the ledger was begun with."""
+        return self.model["name"], self.model["revision"], self.model["weights_sha256"]
+
+    def stages(self) -> list[list[int]]:
+        """The stages of the model as it stands."""
+        finished = self._finished()
+        return [list(each) for each in finished[-1].stages] if finished else []
+
+    def now_of(self, request: QueuedRequest) -> float | None:
+        """The forget accuracy of a request by the model as it stands, percent, where its run looked at it."""
+        finished = self._finished()
+        looked = finished[-1].ended["what"].get("each", {}) if finished else {}
+        return looked[str(request.number)]["after"] if str(request.number) in looked else None
+
+    def made(self, stages: Sequence[Sequence[int]]) -> str | None:
+        """Where a model lies that met just these requests in these stages, if a finished run made one."""
+        wanted = [list(each) for each in stages]
+        for run in reversed(self._finished()):
+            if run.begins_at < len(wanted) and run.stages[: len(wanted)] == wanted:
+                folder = self.folder_of(run, len(wanted) - 1)
+                if os.path.isdir(folder):
+                    return folder
+        return None
 
     def _finished(self) -> list[Any]:
         return [run for run in self.runs if run.finished]
@@ -273,7 +333,10 @@ class Queue:
             request = self.requests[what["request"] - 1]
             request.state, request.closed = CANCELLED, entry["time"][:10]
         elif entry["kind"] == "started":
-            self.runs.append(Run(what["run"], what["requests"], what["settings"], what["fingerprint"]))
+            # Ledgers of before there were stages: each run went on from the last.
+            stages = what.get("stages") or [*self.stages(), what["requests"]]
+            prints = what["fingerprints"] if "stages" in what else [what["fingerprint"]]
+            self.runs.append(Run(what["run"], what["requests"], what["settings"], stages, prints))
             for number in what["requests"]:
                 request = self.requests[number - 1]
                 request.state, request.run = RUNNING, what["run"]

@@ -10,7 +10,9 @@ from transformers import PreTrainedModel
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.loading import record_of
 from hf_unlearn.files import RECORD_NAME
+from hf_unlearn.models.adapters import is_adapter
 from hf_unlearn.models.labels import id2label_of
+from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.kept import is_forget_set, read_forget_set
@@ -19,7 +21,15 @@ from hf_unlearn.request.kept import is_forget_set, read_forget_set
 # stays at home.
 _OF_A_REQUEST = (
     *("schema_version", "disclosure", "method", "original_model", "request", "dataset", "whole_classes"),
-    *("forgotten_class_ids", "num_forget", "num_forget_band", "retain_free", "data_used", "weights_sha256"),
+    *(
+        "forgotten_class_ids",
+        "num_forget",
+        "num_forget_band",
+        "retain_free",
+        "data_used",
+        "weights_sha256",
+        "takes_place_of",
+    ),
 )
 
 
@@ -73,6 +83,43 @@ def classes_forgotten(earlier: Sequence[Mapping[str, Any]], model: PreTrainedMod
     return [labels[place] for place in ids_forgotten(earlier) if place in labels]
 
 
+def first_model(
+    earlier: Sequence[Mapping[str, Any]], model: PreTrainedModel, whole_classes: bool = True
+) -> tuple[PreTrainedModel | None, str]:
+    """The model that the first of some requests began with, frozen, or None and why it cannot be had.
+
+    Args:
+        earlier: from [`earlier_of`], at least one.
+        model: as it is now: the first one is loaded in its precision, to where it is.
+        whole_classes: it is not to be had where some of them were of samples whose labels stay, which it remembers.
+    """
+    if whole_classes and not all(each.get("whole_classes") for each in earlier):
+        return None, "some requests before were of samples whose labels stay"
+    if is_adapter(model):
+        return None, "what is unlearned is an adapter"
+    name, revision = where_first(earlier)
+    digest = (earlier[0].get("weights_sha256") or {}).get("original")
+    if name is None or digest is None:
+        return None, "the record does not say where it is"
+    try:
+        found = load_image_classifier(name, revision=revision, dtype=model.dtype)
+        if weights_digest(found) != digest:
+            return None, f"{name!r} holds other weights by now"
+    except UnlearningError as error:
+        return None, str(error)
+    return found.requires_grad_(False).eval().to(model.device), ""  # type: ignore[arg-type]
+
+
+def where_first(earlier: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """Name and revision of the model that the first of some requests began with; of one here its folder, as far as it
+    was kept beside the model; None where nothing says it.
+    """
+    held = earlier[0].get("original_model") or {}
+    if held.get("from_hub") and held.get("name"):
+        return str(held["name"]), held.get("revision")
+    return (earlier[0].get("kept") or {}).get("original_model"), None
+
+
 def refuse_forgotten(
     earlier: Sequence[Mapping[str, Any]], splits: UnlearningSplits, id2label: Mapping[int, str]
 ) -> None:
@@ -101,6 +148,24 @@ def refuse_forgotten(
             raise UnlearningError(f"these {len(splits.forget)} samples were forgotten before, {said}")
 
 
+def beginning(begins_with: str, takes_place_of: Sequence[str] = ()) -> dict[str, Any]:
+    """What a record says of where a run began that is not the first on its model.
+
+    Args:
+        begins_with: `"first"`: at the first model of all, with all requests so far; `"newest"`: at the model as the
+            requests before had left it.
+        takes_place_of: digests of the models whose requests it met anew.
+    """
+    return {"begins_with": begins_with, "takes_place_of": list(dict.fromkeys(takes_place_of))}
+
+
+def models_before(record: Mapping[str, Any]) -> list[str]:
+    """Digests of all models that a model came of, or whose requests it met anew; of what its record knows."""
+    links = record.get("earlier") or ()
+    known = [digest for each in (record, *links) for digest in each.get("takes_place_of") or ()]
+    return [*known, *filter(None, ((each.get("weights_sha256") or {}).get("unlearned") for each in links))]
+
+
 def text_of(request: Mapping[str, Any]) -> str:
     """An earlier request in words."""
     return str((request.get("request") or {}).get("text") or "something that is not known")
@@ -110,9 +175,9 @@ def carries(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
     """Whether a model is one that came of another: it forgot all that the other did, and more.
 
     Args:
-        ours: the whole record of the one, not what is published of it.
+        ours: the whole record of the one, not what is published of it. Models whose requests it met anew, from the
+            first model, are in its `takes_place_of`.
         theirs: what is published of the other's.
     """
     digest = (theirs.get("weights_sha256") or {}).get("unlearned")
-    known = [(each.get("weights_sha256") or {}).get("unlearned") for each in ours.get("earlier") or ()]
-    return digest is not None and digest in known
+    return digest is not None and digest in models_before(ours)

@@ -224,4 +224,5 @@ def add_evaluation(record: dict[str, Any], results: Mapping[str, Any]) -> None:
 
 
 def _of_results(results: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in results.items() if name not in ("fingerprint", "request", "earlier")}
+    others = ("fingerprint", "request", "earlier", "together")
+    return {name: value for name, value in results.items() if name not in others}

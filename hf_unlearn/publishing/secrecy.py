@@ -11,7 +11,7 @@ This does not make the published weights silent: whoever compares them with the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from hf_unlearn.request.public_form import DRAWN_KINDS, in_words, is_open, public_form
@@ -24,7 +24,7 @@ LOCAL_MODEL = "a local model"
 # Of a run whose samples nobody may find out. What is not here, or made below, does not go out.
 _ALWAYS = (
     *("schema_version", "method", "hub_model_id", "disclosure", "retain_free", "data_used", "in_progress"),
-    *("trust_remote_code", "date"),
+    *("trust_remote_code", "date", "begins_with"),
     *("dtype", "allow_pickle", "reference_split", "num_processes", "hardware", "versions"),
 )
 # What depends on the samples through the run alone.
@@ -64,6 +64,11 @@ class Disclosure(NamedTuple):
         said = record.get("disclosure") or {}
         return cls(**{name: bool(said[name]) for name in cls._fields if name in said})
 
+    @classmethod
+    def of_all(cls, records: Iterable[Mapping[str, Any]]) -> Disclosure:
+        """What each of some records allows, at least one."""
+        return cls(*(all(allowed) for allowed in zip(*map(cls.of, records), strict=True)))
+
     def of_request(self) -> dict[str, bool]:
         """As `ForgetRequest.public_dict` and `is_open` take it."""
         return {"publish_request": self.request, "private_names": not self.names}
@@ -82,6 +87,8 @@ def published(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     choice = Disclosure.of(record)
     shown = _without_samples(record, choice) if hides_samples(record) else dict(record)
+    # Digests of models in between, which may not have been published.
+    shown.pop("takes_place_of", None)
     if "weights_sha256" in record:
         shown["weights_sha256"] = dict(record["weights_sha256"] or {})
     dataset = record.get("dataset")

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from hf_unlearn.request.splits import UnlearningSplits
 
 
-def keep_forget_set(splits: UnlearningSplits | None, folder: str | os.PathLike) -> None:
+def keep_forget_set(splits: UnlearningSplits | None, folder: str | os.PathLike, original: str | None = None) -> None:
     """Write into a model's folder what recognises the forget set: a digest of its images, and in words what it is.
 
     Args:
         splits: None where there is no request: what an earlier model left in the folder goes.
+        original: the folder of the model before unlearning, if it is one: later requests may begin with it.
 
     Raises:
         OSError: it cannot be written.
@@ -32,7 +33,8 @@ def keep_forget_set(splits: UnlearningSplits | None, folder: str | os.PathLike) 
             os.unlink(path)
         return
     about = "Recognises the forget set of this model. It could give away which samples they are: do not publish."
-    write_json({"about": about, **recognised_by(splits)}, path)
+    begun = {} if original is None else {"original_model": original}
+    write_json({"about": about, **recognised_by(splits), **begun}, path)
 
 
 def recognised_by(splits: UnlearningSplits) -> dict[str, Any]:

@@ -13,51 +13,11 @@ from hf_unlearn import UnlearningTrainer
 from hf_unlearn.commands import queue_runs
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import DivergenceError
-from hf_unlearn.ledger.entries import Ledger
-from hf_unlearn.ledger.queue import Queue
 from hf_unlearn.publishing.push import published_files
 from hf_unlearn.publishing.record import read_record
 from hf_unlearn.publishing.secrecy import published
-from tests.ledger.acting import Killed, StandIn
+from tests.ledger.acting import BLUE, GREEN, P1, P2, P3, RED, Killed, run, states
 from tests.tiny import make_dataset, make_model, make_processor
-
-RED, BLUE, GREEN = (["--forget_classes", name] for name in ("red", "blue", "green"))
-P1, P2, P3 = (["--forget_where", f"person={name}"] for name in ("p1", "p2", "p3"))
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    made = StandIn()
-    monkeypatch.setattr(queue_runs.unlearn, "main", made)
-    return made
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "requests"
-
-
-@pytest.fixture
-def queue(folder):
-    return Queue(folder, "test")
-
-
-@pytest.fixture
-def add(folder, saved_model, saved_dataset):
-    def add(*words, dataset=saved_dataset, model=None):
-        first = [] if Ledger(folder).exists() else ["--model_name_or_path", saved_model()]
-        given = ["--model_name_or_path", str(model)] if model else first
-        return main(["requests", "add", str(folder), *given, "--dataset_name", str(dataset), *words])
-
-    return add
-
-
-def states(queue):
-    return [each.state for each in queue.read().requests]
-
-
-def run(folder, *words):
-    return main(["requests", "run", str(folder), *words])
 
 
 def test_requests_that_fit_together_are_run_together_each_run_from_the_last_model(add, folder, queue, stand_in):
@@ -130,7 +90,7 @@ def test_a_request_that_is_not_met_stays_open_and_the_others_are_done(add, folde
     # The next one begins where the last that was met ended.
     assert stand_in.calls[1]["model_name_or_path"] == stand_in.calls[0]["model_name_or_path"]
     stand_in.after = 0.0
-    assert run(folder) == 0 and states(queue) == ["done", "done"]
+    assert run(folder, "--begin_with", "newest") == 0 and states(queue) == ["done", "done"]
     assert stand_in.calls[2]["model_name_or_path"] == stand_in.calls[1]["output_dir"]
 
 
@@ -249,7 +209,7 @@ def test_there_is_no_request_of_that_number(add, folder, capsys):
 def test_evaluate_finds_the_samples_of_earlier_requests_in_the_ledger(add, folder, stand_in, saved_dataset, capsys):
     for words in (P1, RED):
         add(*words)
-        assert run(folder) == 0
+        assert run(folder, "--begin_with", "newest") == 0
     newest = str(folder / "models" / "0002")
     words = ["evaluate", "--model", newest, "--dataset_name", saved_dataset, "--forget_classes", "red", "--use_cpu"]
     assert main([*words, "--level", "fast"]) == 0

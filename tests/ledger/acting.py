@@ -13,6 +13,7 @@ from hf_unlearn.commands.arguments import (
     UnlearningDataArguments,
 )
 from hf_unlearn.commands.loading import load_splits
+from hf_unlearn.commands.main import main
 from hf_unlearn.commands.parsing import parse
 from hf_unlearn.commands.request_flags import make_request
 from hf_unlearn.commands.words import written
@@ -25,6 +26,19 @@ from hf_unlearn.publishing.earlier import earlier_of
 from hf_unlearn.publishing.record import unlearning_record, write_record
 from hf_unlearn.request.kept import keep_forget_set
 from tests.tiny import make_processor
+
+RED, BLUE, GREEN = (["--forget_classes", name] for name in ("red", "blue", "green"))
+P1, P2, P3 = (["--forget_where", f"person={name}"] for name in ("p1", "p2", "p3"))
+
+
+def states(queue):
+    """Of all requests of a queue, as the ledger has them now."""
+    return [each.state for each in queue.read().requests]
+
+
+def run(folder, *words):
+    """`hf-unlearn requests run`; its exit status."""
+    return main(["requests", "run", str(folder), *words])
 
 
 class Killed(BaseException):
@@ -78,6 +92,9 @@ def save_as_unlearned(given, after: float) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1e-3)
+        if splits.forget_kind == "class":
+            gone = [splits.class_ids(model.config.id2label)[label] for label in splits.forgotten_class_ids]
+            model.classifier[-1].bias[gone] -= 1e4
     record = unlearning_record(
         method={"name": "mu_mis", "title": "MU-Mis", "paper": "2402.15109", "citation": None},
         original={"name": name, "revision": None, "license": None, "from_hub": False},

@@ -136,7 +136,7 @@ class Walk(RuleBasedStateMachine):
         there = self.world.hub.repository(self.repo)
         record = json.loads(there.find("main").files["unlearning.json"].content)
         assert record["weights_sha256"]["unlearned"] == self.queue.newest()[2]
-        assert len(record["earlier"] if len(self.finished()) > 1 else []) == len(self.finished()) - 1
+        assert len(record.get("earlier", [])) == len(self.queue.stages()) - 1
 
     @precondition(lambda self: self.finished())
     @rule(data=st.data())
@@ -155,18 +155,24 @@ class Walk(RuleBasedStateMachine):
         finished = self.finished()
         done = [number for run in finished for number in run.requests]
         assert sorted(done) == [number for number, state in enumerate(self.states, start=1) if state == DONE]
-        # The run that met a request was one of its samples, made once.
-        for run in finished:
-            calls = [call for call in self.stand_in.calls if call["output_dir"] == [self.queue.folder_of(run)]]
-            assert calls
-            for number in run.requests:
-                name, values = self.asked[number - 1]
-                assert {*values} <= {*calls[-1].get(name, ())} or (name == "forget_where" and len(run.requests) > 1)
+        # The run that met a request was one of its samples, made once, and of all that were met before it.
+        for place, run in enumerate(finished, start=1):
+            calls = {call["output_dir"][0]: call for call in self.stand_in.calls}
+            for stage, numbers in enumerate(run.stages):
+                call = calls[self.queue.made(run.stages[: stage + 1])]
+                for number in numbers:
+                    name, values = self.asked[number - 1]
+                    assert {*values} <= {*call.get(name, ())} or (name == "forget_where" and len(numbers) > 1)
+            met = sorted(number for earlier in finished[:place] for number in earlier.requests)
+            assert sorted(number for numbers in run.stages for number in numbers) == met
 
     @invariant()
     def the_newest_model_carries_all_that_was_met(self):
         if finished := self.finished():
-            assert len(read_record(self.queue.newest()[0])["earlier"]) == len(finished) - 1
+            record = read_record(self.queue.newest()[0])
+            assert len(record["earlier"]) == len(self.queue.stages()) - 1
+            digests = {run.ended["what"]["weights_sha256"] for run in finished[:-1]}
+            assert digests == {*record.get("takes_place_of", ())}
 
     @invariant()
     def every_certificate_holds(self):

@@ -11,6 +11,10 @@ from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, make_splits
 from hf_unlearn.models import hub
 from tests.tiny import make_dataset, make_model, make_processor
 
+RED, GREEN, P1 = (
+    ForgetRequest(**what) for what in ({"classes": ("red",)}, {"classes": ("green",)}, {"where": {"person": ("p1",)}})
+)
+
 
 def unlearn(folder, request, **kwargs):
     """Two steps of unlearning, saved with record and card; returns the trainer."""
@@ -26,6 +30,31 @@ def unlearn(folder, request, **kwargs):
     trainer = MUMisTrainer(make_model(), args, splits, processing_class=make_processor())
     trainer.train()
     return trainer
+
+
+def again(before, folder, request, **settings):
+    """A trainer of two steps on a model in a folder."""
+    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
+    splits = make_splits(data, request, dataset_name="someone/colours")
+    shift = {} if request.classes else {"label_shift": 1.0}
+    args = MUMisConfig(
+        str(folder),
+        **{"use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False, "report_to": "none"},
+        **{"max_steps": 2, "num_rounds": 1, "stop_rule": "steps", **shift, **settings},
+    )
+    return MUMisTrainer(str(before), args, splits)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Folders of a model that forgot red, then a person's images, then green."""
+    root = tmp_path_factory.mktemp("chain")
+    unlearn(root / "1", RED).save_model()
+    for number, request in ((2, P1), (3, GREEN)):
+        trainer = again(root / str(number - 1), root / str(number), request)
+        trainer.train()
+        trainer.save_model()
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,10 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningError, make_splits
+from hf_unlearn import (
+    ForgetRequest,
+    UnlearningError,
+)
 from hf_unlearn.commands.main import main
 from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.pretrained import load_image_classifier
@@ -22,38 +25,9 @@ from hf_unlearn.publishing.earlier import classes_forgotten, earlier_of, ids_for
 from hf_unlearn.publishing.push import push_folder
 from hf_unlearn.publishing.record import read_record, request_met, write_record
 from hf_unlearn.publishing.secrecy import Disclosure, published
-from tests.publishing.conftest import unlearn
+from tests.publishing.conftest import GREEN, P1, RED, again, unlearn
 from tests.publishing.test_secrecy import what_goes_out
 from tests.tiny import make_dataset, make_model
-
-RED, GREEN, P1 = (
-    ForgetRequest(**what) for what in ({"classes": ("red",)}, {"classes": ("green",)}, {"where": {"person": ("p1",)}})
-)
-
-
-def again(before, folder, request, **settings):
-    """A trainer of two steps on a model in a folder."""
-    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
-    splits = make_splits(data, request, dataset_name="someone/colours")
-    shift = {} if request.classes else {"label_shift": 1.0}
-    args = MUMisConfig(
-        str(folder),
-        **{"use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False, "report_to": "none"},
-        **{"max_steps": 2, "num_rounds": 1, "stop_rule": "steps", **shift, **settings},
-    )
-    return MUMisTrainer(str(before), args, splits)
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory):
-    """Folders of a model that forgot red, then a person's images, then green."""
-    root = tmp_path_factory.mktemp("chain")
-    unlearn(root / "1", RED).save_model()
-    for number, request in ((2, P1), (3, GREEN)):
-        trainer = again(root / str(number - 1), root / str(number), request)
-        trainer.train()
-        trainer.save_model()
-    return root
 
 
 def test_the_record_carries_the_requests_so_far(chain):
@@ -80,8 +54,12 @@ def test_what_went_before_stays_masked_in_the_guard(chain, tmp_path, request_):
     inputs = next(iter(trainer.get_train_dataloader()))
     labels = inputs["labels"]
     model = load_image_classifier(str(chain / "1"))
+    make_model().save_pretrained(tmp_path / "first")
+    trainer.earlier[0]["kept"]["original_model"] = str(tmp_path / "first")
+    # A class is guarded by the first model, samples by the model as it was left.
+    assert (trainer.guide is trainer.original_model) == (request_ is P1)
     with torch.no_grad():
-        said, other = (each(pixel_values=inputs["pixel_values"]).logits for each in (trainer.original_model, model))
+        said, other = (each(pixel_values=inputs["pixel_values"]).logits for each in (trainer.guide, model))
     _, _, figures = trainer.unlearning_loss(model, inputs)
     lowered = torch.nn.functional.one_hot(labels, 4).bool()
     shift = 1.0 if request_ is P1 else math.inf

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from transformers import PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, pixels_of
@@ -16,7 +17,7 @@ from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_processor
-from hf_unlearn.publishing.earlier import earlier_of, refuse_forgotten
+from hf_unlearn.publishing.earlier import earlier_of, ids_forgotten, refuse_forgotten
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.label_mapping import LabelMapping
 
@@ -203,3 +204,22 @@ def read(
     own = (name if name in there else None for name in (splits.image_column, splits.label_column))
     image, label = (given or usual for given, usual in zip(columns, own, strict=True))
     return as_pixels(dataset, model, processor, image, label, splits.label_mapping if mapping is None else mapping)
+
+
+def without_earlier(
+    retain: Any,
+    earlier: list[dict[str, Any]],
+    splits: UnlearningSplits | None,
+    model: PreTrainedModel,
+    processor: Any,
+) -> Any:
+    """The retained samples without those of classes that went with earlier requests, which they would teach again.
+
+    Args:
+        retain: as [`read`] gives it; what is not of `splits` stays as it is.
+    """
+    gone = torch.tensor(ids_forgotten(earlier), dtype=torch.long)
+    if splits is None or not isinstance(retain, PixelDataset) or not torch.isin(retain.labels, gone).any():
+        return retain
+    rows = torch.isin(retain.labels, gone, invert=True).nonzero().squeeze(1).tolist()
+    return pixels_of(splits, "retain", model, processor, rows)

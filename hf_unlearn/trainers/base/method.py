@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, Trainer
 
-from hf_unlearn.publishing.earlier import ids_forgotten
+from hf_unlearn.publishing.earlier import first_model, ids_forgotten
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     _Base = Trainer
@@ -39,6 +42,7 @@ class UnlearningMethod(_Base):
         second_order: whether the loss holds derivatives with respect to the input, which are differentiated again.
         mixes_samples: whether a sample's loss depends on the others of its batch. Then a run depends on how steps are
             parted into batches, and takes one process.
+        keeps_earlier: whether its loss keeps away the classes that went with earlier requests.
         unlearns_adapters: whether it makes sense for a part of the weights alone, as an adapter (PEFT) is.
     """
 
@@ -52,6 +56,7 @@ class UnlearningMethod(_Base):
     least_agreement = LEAST_AGREEMENT
     second_order = False
     mixes_samples = False
+    keeps_earlier = False
     unlearns_adapters = True
 
     # What the trainer has.
@@ -59,6 +64,7 @@ class UnlearningMethod(_Base):
     model: PreTrainedModel
     original_model: PreTrainedModel
     earlier: list[dict[str, Any]]
+    forget_kind: str
 
     def unlearning_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor]
@@ -113,6 +119,32 @@ class UnlearningMethod(_Base):
     def earlier_labels(self) -> torch.Tensor:
         """The classes that went with the requests that the model met before: they are to stay away."""
         return torch.tensor(ids_forgotten(self.earlier), dtype=torch.long)
+
+    @property
+    def unkept(self) -> list[str]:
+        """That nothing keeps away the classes of earlier requests, in words, where it is so."""
+        if self.keeps_earlier or not self.retain_free or not len(self.earlier_labels):
+            return []
+        known = "this run only looks whether they came back" if getattr(self, "splits", None) else "look at them after"
+        return [
+            f"{self.title} has nothing that keeps away the {len(self.earlier_labels)} classes that this model forgot "
+            f"before; {known} (hf-unlearn evaluate)"
+        ]
+
+    @cached_property
+    def guide(self) -> PreTrainedModel:
+        """What the guard of whole classes holds the model to, beside the classes that go.
+
+        It is the original. After earlier requests, all of whole classes, it is the first model of all if that can be
+        had: what one run lost the next would keep as it is, and over ten of them that adds up to much.
+        """
+        if not self.earlier or self.forget_kind != "class":
+            return self.original_model
+        found, why_not = first_model(self.earlier, self.original_model)
+        if found is None:
+            logger.warning("the guard is the model as the earlier requests left it, not the first one: %s", why_not)
+            return self.original_model
+        return found
 
     def classes_that_go(self) -> torch.Tensor:
         """Classes whose loss is no damage: those of the forget set and of earlier requests, unless these are all."""

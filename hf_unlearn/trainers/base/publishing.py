@@ -24,6 +24,7 @@ from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import write_card
 from hf_unlearn.publishing.commits import PUBLISHED, remove_branch
 from hf_unlearn.publishing.destination import find_destination
+from hf_unlearn.publishing.earlier import beginning
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.push import push_folder, push_on_the_way
 from hf_unlearn.publishing.record import unlearning_record, write_record
@@ -143,7 +144,9 @@ class Publishes(OwnFigures):
             name: of the model, where it has no repository.
         """
         write_record(record, folder)
-        keep_forget_set(self.splits, folder)
+        name_given = str(self.provenance["name"])
+        here = not self.provenance.get("from_hub") and os.path.isabs(name_given)
+        keep_forget_set(self.splits, folder, name_given if here else None)
         write_card(folder, self.hub_model_id, name)
 
     @property
@@ -179,6 +182,7 @@ class Publishes(OwnFigures):
             **{name: self.provenance.get(name) for name in ("reference_split", "allow_pickle")},
             "forgotten_class_ids": self.classes_of_request(),
             "earlier": self.earlier_checked(),
+            **self._beginning(),
         }
         return unlearning_record(
             method={
@@ -292,7 +296,7 @@ class Publishes(OwnFigures):
         known: dict[str, Any] = {"weights_sha256": digests, "disclosure": self.disclosure()._asdict()}
         known["original_model"] = {key: origin.get(key) for key in ("name", "from_hub", "private")}
         known["adapter"] = self._adapter(original)
-        known["earlier"] = self.earlier
+        known |= {"earlier": self.earlier, **self._beginning()}
         if splits is not None:
             known["request"] = splits.request.summary()
             known["dataset"] = splits.fingerprint.to_dict()
@@ -302,6 +306,12 @@ class Publishes(OwnFigures):
                 private=origin.get("dataset_private"),
             )
         return known
+
+    def _beginning(self) -> dict[str, Any]:
+        """Where a run began that is not the first on its model."""
+        if "begins_with" in self.provenance:
+            return beginning(self.provenance["begins_with"], self.provenance["takes_place_of"])
+        return beginning("newest") if self.earlier else {}
 
     def _commit_info(self, commit: str, message: str) -> CommitInfo:
         url = f"{self._destination.api.endpoint}/{self._destination.repo_id}/commit/{commit}"

@@ -36,6 +36,7 @@ from hf_unlearn.trainers.base.inputs import (
     read,
     refuse_empty,
     refuse_other_types,
+    without_earlier,
 )
 from hf_unlearn.trainers.base.method import UnlearningMethod
 from hf_unlearn.trainers.base.origin import find_model, with_origin
@@ -162,7 +163,8 @@ class UnlearningTrainer(
         processor = find_processor(processing_class, model, named, (train_dataset, retain_dataset), trust_remote_code)
         columns = (image_column_name, label_column_name)
         eat = partial(read, model=model, processor=processor, splits=splits, columns=columns, mapping=label_mapping)
-        forget, self.retain_dataset, unseen = eat(train_dataset), eat(retain_dataset), eat(reference_dataset)
+        forget, retain, unseen = eat(train_dataset), eat(retain_dataset), eat(reference_dataset)
+        self.retain_dataset = without_earlier(retain, self.earlier, splits, model, processor)
         refuse_idle_rule(args, self, len(forget), 0 if unseen is None else len(unseen))
         super().__init__(
             model=model,
@@ -196,7 +198,7 @@ class UnlearningTrainer(
         self._rule: StopRule | None = None
         self._renew_stop_rule()
         self.prepare()
-        for line in one_gpu:
+        for line in (*one_gpu, *self.unkept):
             logger.warning("%s", line)
         for line in (*self.settled, *self.mended):
             logger.info("%s", line)

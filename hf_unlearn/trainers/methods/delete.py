@@ -38,6 +38,7 @@ class DeleteTrainer(UnlearningTrainer):
     )
 
     config_class = DeleteConfig
+    keeps_earlier = True
     args: DeleteConfig
 
     @property
@@ -51,4 +52,6 @@ class DeleteTrainer(UnlearningTrainer):
         with torch.no_grad():
             said = self.original_model(pixel_values=inputs["pixel_values"])["logits"]
         own = nn.functional.one_hot(inputs["labels"], said.shape[-1]).bool()
-        return shifted_divergence(outputs["logits"], said, own, math.inf), outputs, {}
+        # What went with earlier requests is not to come back.
+        gone = own.index_fill(1, self.earlier_labels.to(own.device), True)
+        return shifted_divergence(outputs["logits"], said, gone, math.inf), outputs, {}

@@ -241,7 +241,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         check_features(self.args, self.objective.features, self.forget_kind)
         # With a guard sensitivities may fall before the confidence does; without one that is the wrong way.
         self.add_callback(WrongWay(min(96, self.num_forget_samples or 96), watch_sensitivity=not self.objective.guard))
-        guarded = bool(self.objective.guard or self.objective.surroundings)
+        self.keeps_earlier = guarded = bool(self.objective.guard or self.objective.surroundings)
         # Whether each sample's own amount is measured, and whether nothing teaches the labels any more. If something
         # does, what the original says near the samples stays right.
         self._by_memory = guarded and self.args.label_shift is None
@@ -277,7 +277,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
                 logger.warning("%s", line)
         if self.num_forget_samples and self._goes and self.objective.features:
             given = self.train_dataset, self.num_forget_samples, self.classes_that_go(), self.args.seed
-            self._unfamiliar = find_unfamiliar(self.original_model, *given)
+            self._unfamiliar = find_unfamiliar(self.guide, *given)
             self.remove_callback(Exchange)
             if self._unfamiliar is None:
                 self.objective = answers_alone(self.args, self.filled_settings)
@@ -344,7 +344,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.objective.guard or self.objective.surroundings:
             seen = pixel_values if near is None else torch.cat([pixel_values, near])
             with torch.no_grad(), single_backward():
-                said = self.original_model(pixel_values=seen)["logits"]
+                said = self.guide(pixel_values=seen)["logits"]
             shares = said[: len(labels)].float().softmax(-1)
             figures["original_confidence"] = shares.gather(1, labels.unsqueeze(1)).squeeze(1)
             # What went with earlier requests is not to come back.
