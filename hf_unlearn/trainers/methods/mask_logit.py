@@ -34,6 +34,8 @@ class MaskLogitTrainer(ChangesAtOnce, UnlearningTrainer):
     title = "Mask the logit (control)"
     method_name = "mask_logit"
     judged_by = "nothing"
+    # Nothing of them changes.
+    keeps_earlier = True
     unlearns_adapters = False
 
     config_class = MaskLogitConfig
