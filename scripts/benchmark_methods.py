@@ -37,9 +37,19 @@ REFERENCES = ("retrained", "do nothing", "retrained again")
 
 
 def run_method(
-    method: str, settings: dict[str, Any], original: Any, measured: Any, retain: Any, seed: int
+    method: str,
+    settings: dict[str, Any],
+    original: Any,
+    measured: Any,
+    retain: Any,
+    seed: int,
+    unseen: Any = None,
 ) -> dict[str, Any]:
-    """Unlearn `original` in place; how it went, and the weights that were thrown away if the outcome was refused."""
+    """Unlearn `original` in place; how it went, and the weights that were thrown away if the outcome was refused.
+
+    Args:
+        unseen: labelled samples that are not to be forgotten, for methods that take some.
+    """
     from transformers import PrinterCallback
 
     import hf_unlearn.trainers
@@ -67,6 +77,7 @@ def run_method(
             train_dataset=measured.parts["forget"],
             processing_class=measured.processor,
             retain_dataset=None if METHODS[method].retain_free else retain,
+            reference_dataset=unseen,
         )
         trainer.remove_callback(PrinterCallback)
         started = time.monotonic()

@@ -63,7 +63,7 @@ class References:
         path = self.folder / source[0].replace("/", "+") / source[1]
         tree = ast.parse(path.read_text(encoding="utf-8"))
         kinds = (ast.FunctionDef, ast.ClassDef)
-        wanted = [node for node in tree.body if isinstance(node, kinds) and node.name in names]
+        wanted: list[Any] = [node for node in tree.body if isinstance(node, kinds) and node.name in names]
         assert {node.name for node in wanted} == set(names), f"{path} lacks some of {names}"
         for node in wanted:
             node.decorator_list = []

@@ -1,0 +1,307 @@
+"""All methods × the settings of the study of regimes × training seeds: gap, depth, membership and cost of each.
+
+    python scripts/benchmark_regimes.py --num_workers 2
+    python scripts/benchmark_regimes.py --settings class:Pullover --trials 1 --seeds 0 1
+
+Every method gets the same number of trials (`--trials`, of which the first are its defaults), on other requests and
+other trained models than those reported; with one trial there is no search. The check that refuses a collapsed model is
+off: what a run made is measured, and `checked_gap` is the gap with the check on. Beside the methods: doing nothing, and
+a model retrained with another seed. What is missing is trained and run; start it again to go on, or `--shard 1/2` and
+`--shard 2/2` on two machines. scripts/benchmark_regimes_report.py makes the table of the CSV.
+
+A run of one method takes a minute or two on one core, all of it a day and a half on two, most of it the search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmark_settings import SEARCH_SEED, SPACES, candidates, chosen
+from study_defaults import RESULTS, append_row, read_rows
+
+from hf_unlearn.errors import UnlearningError
+
+CSV = RESULTS / "benchmark_regimes.csv"
+KEY = ("phase", "regime", "dataset", "model", "seed", "request", "method", "settings")
+DO_NOTHING, AGAIN = "do nothing", "retrained again"
+# They take samples that the model never saw.
+WITH_UNSEEN = ("scar", "lotus", "lotus_forget")
+UNSEEN_SAMPLES = 1_000
+PROBES = ("linear_probe", "mlp_probe", "forget_cosine", "prototype_recall", "shifted_recall_1", "jitter_gap")
+RELEARNING = ("relearn_mixed_steps", "relearn_five_steps", "remembered_accuracy")
+
+
+class Subject:
+    """A setting with one training seed: splits, original and retrained models, and what is measured of another
+    model."""
+
+    def __init__(self, flags: argparse.Namespace, setting: Any, phase: str, seed: int):
+        import torch
+        from benchmark_regimes_settings import request_of
+        from regime_data import DataSource
+        from regime_models import ARCHITECTURES, Trained
+        from regime_runs import RegimeMeasured
+        from study_references import unseen
+
+        from hf_unlearn import make_splits
+        from hf_unlearn.data.pixels import pixels_of
+        from hf_unlearn.models.model_cache import ModelCache
+
+        torch.set_num_threads(1)
+        case = setting.case
+        self.flags, self.setting, self.phase, self.seed = flags, setting, phase, seed
+        self.trained = Trained(ModelCache(flags.cache_dir), DataSource(flags.characters, flags.fashion_mnist))
+        self.request = request_of(setting, phase, self.trained)
+        data = self.trained.source.load(case.recipe.dataset)
+        column = case.recipe.label_column
+        self.splits = make_splits(
+            data, self.request.request, dataset_name=case.recipe.dataset, label_column_name=column
+        )
+        self.original = self.fresh()
+        others = flags.seeds if phase == "report" else [seed]
+        # RMIA and the floor take a second one; a search has none.
+        self.retrained = {each: self._retrained(each) for each in others}
+        self.other = next((each for each in others if each != seed), seed)
+        image_size = ARCHITECTURES[case.recipe.architecture].image_size
+        self.measured = RegimeMeasured(self.splits, self.original.config, image_size)
+        self.retain = pixels_of(self.splits, "retain", self.original, self.measured.processor).preload()
+        self.answers = {each: self.measured.logits(model) for each, model in self.retrained.items()}
+        self.unseen = None
+        if case.recipe.dataset.startswith("fashion-mnist"):
+            self.unseen = unseen(self.trained.source, self.splits, UNSEEN_SAMPLES)
+        self._folder = tempfile.TemporaryDirectory()
+        self._fixed: dict[str, dict[str, Any]] | None = None
+
+    def fresh(self) -> Any:
+        """The original, to be unlearned."""
+        return self.trained.model(self.setting.case.regime, self._recipe(self.seed), "original")
+
+    def _recipe(self, seed: int) -> Any:
+        return self.setting.case.recipe.with_seed(seed)
+
+    def _retrained(self, seed: int) -> Any:
+        regime, name = self.setting.case.regime, self.request.name
+        return self.trained.model(regime, self._recipe(seed), name, self.splits.forget_indices)
+
+    def figures(self, model: Any) -> dict[str, Any]:
+        """Of a model: gap, divergence and membership, and in the reported phase the depth and its probes."""
+        logits = self.measured.logits(model)
+        found = self.measured.row(logits, self.answers[self.seed], self.answers[self.other])
+        if self.phase == "report":
+            fixed = self._fixed_figures()
+            found = {**found, **self._probes("unlearned", model, logits)}
+            found["depth"] = self._depth(fixed, found)
+        return found
+
+    def _fixed_figures(self) -> dict[str, dict[str, Any]]:
+        """The probes of the original and of all retrained models, taken once."""
+        if self._fixed is None:
+            self._fixed = {}
+            self._before = 0.0
+            said = self.measured.logits(self.original)
+            row = self.measured.row(said, self.answers[self.seed], self.answers[self.other])
+            self._before = row["forget_accuracy"]
+            self._fixed["original"] = {**row, **self._probes("original", self.original, said)}
+            for each, model in self.retrained.items():
+                # No model is a reference for itself.
+                reference = self.answers[next((other for other in self.retrained if other != each), each)]
+                row = self.measured.row(self.answers[each], self.answers[self.seed], reference)
+                self._fixed[f"reference {each}"] = {**row, **self._probes("reference", model, self.answers[each])}
+        return self._fixed
+
+    def _probes(self, role: str, model: Any, logits: dict[str, Any]) -> dict[str, Any]:
+        import numpy as np
+
+        from hf_unlearn.evaluation.attacks.probing import unseen_rows
+        from hf_unlearn.evaluation.depth.panel import FORGET_SAMPLES, Probing, Sample
+        from hf_unlearn.evaluation.logits import LogitStore
+        from hf_unlearn.evaluation.predict import Contestant
+
+        store = LogitStore(self._folder.name, self.splits, 256, "cpu")
+        figures: dict[str, Any] = {}
+        sample = Sample.of(store, 0)
+        probing = Probing(store, role, Contestant(role, model.eval(), self.measured.processor), sample, 0, figures)
+        if sample.columns:
+            probing.of_features()
+            probing.of_logits(logits)
+            if self.flags.relearning:
+                probing.of_relearning(self._before)
+        else:
+            probing.of_jitter(np.flatnonzero(unseen_rows(self.splits))[:FORGET_SAMPLES])
+        return figures
+
+    def _depth(self, fixed: dict[str, dict[str, Any]], found: dict[str, Any]) -> float | None:
+        from hf_unlearn.evaluation.depth.summary import add_depth
+
+        figures = {"original": dict(fixed["original"]), "unlearned": dict(found)}
+        figures |= {role: dict(each) for role, each in fixed.items() if role != "original"}
+        whole = self.splits.removes_whole_classes
+        add_depth(figures, ["original", "unlearned"], whole, {})
+        return figures["unlearned"].get("depth")
+
+    def run(self, method: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Unlearn with a method; the figures of what it made, whatever the check says, and how the run went."""
+        from benchmark_methods import run_method
+
+        model = self.fresh()
+        given = self.unseen if method in WITH_UNSEEN else None
+        run = run_method(method, settings, model, self.measured, self.retain, self.seed, given)
+        if run["thrown_away"]:
+            run["checked"] = self.measured.row(
+                self.measured.logits(model), self.answers[self.seed], self.answers[self.other]
+            )
+            model.load_state_dict(run["thrown_away"])
+        if not all(bool(value.isfinite().all()) for value in model.parameters()):
+            # What is no number has no figures: the original is what is left.
+            model = self.original
+        return self.figures(model), run
+
+
+def row_of(subject: Subject, method: str, settings: dict[str, Any], found: dict[str, Any], run: dict[str, Any]) -> dict:
+    """A line of the CSV. Costs in forward passes of one sample, and as a share of the retraining."""
+    from regime_runs import FIGURES
+
+    case = subject.setting.case
+    retraining = 3 * case.recipe.passes * len(subject.retain)
+    spent = run.get("forward_equivalents", 0.0)
+    checked = run.get("checked", found)["average_gap"]
+    figures = {name: found.get(name) for name in (*FIGURES, "depth", *PROBES, *RELEARNING)}
+    return {
+        "phase": subject.phase,
+        "regime": case.regime,
+        "dataset": case.recipe.dataset,
+        "model": case.recipe.architecture,
+        "seed": subject.seed,
+        "request": subject.request.name,
+        "method": method,
+        "settings": json.dumps(settings, sort_keys=True),
+        **{name: "" if value is None else round(float(value), 4) for name, value in figures.items()},
+        "checked_gap": "" if checked is None else round(checked, 4),
+        "forward_passes": round(spent),
+        "cost_percent": round(100 * spent / retraining, 3),
+        "steps": run.get("steps", 0),
+        "seconds": run.get("seconds", 0),
+        "stopped": run.get("stopped", ""),
+    }
+
+
+def tasks_of(flags: argparse.Namespace, setting: Any, phase: str, seed: int) -> list[tuple[str, dict[str, Any]]]:
+    """What is to be run of a setting and seed, without what the CSV has."""
+    rows = read_rows(flags.csv)
+    case, kind = setting.case, setting.name.partition(":")[0]
+    start = (phase, case.regime, case.recipe.dataset, case.recipe.architecture, str(seed), setting.request_name(phase))
+    done = {tuple(row[name] for name in KEY) for row in rows}
+    searched = [row for row in rows if (row["regime"], row["dataset"]) == (case.regime, case.recipe.dataset)]
+    wanted: list[tuple[str, dict[str, Any]]] = [(DO_NOTHING, {})]
+    if phase == "report" and len(flags.seeds) > 1:
+        wanted.append((AGAIN, {}))
+    for method in flags.methods:
+        if kind not in ("class", "classes") and method in ("mask_logit", "spotter", "head_only"):
+            continue
+        if phase == "search":
+            tried = {json.dumps(each, sort_keys=True): each for each in candidates(method, flags.trials)}
+            wanted += [(method, each) for each in tried.values()]
+        else:
+            wanted.append((method, chosen(searched, case.recipe.architecture, kind, method) or {}))
+    return [(name, given) for name, given in wanted if (*start, name, json.dumps(given, sort_keys=True)) not in done]
+
+
+def run_setting(flags: argparse.Namespace, setting: Any, phase: str, seed: int, lock: Any) -> str:
+    """All methods on one setting and seed, in a process of its own; returns what went wrong, in words."""
+    import datasets
+    import transformers
+
+    tasks = tasks_of(flags, setting, phase, seed)
+    if not tasks:
+        return ""
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        subject = Subject(flags, setting, phase, seed)
+    except UnlearningError as error:
+        return str(error)
+    for method, settings in tasks:
+        run: dict[str, Any] = {}
+        if method == DO_NOTHING:
+            found = subject.figures(subject.original)
+        elif method == AGAIN:
+            found = subject.figures(subject.retrained[subject.other])
+        else:
+            if flags.tiny:
+                settings = {**settings, **tiny_settings(method)}
+            try:
+                found, run = subject.run(method, settings)
+            except UnlearningError as error:
+                print(f"left out: {method} on {setting.full_name}: {error}", flush=True)
+                continue
+        append_row(flags.csv, row_of(subject, method, settings, found, run), lock)
+        print("/".join([setting.case.name, subject.request.name, str(seed), method]), flush=True)
+    return ""
+
+
+def tiny_settings(method: str) -> dict[str, Any]:
+    """As little of a method as runs, for the tests."""
+    if method in ("ssd", "esc", "esc_t", "mask_logit"):
+        return {}
+    return {"max_steps": 1, **({"noise_draws": 1} if method == "jit" else {})}
+
+
+def shard(flags: argparse.Namespace, tasks: list[Any]) -> list[Any]:
+    """This machine's part of the tasks."""
+    number, of = (int(each) for each in flags.shard.split("/"))
+    return tasks[number - 1 :: of]
+
+
+def main(argv: list[str] | None = None) -> int:
+    from benchmark_regimes_settings import SETTINGS, tiny
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache_dir", default="outputs/regimes", help="Of scripts/study_regimes.py.")
+    parser.add_argument("--characters", default="outputs/characters", help="From make_characters.py.")
+    parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
+    parser.add_argument("--csv", type=Path, default=CSV)
+    parser.add_argument("--num_workers", type=int, default=2)
+    parser.add_argument("--shard", default="1/1", help="Which part of the work, of how many: 1/2.")
+    parser.add_argument("--trials", type=int, default=3, help="Of a method, its defaults among them; 1: no search.")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="Training seeds that are reported.")
+    parser.add_argument("--methods", nargs="+", default=list(SPACES), choices=list(SPACES))
+    parser.add_argument("--settings", nargs="+", help="Only settings whose name holds one of these.")
+    parser.add_argument("--relearning", action="store_true", help="Take the relearning probes, too.")
+    parser.add_argument("--tiny", action="store_true", help="As little as runs: do the parts fit?")
+    flags = parser.parse_args(argv)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    number, _, of = flags.shard.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        print(f"error: shard is {flags.shard!r}; expected K/N with K from 1 to N", file=sys.stderr)
+        return 2
+    found = [each for each in SETTINGS if not flags.settings or any(part in each.full_name for part in flags.settings)]
+    if not found:
+        names = ", ".join(each.full_name for each in SETTINGS)
+        print(f"error: no setting's name holds {flags.settings[0]!r}; there are {names}", file=sys.stderr)
+        return 2
+    found = [tiny(each) for each in found] if flags.tiny else found
+    flags.csv.parent.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    problems: list[str] = []
+    with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
+        lock = manager.Lock()
+        phases = [("search", [SEARCH_SEED])] if flags.trials > 1 else []
+        for phase, seeds in [*phases, ("report", flags.seeds)]:
+            # Seed by seed, so that a benchmark cut short is a balanced one.
+            tasks = [(flags, setting, phase, seed, lock) for seed in seeds for setting in found]
+            problems += [each for each in pool.starmap(run_setting, shard(flags, tasks), chunksize=1) if each]
+    for problem in dict.fromkeys(problems):
+        print(f"error: {problem}", file=sys.stderr)
+    return 2 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Which settings of the study of regimes the benchmark by regime is of, and on what each of them is searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regime_data import largest_families
+from regime_grid import CASES, CHARACTERS, FASHION, Case, _subclass
+from regime_grid import request_of as request_of_study
+from regime_grid import tiny as tiny_case
+from regime_models import Trained
+from study_settings import Request
+
+from hf_unlearn import ForgetRequest
+
+# Filled in from the data.
+OTHER_PERSON, OTHER_CLASSES = "person:2", "classes:other five"
+# By the reported request: another of its kind, of which nothing is in the reported one.
+SEARCHED = {
+    "class:Pullover": FASHION["class 2"],
+    "class:R": CHARACTERS["class 2"],
+    "classes:five": Request(OTHER_CLASSES, ForgetRequest(count=1)),
+    "random:5%": Request("random:5%, other draw", ForgetRequest(fraction=0.05, seed=1)),
+    "person:7": Request("person:3", ForgetRequest(where={"photographer_id": ("3",)})),
+    "person:1": Request(OTHER_PERSON, ForgetRequest(count=1)),
+    "subclass:E": _subclass("A"),
+}
+OTHER_FIVE = {
+    "fashion-mnist": ("T-shirt/top", "Pullover", "Dress", "Sneaker", "Bag"),
+    "characters": tuple("4Kw@;"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A case of the study and one of its requests.
+
+    Attributes:
+        name: of the reported request.
+    """
+
+    case: Case
+    name: str
+
+    @property
+    def full_name(self) -> str:
+        """`regime/dataset/architecture/request`."""
+        return f"{self.case.name}/{self.name}"
+
+    def request_name(self, phase: str) -> str:
+        """Of the request of a phase, `"search"` or `"report"`."""
+        return SEARCHED[self.name].name if phase == "search" else self.name
+
+
+def _setting(regime: str, dataset: str, architecture: str, name: str) -> Setting:
+    def fits(case: Case) -> bool:
+        recipe = case.recipe
+        wanted = (case.regime, recipe.dataset.partition(":")[0], recipe.architecture) == (regime, dataset, architecture)
+        return wanted and any(request.name == name for request in case.requests)
+
+    return Setting(next(case for case in CASES if fits(case)), name)
+
+
+# In the order of their worth.
+SETTINGS = [
+    _setting("memorised", "fashion-mnist", "resnet", "class:Pullover"),
+    _setting("memorised", "fashion-mnist", "resnet", "random:5%"),
+    _setting("memorised", "fashion-mnist", "resnet", "person:7"),
+    _setting("fine-tuned", "fashion-mnist", "resnet", "class:Pullover"),
+    _setting("fine-tuned", "fashion-mnist", "resnet", "random:5%"),
+    # 94 classes.
+    _setting("memorised", "characters", "resnet", "class:R"),
+    _setting("memorised", "characters", "resnet", "random:5%"),
+    _setting("memorised", "characters", "resnet", "person:1"),
+    _setting("memorised", "characters", "resnet", "classes:five"),
+    _setting("memorised", "characters", "resnet", "subclass:E"),
+    _setting("memorised", "fashion-mnist", "resnet", "classes:five"),
+    _setting("memorised", "fashion-mnist", "vit", "class:Pullover"),
+    _setting("memorised", "fashion-mnist", "vit", "random:5%"),
+]
+
+
+def request_of(setting: Setting, phase: str, trained: Trained) -> Request:
+    """The request of a phase, with what only the data can say filled in."""
+    case = setting.case
+    if phase == "report":
+        wanted = next(request for request in case.requests if request.name == setting.name)
+        return request_of_study(wanted, case, trained)
+    wanted = SEARCHED[setting.name]
+    if wanted.name == OTHER_PERSON:
+        data = trained.source.load(case.recipe.dataset)["train"]
+        alone = sorted(set(data["font"]) - {font for fonts in largest_families(data) for font in fonts})
+        return wanted._replace(request=ForgetRequest(where={"font": (alone[1],)}))
+    if wanted.name == OTHER_CLASSES:
+        return wanted._replace(request=ForgetRequest(classes=OTHER_FIVE[case.recipe.dataset.partition(":")[0]]))
+    return wanted
+
+
+def tiny(setting: Setting) -> Setting:
+    """The same setting at a size that trains in a second, for the tests."""
+    case = setting.case
+    request = next(each for each in case.requests if each.name == setting.name)
+    return Setting(tiny_case(case._replace(requests=(request,))), setting.name)
