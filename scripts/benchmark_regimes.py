@@ -235,10 +235,8 @@ def run_setting(flags: argparse.Namespace, setting: Any, phase: str, seed: int, 
         elif method == AGAIN:
             found = subject.figures(subject.retrained[subject.other])
         else:
-            if flags.tiny:
-                settings = {**settings, **tiny_settings(method)}
             try:
-                found, run = subject.run(method, settings)
+                found, run = subject.run(method, {**settings, **(tiny_settings(method) if flags.tiny else {})})
             except UnlearningError as error:
                 print(f"left out: {method} on {setting.full_name}: {error}", flush=True)
                 continue

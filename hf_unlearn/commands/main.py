@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "see how well a model forgot, against the original and a retrained one",
     "push": "publish an unlearned model on the Hub, with its card, and read it back",
     "card": "make an unlearned model's card anew",
+    "suggest": "which method to take for a model and a request, with the results that it rests on",
     "requests": "requests over time: add, list, run and cancel them, on a ledger",
     "audit": "train many models, and see whether unlearned ones can be told from retrained ones",
     "certificate": "sign what was done to a model, without saying about whom",

@@ -1,0 +1,141 @@
+"""`hf-unlearn suggest`: what it takes, and that it says where MU-Mis loses."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_unlearn.commands.advice import FLOOR, NOTHING, advise, read_results
+from hf_unlearn.commands.main import main
+from hf_unlearn.errors import UnlearningError
+from hf_unlearn.trainers.registry import METHODS
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def rows_of(request="random:5%", regime="memorised", model="resnet", source="study", needs="forget", **gaps):
+    setting = {"source": source, "regime": regime, "dataset": "d", "model": model, "request": request, "seeds": 2}
+    return [
+        {**setting, "method": name.replace("_", " ") if name == "do_nothing" else name, "needs": needs, "gap": gap}
+        for name, gap in gaps.items()
+    ]
+
+
+def retaining(**gaps):
+    return rows_of(needs="retain", **gaps)
+
+
+def test_the_package_file_is_what_the_results_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    script = importlib.import_module("make_suggestions")
+    try:
+        assert script.FILE.read_text(encoding="utf-8") == script.text()
+    finally:
+        for name in ("make_suggestions", "study_defaults"):
+            sys.modules.pop(name, None)
+
+
+def test_the_rows_name_methods_and_have_a_figure():
+    rows = read_results()
+    assert {row["method"] for row in rows} <= {*METHODS, NOTHING, FLOOR}
+    assert all("gap" in row and row["seeds"] >= 1 for row in rows)
+    for row in rows:
+        needs_retained = row["method"] in METHODS and not METHODS[row["method"]].retain_free
+        assert (row["needs"] == "retain") == needs_retained
+
+
+def test_a_method_is_taken_only_if_it_leads_by_more_than_the_floor():
+    base = rows_of(mu_mis=3.0, delete=2.6, do_nothing=9.0, floor=0.5)
+    assert advise(base, "random", "forget", "accuracy").method == "mu_mis"
+    clear = rows_of(mu_mis=3.0, delete=2.4, jit=2.0, do_nothing=9.0, floor=0.5)
+    advice = advise(clear, "random", "forget", "accuracy")
+    assert (advice.method, advice.value, advice.nothing, advice.floor) == ("jit", 2.0, 9.0, 0.5)
+    assert [row["method"] for row, _ in advice.losses] == ["jit"] and advice.losses[0][1] == 3.0
+
+
+def test_doing_nothing_can_be_best():
+    rows = rows_of(mu_mis=3.0, do_nothing=1.0, floor=0.5)
+    advice = advise(rows, "random", "forget", "accuracy")
+    assert advice.method == NOTHING and advice.losses[0][0]["method"] == NOTHING
+
+
+def test_data_that_is_not_at_hand_is_not_counted_on_but_told_of():
+    rows = [*rows_of(mu_mis=3.0, floor=0.5), *retaining(scrub=1.0)]
+    without = advise(rows, "random", "unseen", "accuracy")
+    assert without.method == "mu_mis" and not without.losses
+    assert [(row["method"], ours) for row, ours in without.loses_with_more] == [("scrub", 3.0)]
+    assert advise(rows, "random", "retain", "accuracy").method == "scrub"
+
+
+def test_unseen_samples_are_used_where_they_are_at_hand():
+    rows = [*rows_of(mu_mis=3.0, floor=0.5), *rows_of(needs="unseen", mu_mis=2.0)]
+    assert advise(rows, "random", "forget", "accuracy").value == 3.0
+    assert advise(rows, "random", "unseen", "accuracy").value == 2.0
+
+
+def test_methods_are_compared_where_both_ran():
+    # The other method ran in the easy setting alone: its mean is lower, and it is no better there.
+    rows = [*rows_of(mu_mis=8.0, floor=0.1), *rows_of(model="vit", mu_mis=1.0, delete=1.0, floor=0.1)]
+    assert advise(rows, "random", "forget", "accuracy").method == "mu_mis"
+
+
+def test_controls_are_never_taken():
+    rows = rows_of("class:a", mu_mis=1.0, mask_logit=0.0, head_only=0.0, floor=0.1)
+    advice = advise(rows, "class", "forget", "accuracy")
+    assert advice.method == "mu_mis" and not advice.losses
+
+
+def test_what_was_never_measured_is_left_out_of_account_and_said():
+    rows = [*rows_of(mu_mis=3.0), *rows_of(regime="early", model="vit", mu_mis=1.0)]
+    assert advise(rows, "random", "forget", "accuracy", "memorised", "resnet").widened == ""
+    advice = advise(rows, "random", "forget", "accuracy", "memorised", "vit")
+    assert (advice.value, advice.widened) == (3.0, "a vit"), "the regime is worth more than the kind of model"
+    advice = advise(rows, "random", "forget", "accuracy", "augmented", "swin")
+    assert advice.widened == "models that are augmented or a swin" and advice.settings == 2
+    with pytest.raises(UnlearningError, match="no result has a figure of depth for requests of kind 'random'"):
+        advise(rows, "random", "forget", "depth")
+
+
+def test_it_says_where_mu_mis_loses(capsys):
+    assert main(["suggest", "--request", "random", "--data", "retain", "--regime", "early"]) == 0
+    shown = capsys.readouterr().out
+    assert "take bad_teacher" in shown and "mu_mis loses with the data at hand" in shown
+    assert "benchmark_methods.csv: early, fashion-mnist, resnet-basic, random:5%, 3 seeds: bad_teacher 1.51" in shown
+
+
+def test_a_folder_says_what_kind_of_model_it_is(capsys, saved_model):
+    folder = saved_model("vit")
+    assert main(["suggest", "--request", "class", "--sure", "depth", "--model_name_or_path", folder]) == 0
+    shown = capsys.readouterr().out
+    assert "vit, class:Pullover" in shown and "resnet" not in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [(["--data", "retain"], "take retrain"), ([], "Nothing that starts from the model can be sure by construction")],
+)
+def test_exact_is_retraining(capsys, words, shown):
+    assert main(["suggest", "--request", "class", "--sure", "exact", *words]) == 0
+    assert capsys.readouterr().out.startswith(shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--request", "clas"], "request 'clas' is not known; did you mean 'class'"),
+        (["--request", "class", "--data", "all"], "data 'all' is not known"),
+        (["--request", "class", "--sure", "very"], "sure 'very' is not known"),
+        (["--request", "class", "--regime", "late"], "regime 'late' is not known"),
+        (["--request", "random", "--sure", "depth"], "no result has a figure of depth"),
+        (["--request", "class", "--model_type", "vit", "--model_name_or_path", "x"], "are both given; expected one"),
+        (["--request", "class", "--model_name_or_path", "no/such/place/at/all"], "cannot be read"),
+        ([], "request"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, words, named):
+    assert main(["suggest", *words]) == 2
+    said = capsys.readouterr()
+    assert named in said.err and len(said.err.strip().splitlines()) == 1 and not said.out

@@ -1,0 +1,97 @@
+"""The benchmark by regime runs from data to rows, searches on nothing that it reports, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import threading
+import types
+
+import pytest
+
+from tests.scripts.test_regimes import flags_of, folders, scripts  # noqa: F401
+
+
+@pytest.fixture
+def bench(scripts, monkeypatch):  # noqa: F811
+    import benchmark_regimes
+
+    class InThisProcess:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+        def starmap(self, function, tasks, chunksize):
+            return [function(*task) for task in tasks]
+
+    manager = contextlib.nullcontext(types.SimpleNamespace(Lock=threading.Lock))
+    context = types.SimpleNamespace(Pool=InThisProcess, Manager=lambda: manager)
+    monkeypatch.setattr(benchmark_regimes.multiprocessing, "get_context", lambda kind: context)
+    return benchmark_regimes
+
+
+def read(tmp_path):
+    with (tmp_path / "rows.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_tiny_setting_from_search_to_report(bench, folders, tmp_path, capsys):  # noqa: F811
+    chosen = ["memorised/fashion-mnist:3000/resnet/class:Pullover"]
+    flags = [*flags_of(folders, tmp_path), "--tiny", "--settings", *chosen, "--trials", "2", "--seeds", "0", "1"]
+    flags += ["--methods", "delete", "mask_logit", "esc"]
+    assert bench.main(flags) == 0, capsys.readouterr().err
+    rows = read(tmp_path)
+    search, report = ([row for row in rows if row["phase"] == phase] for phase in ("search", "report"))
+    assert {row["request"] for row in search} == {"class:Bag"} and {row["seed"] for row in search} == {"10"}
+    assert {row["request"] for row in report} == {"class:Pullover"} and {row["seed"] for row in report} == {"0", "1"}
+    named = [row["method"] for row in search]
+    # As many trials each, but where there is nothing to choose.
+    assert (named.count("delete"), named.count("esc"), named.count("mask_logit")) == (2, 2, 1)
+    assert {row["method"] for row in report} == {"do nothing", "retrained again", "delete", "mask_logit", "esc"}
+    for row in report:
+        assert row["forget_cosine"] and row["checked_gap"], "depth and the gap with the check on stand beside the gap"
+        assert (float(row["forward_passes"]) > 0) == (row["method"] in ("delete", "esc"))
+    masked = [row for row in report if row["method"] == "mask_logit"]
+    assert all(float(row["forget_accuracy"]) == 0 for row in masked)
+    size = len(rows)
+    assert bench.main(flags) == 0 and len(read(tmp_path)) == size, "started again it has nothing left to do"
+
+
+def test_the_same_work_in_two_shards(bench):
+    tasks = list(range(7))
+    parts = [bench.shard(types.SimpleNamespace(shard=f"{number}/2"), tasks) for number in (1, 2)]
+    assert sorted(parts[0] + parts[1]) == tasks and not set(parts[0]) & set(parts[1])
+
+
+def test_nothing_searched_is_reported(bench):
+    from benchmark_regimes_settings import OTHER_FIVE, SEARCHED, SETTINGS
+
+    assert len({each.full_name for each in SETTINGS}) == len(SETTINGS)
+    for setting in SETTINGS:
+        reported = next(request for request in setting.case.requests if request.name == setting.name)
+        searched = SEARCHED[setting.name]
+        assert searched.name != reported.name and searched.name.split(":")[0] == reported.name.split(":")[0]
+        if reported.request.classes and searched.request.classes:
+            assert not set(reported.request.classes) & set(searched.request.classes)
+        if setting.name == "classes:five":
+            others = OTHER_FIVE[setting.case.recipe.dataset.partition(":")[0]]
+            assert len(others) == 5 and not set(others) & set(reported.request.classes)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--shard", "3/2"], "shard is '3/2'"),
+        (["--shard", "half"], "shard is 'half'"),
+        (["--settings", "x"], "no setting"),
+    ],
+)
+def test_bad_input_is_one_line(bench, tmp_path, capsys, words, named):
+    assert bench.main(["--csv", str(tmp_path / "rows.csv"), *words]) == 2
+    said = capsys.readouterr().err.strip()
+    assert named in said and len(said.splitlines()) == 1 and not (tmp_path / "rows.csv").exists()
