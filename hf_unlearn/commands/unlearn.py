@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Sequence
@@ -51,6 +52,9 @@ class MethodArguments:
     num_processes: int = flag(
         "Processes on this machine, one a GPU. The run is that of one process with as large a batch as all of them.",
         1,
+    )
+    seeds: list[int] | None = flag(
+        "One run a seed, each into OUTPUT_DIR-SEED. With --method retrain: reference models for hf-unlearn evaluate."
     )
     reference_split: str | None = flag(
         "A split that the model was not trained on: where other samples still teach the forgotten labels, it says how "
@@ -122,15 +126,55 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     words = argv or ()
     method_name, method, flags = parsed(words)
-    *_, method_flags, _, _, args = flags
+    *_, method_flags, _, output, args = flags
+    if method_flags.seeds is not None:
+        given = args.output_dir if peek("output_dir", words) is not None else ""
+        folders = _folders(given, method_flags, output, args)
+        for seed, folder in folders.items():
+            once = copy.copy(args)
+            once.seed, once.output_dir = seed, folder
+            _run((method_name, method, (*flags[:-1], once)), True)
+        say(f"{len(folders)} models: {' '.join(folders.values())}")
+        if method_name == "retrain":
+            say(f"  next    hf-unlearn evaluate ... --reference_model {' '.join(folders.values())}")
+        return
     if method_flags.num_processes != 1 and "RANK" not in os.environ:
         from hf_unlearn.commands.launching import launch
 
         if status := launch("unlearn", words, method_flags.num_processes):
             raise SystemExit(status)
         return
+    _run((method_name, method, flags), peek("output_dir", words) is not None)
+
+
+def _folders(folder: str, method_flags: MethodArguments, output: OutputArguments, args: Any) -> dict[int, str]:
+    """Where the run of each seed goes. All places are looked at before the first run.
+
+    Raises:
+        UnlearningError: seeds that make no runs of their own, a flag that is for one run, or a place that is taken.
+    """
+    seeds = method_flags.seeds or []
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise UnlearningError(f"seeds are {seeds}; expected different ones, at least one")
+    for name, given in (
+        ("push_to_hub", args.push_to_hub),
+        ("num_processes", method_flags.num_processes != 1),
+        ("resume_from_checkpoint", args.resume_from_checkpoint),
+    ):
+        if given:
+            raise UnlearningError(f"--{name} is of one run, and --seeds makes several; expected one of the two")
+    check_output_dir(folder, True)
+    folders = {seed: f"{os.path.normpath(folder)}-{seed}" for seed in seeds}
+    for each in folders.values():
+        check_output_dir(each, output.overwrite_output_dir)
+    return folders
+
+
+def _run(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool) -> None:
+    """One run, and what there is to tell of it."""
+    args = command[2][-1]
     with no_empty_folder(args.output_dir):
-        run = prepare((method_name, method, flags), peek("output_dir", words) is not None)
+        run = prepare(command, output_dir_given)
         run.trainer.train(resume_from_checkpoint=run.checkpoint)
         record = run.trainer.save_with_record()
     if record is None or not run.trainer.is_world_process_zero():
