@@ -59,9 +59,10 @@ class ClassGaussians(NamedTuple):
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """(f̂ − μ̂)ᵀ Σ⁻¹ (f̂ − μ̂) with f̂ and μ̂ of length 1, to each class: `(batch, classes)`."""
-        own = functional.normalize(tukey(features.float(), self.power), dim=1)
-        apart = own.unsqueeze(1) - functional.normalize(self.means, dim=1)
-        return torch.einsum("bcw,cwv,bcv->bc", apart, self.inverses, apart)
+        wide = features.to(torch.promote_types(features.dtype, torch.float32))
+        own = functional.normalize(tukey(wide, self.power), dim=1)
+        apart = own.unsqueeze(1) - functional.normalize(self.means, dim=1).to(own)
+        return torch.einsum("bcw,cwv,bcv->bc", apart, self.inverses.to(own), apart)
 
 
 def _shrunk(covariance: torch.Tensor, shrinkage: float) -> torch.Tensor:

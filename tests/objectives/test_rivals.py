@@ -204,3 +204,18 @@ def test_a_class_of_one_sample_has_no_distribution():
     assert ClassGaussians.of(torch.rand(4, 3), labels, 1.0, 1.0).labels.tolist() == [0]
     with pytest.raises(ValueError, match="no class has two samples"):
         ClassGaussians.of(torch.rand(2, 3), torch.tensor([0, 1]), 1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["dispersion", "contrast", "smoothed", "gaussians"])
+def test_gradients_against_finite_differences(name):
+    x = torch.randn(6, 4, generator=draws(0), dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([0, 0, 1, 1, 1, 2])
+    teacher, noise = (torch.randn(6, 4, generator=draws(seed)).double() for seed in (1, 2))
+    classes = ClassGaussians.of(torch.randn(30, 4, generator=draws(3)), torch.arange(30) % 3, 0.5, 3.0)
+    losses = {
+        "dispersion": lambda x: dispersion(x, labels),
+        "contrast": lambda x: supervised_contrast(x, labels, 0.5),
+        "smoothed": lambda x: smoothed_distillation(x, teacher, noise, 2.0, labels == 1),
+        "gaussians": classes.distances,
+    }
+    assert torch.autograd.gradcheck(losses[name], (x,))

@@ -7,12 +7,15 @@ from typing import Any
 
 from hf_unlearn.trainers.base.heads import frozen_but_for, linear_head
 from hf_unlearn.trainers.base.paper import cite
+from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.methods.delete import DeleteConfig, DeleteTrainer
 
 
 @dataclass
 class HeadOnlyConfig(DeleteConfig):
     r"""Settings of the control head only (head distillation, arXiv 2405.17878)."""
+
+    learning_rate: float = setting(1e-2, "Of the optimizer named by --optim; the head alone stands longer steps.")
 
 
 class HeadOnlyTrainer(DeleteTrainer):

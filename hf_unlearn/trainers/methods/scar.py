@@ -50,8 +50,8 @@ class SCARTrainer(UnlearningTrainer):
     """Minimises λ₁ d(f(x), k) + λ₂ KL(q(r) ‖ p(r)), x a forget sample and r a reference sample (arXiv 2312.02052).
 
     f are the features, d the Mahalanobis distance to the distribution of class k: see [`ClassGaussians`]. k is the
-    class other than x's own that is nearest to x under the original. q is what the original says of r, for whole
-    classes without those that go. Each forget sample has one reference sample at its side, drawn anew in each pass by
+    class other than x's own that is nearest to x under the original. q is what the original says of r without
+    the classes that go or went. Each forget sample has one reference sample at its side, drawn anew in each pass by
     `args.seed`.
 
     The paper takes the distributions from the training of the original and distils on a surrogate dataset; here the
@@ -68,6 +68,7 @@ class SCARTrainer(UnlearningTrainer):
         "Out-Of-Distribution Images",
         "2312.02052",
     )
+    keeps_earlier = True
     unlearns_adapters = False
 
     config_class = SCARConfig
@@ -98,10 +99,11 @@ class SCARTrainer(UnlearningTrainer):
     def _find_classes(self) -> None:
         """The classes' distributions, the nearest other class of each forget sample, and what is distilled on."""
         assert self.references is not None
-        gone = labels_of(self.train_dataset, self.model, self.data_collator).to(self.model.device)
-        self.gone = torch.zeros(int(self.model.config.num_labels or 0), dtype=torch.bool, device=gone.device)
+        gone = [self.earlier_labels]
         if self.forget_kind == "class":
-            self.gone[gone] = True
+            gone.append(labels_of(self.train_dataset, self.model, self.data_collator))
+        self.gone = torch.zeros(int(self.model.config.num_labels or 0), dtype=torch.bool, device=self.model.device)
+        self.gone[torch.cat(gone).to(self.gone.device)] = True
         pixel_values, labels = self.references.pixel_values, self.references.labels
         with Caught(self.original_model, self.train_dataset) as caught:
             found, said = [], []

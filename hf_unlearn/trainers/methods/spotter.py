@@ -55,10 +55,11 @@ class SpotterConfig(PassesConfig):
 class SpotterTrainer(UnlearningTrainer):
     """Minimises λ₁ KL(q(x) ‖ p(x)) + (1 − λ₁) KL(q(x') ‖ p(x')) + λ₂ L_disp on forget samples x (arXiv 2506.01318).
 
-    p is what the model says, q what the original said without the forgotten classes, renormalised. x' is x with each
-    pixel moved by at most ε: from a random start (by `args.seed`), towards the likeliest class of the original but x's
-    own; once, before the first step. L_disp is the mean cosine of the features of two forget samples of one class in
-    the batch: see [`dispersion`]. For whole classes only. λ₁ is `args.own_weight`, λ₂ `args.dispersion_weight`.
+    p is what the model says, q what the original said without the forgotten classes (earlier ones, too), renormalised.
+    x' is x with each pixel moved by at most ε: from a random start (by `args.seed`), towards the likeliest class of the
+    original but x's own; once, before the first step. L_disp is the mean cosine of the features of two forget samples
+    of one class in the batch: see [`dispersion`]. For whole classes only. λ₁ is `args.own_weight`, λ₂
+    `args.dispersion_weight`.
 
     In the authors' code the search for x' leads away from that class; here towards it.
 
@@ -71,6 +72,7 @@ class SpotterTrainer(UnlearningTrainer):
         "ha2025blind", "Unlearning's Blind Spots: Over-Unlearning and Prototypical Relearning Attack", "2506.01318"
     )
     mixes_samples = True
+    keeps_earlier = True
 
     config_class = SpotterConfig
     args: SpotterConfig
@@ -85,7 +87,7 @@ class SpotterTrainer(UnlearningTrainer):
         refuse_labels_that_stay(self.method_name, self.forget_kind)
 
     def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
-        gone = labels_of(self.train_dataset, self.model, self.data_collator)
+        gone = torch.cat([labels_of(self.train_dataset, self.model, self.data_collator), self.earlier_labels]).unique()
         num_labels = int(self.model.config.num_labels or 0)
         if len(gone) == num_labels:
             raise UnlearningError(f"all {num_labels} classes are to be forgotten; expected at least one that stays")

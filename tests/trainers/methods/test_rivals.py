@@ -323,3 +323,13 @@ def test_cola_collapses_then_aligns(tmp_path):
     trainer.unlearning_loss = spy
     trainer.train()
     assert kinds == ["collapse"] * 3 + ["align"] * 3
+
+
+@pytest.mark.parametrize("name", ["spotter", "scar"])
+def test_classes_of_earlier_requests_stay_away(tmp_path, name):
+    trainer = make(tmp_path, name, max_steps=1)
+    trainer.__dict__["earlier_labels"] = torch.tensor([2])
+    trainer.train()
+    assert trainer.gone.tolist() == [True, False, True, False] and trainer.keeps_earlier
+    if name == "scar":
+        assert trainer.classes.labels.tolist() == [1, 3], "nor are they a goal"

@@ -1,0 +1,142 @@
+"""The benchmark by regime as a table of docs/benchmark.md, and as a figure of depth against gap.
+
+python scripts/benchmark_regimes_report.py            # rewrites the table between the marks, and the figure
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmark_regimes import AGAIN, CSV, DO_NOTHING, WITH_UNSEEN
+from page_parts import Part, main_of_report
+
+from hf_unlearn.trainers.registry import METHODS
+
+PART = Part("benchmark by regime", "benchmark_regimes_report.py", "docs/benchmark.md")
+Rows = list[dict[str, str]]
+CONTROLS = ["mask_logit", "head_only"]
+GROUPS = {
+    "*references*": [AGAIN, DO_NOTHING],
+    "*controls*": CONTROLS,
+    "*forget set alone*": [
+        name for name, each in METHODS.items() if each.retain_free and name not in (*CONTROLS, *WITH_UNSEEN)
+    ],
+    "*with samples never seen*": [name for name in WITH_UNSEEN if METHODS[name].retain_free],
+    "*with the retain set*": [name for name, each in METHODS.items() if not each.retain_free],
+}
+# The columns: title, figure, digits.
+COLUMNS = (
+    ("gap", "average_gap", 2),
+    ("gap, check on", "checked_gap", 2),
+    ("depth, %", "depth", 0),
+    ("cosine", "forget_cosine", 2),
+    ("shifted logit, %", "shifted_recall_1", 0),
+    ("prototype, %", "prototype_recall", 0),
+    ("forget accuracy, %", "forget_accuracy", 1),
+    ("JS, nats", "js_divergence", 2),
+    ("RMIA, AUC %", "rmia_auc", 1),
+    ("loss attack, %", "mia_loss", 1),
+    ("cost, %", "cost_percent", 1),
+)
+
+
+def setting_of(row: dict[str, str]) -> tuple[str, ...]:
+    """What rows are compared within, but for the seed."""
+    return row["regime"], row["dataset"], row["model"], row["request"]
+
+
+def reported(rows: Rows) -> Rows:
+    """Without those of the search."""
+    return [row for row in rows if row["phase"] == "report"]
+
+
+def cell(rows: Rows, figure: str, digits: int) -> str:
+    """The mean over seeds, with the deviation where there are several."""
+    values = [float(row[figure]) for row in rows if row[figure] != ""]
+    if not values:
+        return "–"
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def table(rows: Rows) -> str:
+    """One setting: every method that ran, by what it takes."""
+    columns = [each for each in COLUMNS if any(row[each[1]] for row in rows)]
+    lines = ["| method | seeds | " + " | ".join(title for title, _, _ in columns) + " |"]
+    lines.append("|" + "---|" * (2 + len(columns)))
+    for group, methods in GROUPS.items():
+        found = {name: some for name in methods if (some := [row for row in rows if row["method"] == name])}
+        if found:
+            lines.append(f"| {group} |" + " |" * (1 + len(columns)))
+        for name, some in found.items():
+            cells = [cell(some, figure, digits) for _, figure, digits in columns]
+            lines.append(f"| {name} | {len(some)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def counted(rows: Rows) -> str:
+    """What ran, and what did not, in words."""
+    from benchmark_regimes_settings import SETTINGS
+
+    ran = reported(rows)
+    trials = {row["method"] for row in rows if row["phase"] == "search"}
+    searched = "after a search" if trials else "with default settings: no search ran"
+    done = {setting_of(row) for row in ran}
+    missing = [
+        f"{each.full_name}"
+        for each in SETTINGS
+        if (each.case.regime, each.case.recipe.dataset, each.case.recipe.architecture, each.name) not in done
+    ]
+    said = f"{len(ran)} rows, {searched}."
+    return said + (f" Not run: {', '.join(missing)}." if missing else "")
+
+
+def body(rows: Rows) -> str:
+    """The part of the page."""
+    parts = [counted(rows)]
+    for setting in dict.fromkeys(map(setting_of, reported(rows))):
+        parts += [f"**{', '.join(setting)}**", table([row for row in reported(rows) if setting_of(row) == setting])]
+    return "\n\n".join(parts)
+
+
+def draw(rows: Rows, path: Path) -> None:
+    """Depth against gap, a panel for each setting that has a depth."""
+    from matplotlib.figure import Figure
+
+    settings = [
+        each
+        for each in dict.fromkeys(map(setting_of, reported(rows)))
+        if any(row["depth"] for row in rows if setting_of(row) == each)
+    ]
+    figure = Figure(figsize=(7 * max(len(settings), 1), 5), layout="constrained")
+    axes: Any = figure.subplots(1, max(len(settings), 1), squeeze=False)
+    markers = dict(zip(GROUPS, "xD^os", strict=True))
+    for setting, axis in zip(settings, axes.flat, strict=False):
+        for group, methods in GROUPS.items():
+            found = {
+                name: [row for row in reported(rows) if setting_of(row) == setting and row["method"] == name]
+                for name in methods
+            }
+            points = {name: _point(some) for name, some in found.items() if any(row["depth"] for row in some)}
+            if points:
+                axis.scatter(*zip(*points.values(), strict=True), marker=markers[group], label=group.strip("*"))
+            for name, point in points.items():
+                axis.annotate(name, point, fontsize=7, xytext=(3, 3), textcoords="offset points")
+        axis.set_xscale("symlog", linthresh=0.5)
+        axis.set(title=", ".join(setting), xlabel="average gap, points", ylabel="depth, %")
+        axis.legend(fontsize=7)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _point(rows: Rows) -> tuple[float, float]:
+    def mean(of: Callable[[dict[str, str]], str]) -> float:
+        return statistics.mean(float(of(row)) for row in rows if of(row))
+
+    return mean(lambda row: row["average_gap"]), mean(lambda row: row["depth"])
+
+
+if __name__ == "__main__":
+    main_of_report(__doc__, CSV, PART, body, draw)
