@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import threading
 import types
 
 import pytest
 
-from tests.scripts.test_regimes import flags_of, folders, scripts  # noqa: F401
+from tests.scripts.test_regimes import flags_of, folders, scripts, without_processes  # noqa: F401
 
 
 @pytest.fixture
 def bench(scripts, monkeypatch):  # noqa: F811
     import benchmark_regimes
 
-    class InThisProcess:
-        def __init__(self, *args, **kwargs):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *args):
-            pass
-
-        def starmap(self, function, tasks, chunksize):
-            return [function(*task) for task in tasks]
-
-    manager = contextlib.nullcontext(types.SimpleNamespace(Lock=threading.Lock))
-    context = types.SimpleNamespace(Pool=InThisProcess, Manager=lambda: manager)
-    monkeypatch.setattr(benchmark_regimes.multiprocessing, "get_context", lambda kind: context)
-    return benchmark_regimes
+    return without_processes(monkeypatch, benchmark_regimes)
 
 
 def read(tmp_path):
@@ -95,3 +77,29 @@ def test_bad_input_is_one_line(bench, tmp_path, capsys, words, named):
     assert bench.main(["--csv", str(tmp_path / "rows.csv"), *words]) == 2
     said = capsys.readouterr().err.strip()
     assert named in said and len(said.splitlines()) == 1 and not (tmp_path / "rows.csv").exists()
+
+
+def test_the_page_says_what_the_results_say(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+    from study_defaults import read_rows
+
+    rows = read_rows(report.CSV)
+    assert report.PART.holds(report.body(rows))
+    shown = report.table(rows)
+    for row in report.reported(rows):
+        assert f"| {row['method']} |" in shown, "no method that ran is left out"
+
+
+def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+
+    names = {name: "" for _, name, _ in report.COLUMNS}
+    setting = {"regime": "memorised", "dataset": "d", "model": "m", "request": "class:a", "method": "delete"}
+
+    def row(phase, seed, gap):
+        return {**names, **setting, "phase": phase, "seed": str(seed), "average_gap": str(gap)}
+
+    rows = [row("search", 10, 9.0), row("report", 0, 1.0), row("report", 1, 3.0)]
+    text = report.body(rows)
+    assert "| delete | 2 | 2.00 ± 1.41 |" in text and "9.0" not in text
+    assert text.startswith("2 rows, after a search. Not run:")

@@ -92,10 +92,8 @@ def flags_of(folders, tmp_path):
     ]
 
 
-def in_this_process(monkeypatch):
-    """Run what the study gives to other processes here."""
-    import study_regimes
-    from regime_runs import RUNS
+def without_processes(monkeypatch, script):
+    """Run what a script gives to other processes here."""
 
     class InThisProcess:
         def __init__(self, *args, **kwargs):
@@ -112,7 +110,16 @@ def in_this_process(monkeypatch):
 
     manager = contextlib.nullcontext(types.SimpleNamespace(Lock=threading.Lock))
     context = types.SimpleNamespace(Pool=InThisProcess, Manager=lambda: manager)
-    monkeypatch.setattr(study_regimes.multiprocessing, "get_context", lambda kind: context)
+    monkeypatch.setattr(script.multiprocessing, "get_context", lambda kind: context)
+    return script
+
+
+def in_this_process(monkeypatch):
+    """The study with its cheapest variants alone, in this process."""
+    import study_regimes
+    from regime_runs import RUNS
+
+    without_processes(monkeypatch, study_regimes)
     for name in [name for name in RUNS if name not in ("default", "head only")]:
         monkeypatch.delitem(RUNS, name)
     return study_regimes

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.objectives import label_loss
 from hf_unlearn.objectives.adversarial import nearest_adversarial
 from hf_unlearn.trainers.base.config import PassesConfig
@@ -51,9 +52,12 @@ class LearnsAdversarial(UnlearningTrainer):
         for pixel_values, labels, index in forget_pass(
             self.train_dataset, self.original_model, self.data_collator, "Looking for adversarial examples"
         ):
-            found = nearest_adversarial(
-                self._counted_answer, pixel_values, labels, self.args.attack_radius, self.args.attack_steps
-            )
+            try:
+                found = nearest_adversarial(
+                    self._counted_answer, pixel_values, labels, self.args.attack_radius, self.args.attack_steps
+                )
+            except ValueError as error:
+                raise UnlearningError(f"there are no adversarial examples: {error}") from error
             self.adversarial.put(index, found.pixel_values)
             self.mistaken.put(index, found.labels)
         return super().unlearning_run(*args, **kwargs)

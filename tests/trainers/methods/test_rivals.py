@@ -179,6 +179,15 @@ def test_amun_learns_its_nearest_mistakes(tmp_path):
     )
 
 
+def test_a_model_that_knows_one_answer_has_no_adversarial_examples(tmp_path):
+    model = make_model("vit")
+    with torch.no_grad():
+        model.classifier.weight.zero_()
+        model.classifier.bias[0] = 1.0
+    with pytest.raises(UnlearningError, match="there are no adversarial examples: 10 samples are taken"):
+        make(tmp_path, "amun_forget", model, attack_steps=1).train()
+
+
 def test_amun_with_retained_samples_learns_all_of_them(tmp_path):
     rows = [0, NUM_FORGET, 3]
     both, alone = (
