@@ -13,7 +13,10 @@ from tests.tiny import make_model
 from tests.trainers.runs import make
 
 GRADIENT: dict[str, Any] = {"max_steps": 3, "optim": "sgd", "learning_rate": 0.05}
-METHODS: dict[str, dict[str, Any]] = {"scrub": GRADIENT, "salun": GRADIENT, "ssd": {"alpha": 1.5}}
+METHODS: dict[str, dict[str, Any]] = {
+    **{name: GRADIENT for name in ("scrub", "salun", "amun", "lotus")},
+    "ssd": {"alpha": 1.5},
+}
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ def test_two_processes_make_the_run_of_one_with_retained_samples(tmp_path):
     one = launch(1, "--batch", "8", "--out", str(tmp_path / "one.json"), worker=worker)
     two = launch(2, "--batch", "4", "--out", str(tmp_path / "two.json"), worker=worker)
     assert (one["num_processes"], two["num_processes"]) == (1, 2)
-    for method in ("scrub", "salun", "ssd"):
+    for method in ("scrub", "salun", "amun", "lotus", "ssd"):
         assert two[method] == pytest.approx(one[method], rel=1e-4, abs=1e-6)
         assert two[method] != pytest.approx(two["before"], rel=1e-4, abs=1e-6), "it moved at all"
 

@@ -42,7 +42,7 @@ def make(
         getattr(hf_unlearn.trainers, method.config)(output_dir=str(tmp_path), dataloader_pin_memory=False, **settings),
         train_dataset=default_forget if forget is None else forget,
         retain_dataset=None if method.retain_free else default_retain if retain is None else retain,
-        reference_dataset=unseen or None,
+        reference_dataset=None if unseen is False else unseen,
         processing_class=make_processor(),
         forget_kind=kind,
         optimizers=optimizers,

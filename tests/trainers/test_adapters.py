@@ -47,7 +47,10 @@ def train(trainer, **kwargs):
     return trainer
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "retrain"])
+WHOLE = [name for name, method in METHODS.items() if not getattr(hf_unlearn, method.trainer).unlearns_adapters]
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in WHOLE])
 def test_every_method_moves_the_adapter_and_nothing_else(tmp_path, name):
     model = make_adapter()
     before, base = tensors(model), others(model)
@@ -59,9 +62,10 @@ def test_every_method_moves_the_adapter_and_nothing_else(tmp_path, name):
     assert all(bool(tensor.isfinite().all()) for tensor in tensors(model).values())
 
 
-def test_retraining_is_refused(tmp_path):
-    with pytest.raises(UnlearningError, match="method 'retrain' needs all weights of a model; expected no adapter"):
-        make(tmp_path, "retrain", model=make_adapter())
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_needs_all_weights_is_refused(tmp_path, name):
+    with pytest.raises(UnlearningError, match=f"method '{name}' needs all weights of a model; expected no adapter"):
+        make(tmp_path, name, model=make_adapter())
 
 
 def test_what_is_not_verified_is_refused(tmp_path):
