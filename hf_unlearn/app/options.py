@@ -20,7 +20,8 @@ class Options:
         model, dataset: what stands in the boxes at first.
         forget_classes: the same.
         is_public: for strangers, as a Space is: model and dataset are those above and no others, nothing is kept,
-            pushed or certified.
+            pushed or certified, and no sample is shown.
+        about: a sentence on top of the page.
         max_upload_mb: of one picture.
     """
 
@@ -30,6 +31,7 @@ class Options:
     dataset: str = ""
     forget_classes: tuple[str, ...] = ()
     is_public: bool = False
+    about: str = ""
     max_upload_mb: int = 10
     real_folders: tuple[str, ...] = field(init=False)
 

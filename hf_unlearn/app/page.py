@@ -50,7 +50,7 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
     """The page, and the sessions of those who look at it."""
     sessions = Sessions(options)
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gr.HTML(shown.heading(TITLE), elem_id="title")
+        gr.HTML(shown.heading(TITLE, options.about), elem_id="title")
         fields = _form(options)
         with gr.Row():
             check = gr.Button("1. Check", variant="primary", elem_id="check")
@@ -58,7 +58,7 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
             cancel = gr.Button("Cancel", variant="stop", interactive=False, elem_id="cancel")
         status = gr.HTML("", elem_id="status", padding=False)
         planned = gr.HTML("", elem_id="plan", padding=False)
-        with gr.Column(visible=False, elem_id="after") as after:
+        with gr.Column(visible=False, elem_id="after", min_width=0) as after:
             judged = gr.HTML("", elem_id="outcome", padding=False)
             stale = result_panels(options, sessions.of)
 
@@ -84,7 +84,12 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
             yield from _followed(session.forget, status)
             if session.outcome is not None:
                 fresh = dict.fromkeys(stale, gr.update(value=None))
-                yield {judged: shown.outcome(session.outcome), planned: "", after: gr.update(visible=True), **fresh}
+                yield {
+                    judged: shown.outcome(session.outcome, options.is_public),
+                    planned: "",
+                    after: gr.update(visible=True),
+                    **fresh,
+                }
             yield idle(session)
 
         def cancelled(request: gr.Request) -> None:
@@ -139,12 +144,12 @@ def _form(options: Options) -> dict[str, Any]:
             elem_id="photographs",
         )
     with gr.Group():
-        with gr.Column() as of_set:
+        with gr.Column(min_width=0) as of_set:
             kind = gr.Dropdown(kinds, value="classes", label="What to forget", elem_id="kind")
             words = gr.Textbox(
                 "\n".join(options.forget_classes), lines=2, label="Which", info=KINDS["classes"].hint, elem_id="words"
             )
-        with gr.Column(visible=False) as of_samples:
+        with gr.Column(visible=False, min_width=0) as of_samples:
             choices = [(title, name) for name, title in FORGET_KINDS.items()]
             forget_kind = gr.Radio(choices, value="class", label="What becomes of their class", elem_id="forget_kind")
             forget_label = gr.Textbox(

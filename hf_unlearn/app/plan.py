@@ -31,7 +31,10 @@ def plan_of(run: Run, level: str, num_references: int) -> Plan:
     trainer, splits = run.trainer, run.splits
     sample = trainer.forget_sample(LOOKED_AT)
     seconds = _seconds(trainer, sample)
-    lines = [("To forget", f"{len(run.forget):,} samples: {run.request}"), ("Beside them", _others(splits))]
+    lines = [
+        ("To forget", f"{len(run.forget):,} samples: {splits.request.describe()}"),
+        ("Beside them", _others(splits)),
+    ]
     lines += [("What is known", line) for line in _known(trainer, sample)]
     steps = f"at most {trainer.num_steps():,} steps of {min(trainer.step_size, len(run.forget)):,} samples"
     lines += [

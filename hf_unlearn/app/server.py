@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -99,7 +100,7 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
         try:
             _, url, _ = page.launch(
                 server_name=server_name,
-                server_port=server_port or None,
+                server_port=server_port or _free_port(server_name),
                 prevent_thread_lock=True,
                 quiet=True,
                 share=False,
@@ -126,6 +127,13 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
             del os.environ["GRADIO_TEMP_DIR"]
         else:
             os.environ["GRADIO_TEMP_DIR"] = before
+
+
+def _free_port(server_name: str) -> int:
+    # Gradio itself would take that of its environment variable.
+    with socket.socket() as tried:
+        tried.bind((server_name, 0))
+        return int(tried.getsockname()[1])
 
 
 def _theme(gr: Any) -> Any:

@@ -24,9 +24,9 @@ def _rendered(template: str, **values: Any) -> str:
     return environment.get_template(template).render(**values)
 
 
-def heading(title: str) -> str:
+def heading(title: str, about: str = "") -> str:
     """The top of the page."""
-    return _rendered("heading.html.jinja", title=title)
+    return _rendered("heading.html.jinja", title=title, about=about)
 
 
 def note(text: str, tone: str = "") -> str:
@@ -56,15 +56,19 @@ def progress(now: Progress | None, waits: bool, ends: bool) -> str:
     return _rendered("progress.html.jinja", stage=stage, now=now, left=left)
 
 
-def outcome(found: Outcome) -> str:
-    """Verdict, picture, accuracy of each class, and some of the forget set with both models' answers."""
+def outcome(found: Outcome, is_public: bool = False) -> str:
+    """Verdict, picture, accuracy of each class, and some of the forget set with both models' answers.
+
+    Args:
+        is_public: for strangers: no sample is shown, and not where things lie.
+    """
     from hf_unlearn.evaluation.report.figures import TITLES, as_svg, draw_plots
     from hf_unlearn.evaluation.report.table import findings
     from hf_unlearn.evaluation.report.verdict import verdict_of
 
     results = found.comparison
     if results is None:
-        return _rendered("outcome.html.jinja", found=found, results=None)
+        return _rendered("outcome.html.jinja", found=found, results=None, is_public=is_public)
     plots = draw_plots(results)
     name = next(iter(plots), None)
     return _rendered(
@@ -76,7 +80,8 @@ def outcome(found: Outcome) -> str:
         classes=_classes(results["curves"]),
         split=results["curves"]["split"],
         findings=findings(results),
-        strip=results.strip,
+        strip=[] if is_public else results.strip,
+        is_public=is_public,
     )
 
 

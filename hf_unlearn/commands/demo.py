@@ -58,8 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = ["--dataset_name", dataset]
     request = ["--forget_classes", flags.forget_class]
     again = ["--overwrite_output_dir"]
-    training = ["--model_type", "resnet", "--image_size", "32", "--config_overrides", RESNET]
-    training += ["--num_train_epochs", str(flags.num_train_epochs), "--seed", str(flags.seed)]
+    training = training_flags(flags.num_train_epochs, flags.seed)
     seed = ["--seed", str(flags.seed)]
     digit = flags.forget_class
     say("", "1 of 4: a small ResNet learns all ten digits. This is the original model.")
@@ -89,6 +88,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "",
         f"All of it took {seconds_as_text(time.monotonic() - started)}.",
     )
+
+
+def training_flags(num_train_epochs: float, seed: int) -> list[str]:
+    """How the demo's models are trained, as words of `hf-unlearn train`."""
+    model = ["--model_type", "resnet", "--image_size", "32", "--config_overrides", RESNET]
+    return [*model, "--num_train_epochs", str(num_train_epochs), "--seed", str(seed)]
 
 
 def _holds_a_demo(folder: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from hf_unlearn.app.form import Form
 from hf_unlearn.app.options import Options
 from hf_unlearn.app.session import Session
+from hf_unlearn.app.watching import Watcher
 
 # Of a run.
 STEPS = 6
@@ -46,3 +49,20 @@ def picture(tmp_path):
     path = str(tmp_path / "mine.png")
     Image.new("RGB", (20, 12), (200, 40, 40)).save(path)
     return path
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Runs stand still after their third step, until the event is set; the other event says that one does."""
+    stands, goes_on = threading.Event(), threading.Event()
+    step = Watcher.on_step_end
+
+    def on_step_end(self, args, state, control, **kwargs):
+        step(self, args, state, control, **kwargs)
+        if state.global_step == 3:
+            stands.set()
+            assert goes_on.wait(60)
+
+    monkeypatch.setattr(Watcher, "on_step_end", on_step_end)
+    yield stands, goes_on
+    goes_on.set()

@@ -14,7 +14,7 @@ from hf_unlearn.app import work as works
 from hf_unlearn.app.form import PHOTOGRAPHS
 from hf_unlearn.app.outcome import answers_to, packed
 from hf_unlearn.app.session import UNFINISHED, Session
-from hf_unlearn.app.watching import Progress, Watcher
+from hf_unlearn.app.watching import Progress
 from hf_unlearn.commands import unlearn
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.files import FORGET_SET_NAME, RECORD_NAME, REPORT_NAME
@@ -78,23 +78,6 @@ def test_it_is_the_run_of_the_command(session, form, options, tmp_path):
     )
     assert ours.keys() == theirs.keys()
     assert all(bool((ours[name] == theirs[name]).all()) for name in ours)
-
-
-@pytest.fixture
-def held(monkeypatch):
-    """Runs stand still after their third step, until the event is set; the other event says that one does."""
-    stands, goes_on = threading.Event(), threading.Event()
-    step = Watcher.on_step_end
-
-    def on_step_end(self, args, state, control, **kwargs):
-        step(self, args, state, control, **kwargs)
-        if state.global_step == 3:
-            stands.set()
-            assert goes_on.wait(60)
-
-    monkeypatch.setattr(Watcher, "on_step_end", on_step_end)
-    yield stands, goes_on
-    goes_on.set()
 
 
 def test_a_run_says_how_far_it_is_and_nothing_is_left_once_it_is_cancelled(session, form, options, held):

@@ -1,0 +1,211 @@
+"""What the page gives to whom: attacked over HTTP, without a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+import pytest
+
+from hf_unlearn.commands.main import main
+from tests.hub.fixtures import WRITE_TOKEN
+
+pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
+
+SECRET = "nobody is to read this"
+
+
+@pytest.fixture
+def page(options, monkeypatch):
+    """A page with small uploads, started with a token in the environment."""
+    import dataclasses
+
+    from hf_unlearn.app.server import served
+
+    monkeypatch.setenv("HF_TOKEN", WRITE_TOKEN)
+    with served(dataclasses.replace(options, max_upload_mb=1)) as up:
+        yield up
+
+
+def asked(page, path, data=None, **headers):
+    """The status of an answer, its headers, and what it says."""
+    request = urllib.request.Request(page.url.rstrip("/") + path, data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read().decode("utf-8", "replace")
+
+
+def test_no_file_is_served_but_what_was_uploaded(page, options, tmp_path):
+    secret = tmp_path / "out" / "secret.txt"
+    secret.write_text(SECRET)
+    inside = os.path.join(options.model, "config.json")
+    relative = os.path.relpath(secret)
+    paths = ["/etc/passwd", str(secret), relative, inside, f"{options.model}/../resnet/config.json", "README.md"]
+    paths += [os.path.join(os.environ["GRADIO_TEMP_DIR"], os.path.relpath(secret, os.environ["GRADIO_TEMP_DIR"]))]
+    for path in paths:
+        for shown in (path, urllib.parse.quote(path, safe=""), urllib.parse.quote(path).replace("..", "%2e%2e")):
+            for route in ("/gradio_api/file=", "/file=", "/gradio_api/file/", "/static/", "/assets/", "/theme_assets/"):
+                status, _, said = asked(page, route + shown)
+                assert status in (403, 404, 405, 400), (route + shown, status)
+                assert SECRET not in said and "root:" not in said and "architectures" not in said
+
+
+def uploaded(page, content, name="x.png"):
+    mark = uuid.uuid4().hex
+    head = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
+    body = head + content + f"\r\n--{mark}--\r\n".encode()
+    return asked(page, "/gradio_api/upload", body, **{"Content-Type": f"multipart/form-data; boundary={mark}"})
+
+
+def test_uploads_are_limited_and_gone_at_the_end(options):
+    import dataclasses
+
+    from hf_unlearn.app.server import served
+
+    with served(dataclasses.replace(options, max_upload_mb=1)) as page:
+        folder = os.environ["GRADIO_TEMP_DIR"]
+        status, _, said = uploaded(page, b"x" * 1000)
+        assert status == 200
+        (path,) = json.loads(said)
+        assert os.path.realpath(path).startswith(os.path.realpath(folder))
+        assert uploaded(page, b"x" * (2**20 + 2**18))[0] == 413
+        # A name is not a path.
+        status, _, said = uploaded(page, b"x", "../../../../evil.png")
+        assert status != 200 or os.path.realpath(json.loads(said)[0]).startswith(os.path.realpath(folder))
+    assert not os.path.exists(folder)
+
+
+def events_of(page, component):
+    """The numbers of the events that take this component."""
+    config = json.loads(asked(page, "/config")[2])
+    ids = {each["id"] for each in config["components"] if each["props"].get("elem_id") == component}
+    assert ids
+    return [each["id"] for each in config["dependencies"] if ids & set(each["inputs"])]
+
+
+def sent(page, event, data):
+    """What the page answers to an event that a browser would send; all of the stream."""
+    session = uuid.uuid4().hex
+    body = json.dumps({"data": data, "fn_index": event, "session_hash": session}).encode()
+    status, _, said = asked(page, "/gradio_api/queue/join", body, **{"Content-Type": "application/json"})
+    assert status == 200, said
+    with urllib.request.urlopen(f"{page.url}gradio_api/queue/data?session_hash={session}", timeout=60) as stream:
+        lines = []
+        for line in stream:
+            lines.append(line.decode())
+            if "process_completed" in lines[-1] or "close_stream" in lines[-1]:
+                break
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "{out}/secret.png", "http://127.0.0.1:9/x.png"])
+def test_no_file_is_read_that_was_not_uploaded(page, options, picture, path):
+    with open(os.path.join(options.output_dir, "secret.png"), "w") as file:
+        file.write(SECRET)
+    given = {"path": path.format(out=options.output_dir), "orig_name": "x.png", "meta": {"_type": "gradio.FileData"}}
+    (event,) = events_of(page, "own")
+    said = sent(page, event, [given])
+    assert '"success":false' in said.replace(" ", "")
+    assert SECRET not in said and "root:" not in said
+    # What was uploaded is, by the same event.
+    with open(picture, "rb") as file:
+        (given["path"],) = json.loads(uploaded(page, file.read())[2])
+    said = sent(page, event, [given])
+    assert '"success":true' in said.replace(" ", "") and "there is no unlearned model yet" in said
+
+
+def test_nobody_else_is_asked_and_answers_carry_a_policy(page):
+    status, headers, said = asked(page, "/")
+    assert status == 200
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "googleapis" not in said and "gstatic" not in said
+    assert WRITE_TOKEN not in said + asked(page, "/config")[2]
+    for path in (
+        "/gradio_api/file=http://127.0.0.1:9/x",
+        "/gradio_api/proxy=http://127.0.0.1:9/x",
+        "/file=https://x.y/z",
+    ):
+        assert asked(page, path)[0] in (403, 404)
+    # Another site's name that was turned to this address.
+    for host in ("evil.example", "evil.example:7860", "127.0.0.1.evil.example", ""):
+        assert asked(page, "/", Host=host)[0] == 403
+    assert json.loads(asked(page, "/gradio_api/info")[2])["named_endpoints"] == {}
+    for path in ("/docs", "/redoc", "/gradio_api/docs"):
+        assert asked(page, path)[0] == 404
+
+
+def test_starting_a_page_reaches_nobody(options, monkeypatch):
+    from hf_unlearn.app.server import served
+
+    reached = []
+    connect = socket.socket.connect
+
+    def noted(self, address):
+        reached.append(address)
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noted)
+    with served(options) as page:
+        assert asked(page, "/")[0] == 200
+        assert page.url.startswith("http://127.0.0.1:")
+    hosts = {address[0] for address in reached if isinstance(address, tuple)}
+    assert hosts == {"127.0.0.1"}
+
+
+def test_a_port_in_use_is_one_line(options, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        words = ["app", "--output_dir", options.output_dir, "--server_port", str(port)]
+        assert main(words) == 2
+    assert capsys.readouterr().err == (
+        f"hf-unlearn app: error: port {port} is in use, or not yours; expected --server_port 0\n"
+    )
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path):
+    import importlib.util
+
+    monkeypatch.chdir(tmp_path)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "gradio" else found(name, *rest)
+    )
+    assert main(["app"]) == 2
+    assert capsys.readouterr().err == (
+        'hf-unlearn app: error: the page needs Gradio, which is not installed; expected pip install "hf-unlearn[app]"\n'
+    )
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_command_serves_until_it_is_interrupted(options, tmp_path):
+    import signal
+
+    words = ["app", "--output_dir", options.output_dir, "--server_port", "0", "--folders", options.model]
+    with subprocess.Popen(
+        [sys.executable, "-m", "hf_unlearn.commands.entry", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:
+        said = process.stdout.readline()
+        assert said.startswith("The page is at http://127.0.0.1:")
+        url = said.split()[-1]
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "hf-unlearn app: interrupted\n"
+    assert [name for name in os.listdir(tmp_path) if name.startswith("hf-unlearn")] == []

@@ -1,0 +1,81 @@
+"""The Space is whole: its metadata is valid, what it needs is pinned, and it starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
+
+from tests.test_layout import PROJECT, ROOT
+
+SPACE = ROOT / "spaces" / "unlearning"
+# https://huggingface.co/docs/hub/spaces-config-reference, and how long the short description may be.
+KNOWN = {
+    *("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "license"),
+    *("pinned", "short_description", "tags", "models", "datasets", "suggested_hardware", "startup_duration_timeout"),
+}
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+
+
+def pins(path):
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return {each.name.lower().replace("_", "-"): each for each in map(Requirement, lines)}
+
+
+def test_its_metadata_is_valid():
+    data = SpaceCard.load(SPACE / "README.md").data.to_dict()
+    assert {"title", "sdk", "sdk_version", "app_file", "license"} <= data.keys() <= KNOWN
+    assert data["sdk"] == "gradio" and data["license"] == PROJECT["license"].lower()
+    assert (SPACE / data["app_file"]).is_file()
+    assert {data["colorFrom"], data["colorTo"]} <= COLOURS
+    assert len(data["short_description"]) <= 60 and len(data["emoji"]) == 1
+    assert re.fullmatch(r"3\.\d+", data["python_version"])
+    # The one that the tests run with.
+    assert str(pins(ROOT / "constraints" / "ci.txt")["gradio"].specifier) == f"=={data['sdk_version']}"
+    # Numbers in YAML lose their zeros.
+    assert isinstance(yaml.safe_load((SPACE / "README.md").read_text().split("---")[1])["python_version"], str)
+
+
+def test_what_it_needs_is_pinned():
+    pinned = pins(SPACE / "requirements.txt")
+    needed = {each.name.lower().replace("_", "-"): each for each in map(Requirement, PROJECT["dependencies"])}
+    assert pinned.keys() == needed.keys()
+    for name, each in pinned.items():
+        (version,) = each.specifier
+        assert version.operator == "==" and needed[name].specifier.contains(version.version)
+
+
+@pytest.mark.slow
+def test_it_starts_and_offers_strangers_no_more_than_it_should(tmp_path):
+    """As it is in its repository, on a model that is trained for a moment only."""
+    pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
+    made = tmp_path / "space"
+    subprocess.run([sys.executable, ROOT / "scripts" / "make_space.py", made], check=True, capture_output=True)
+    assert (made / "README.md").is_file() and not list(made.rglob("__pycache__"))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"SPACE_EPOCHS": "0.1", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": "0"}
+    environment |= {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        [sys.executable, "app.py"], cwd=made, stdout=subprocess.PIPE, text=True, env=environment
+    ) as space:
+        try:
+            said = next(line for line in space.stdout if line.startswith("The page is at"))
+            with urllib.request.urlopen(f"{said.split()[-1]}config", timeout=60) as answer:
+                config = json.load(answer)
+        finally:
+            space.terminate()
+    props = {each["props"]["elem_id"]: each["props"] for each in config["components"] if each["props"].get("elem_id")}
+    assert not any(props[name]["visible"] for name in ("model", "dataset", "references", "test_dataset"))
+    assert {"check", "forget", "own", "pack"} <= props.keys()
+    assert not {"push", "certify", "key", "repo_id"} & props.keys()
+    assert props["words"]["value"] == "eight"
+    assert Path(made / "hf_unlearn" / "app" / "style.css").is_file()
