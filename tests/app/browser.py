@@ -46,7 +46,7 @@ class Tab:
         elsewhere: addresses that it asked for besides the page's own.
     """
 
-    def __init__(self, browser: Any, url: str, width: int = DESKTOP):
+    def __init__(self, browser: Any, url: str, width: int = DESKTOP, ready: str = "#check"):
         self.context = browser.new_context(viewport={"width": width, "height": 900})
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE)
@@ -59,7 +59,7 @@ class Tab:
         self.page.on("dialog", lambda dialog: (self.faults.append(dialog.message), dialog.dismiss()))
         self.page.on("request", lambda request: self._asked(request.url, url))
         self.page.goto(url)
-        self.page.wait_for_selector("#check")
+        self.page.wait_for_selector(ready)
 
     def _asked(self, address: str, own: str) -> None:
         if not address.startswith((own, "data:", "blob:")):

@@ -90,7 +90,10 @@ def test_what_comes_first_is_the_verdict_then_the_picture():
     text = shown.outcome(Outcome("folder", {}, None, results_of("red"), None, []))
     places = [text.index(each) for each in ('class="verdict met"', "<svg", "<table", 'class="strip"')]
     assert places == sorted(places)
-    assert "Forgotten: the model recognises 0.5 % of the samples to forget, where it was 99.0 %" in text
+    assert (
+        "Forgotten in its answers: the model recognises 0.5\u00a0% of the samples to forget, where it was 99.0\u00a0%"
+        in text
+    )
 
 
 def test_a_run_as_it_goes():

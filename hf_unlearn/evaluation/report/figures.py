@@ -82,7 +82,7 @@ def _depth(curves: Mapping[str, Any]) -> Figure:
     titles = {row.key: row.title for row in ROWS}
     # Without their units: all are shares here.
     names = [re.sub(r"(, recall)? %$|, (%|points)$", "", titles[key]) for key in depth["probes"]]
-    figure, axes = _new(5.4, 1.5 + 0.34 * len(names))
+    figure, axes = _new(4.8, 1.5 + 0.34 * len(names))
     for place, floor in enumerate(depth["floors"]):
         if floor:
             axes.plot([100 - floor, 100 + floor], [place, place], color=COLOURS["retrained"], alpha=0.25, linewidth=9)
@@ -99,10 +99,10 @@ def _depth(curves: Mapping[str, Any]) -> Figure:
             if share is not None and not SHARES[0] <= share <= SHARES[1]:
                 edge, marker = (SHARES[0], "<") if share < SHARES[0] else (SHARES[1], ">")
                 axes.plot(edge, place, marker=marker, **style)
-                axes.text(edge, place - 0.3, f"{share:.0f}", ha="center", fontsize=7, color=COLOURS[role])
+                axes.text(edge, place - 0.3, f"{share:.0f}", ha="center", fontsize=9, color=COLOURS[role])
     for place in range(len(names)):
         if all(shares[place] is None for shares in depth["shares"].values()):
-            axes.text(50, place, "tells nothing here", ha="center", va="center", fontsize=8, color="#5b6670")
+            axes.text(50, place, "tells nothing here", ha="center", va="center", fontsize=9, color="#5b6670")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="share of the way, %", xlim=(SHARES[0] - 8, SHARES[1] + 8), ylim=(len(names) - 0.5, -0.6))
     ends = axes.secondary_xaxis("top")
@@ -171,7 +171,7 @@ def _confusion(curves: Mapping[str, Any]) -> Figure:
         _label_ticks(axes, [*labels, *(["another"] if matrix.shape[1] > len(labels) else [])])
         if axes is figure.axes[0]:
             every = axes.get_xticks()[axes.get_xticks() < len(labels)]
-            axes.set_yticks(every, [labels[int(place)] for place in every], fontsize=7)
+            axes.set_yticks(every, [labels[int(place)] for place in every], fontsize=9)
             axes.set_ylabel("label")
         else:
             axes.set_yticks([])

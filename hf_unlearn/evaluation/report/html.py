@@ -15,6 +15,7 @@ from hf_unlearn.evaluation.metrics.divergences import log_softmax
 from hf_unlearn.evaluation.report.figures import TITLES, as_svg, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
+from hf_unlearn.evaluation.report.verdict import verdict_of
 from hf_unlearn.files import write_text
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.image_modes import as_mode
@@ -32,13 +33,17 @@ def write_report(results: Mapping[str, Any], path: str, strip: Sequence[Mapping[
         strip: from [`forget_strip`]; it shows forgotten samples, so the page is for local use only.
     """
     plots = {name: as_svg(plot, name) for name, plot in draw_plots(results).items()}
+    # They come in the order of what they say.
+    first = next(iter(plots), None)
+    picture = None if first is None else {"title": TITLES[first], "name": first, "svg": plots.pop(first)}
     page = (
         _environment()
         .get_template(TEMPLATE)
         .render(
             **_shown(results),
             request=describe(results["request"]),
-            depth=plots.pop("depth", None),
+            verdict=verdict_of(results),
+            picture=picture,
             plots=[{"title": TITLES[name], "name": name, "svg": svg} for name, svg in plots.items()],
             strip=strip,
         )

@@ -38,9 +38,10 @@ def verdict_of(results: Mapping[str, Any]) -> Verdict:
         if ours["forget_accuracy"] > WHOLE_CLASS_ACCURACY:
             return Verdict(NOT_MET, f"Not forgotten: {recognised}{_rest(ours, before)}.")
         lost = _lost(ours, before)
+        said = f"{recognised}{_rest(ours, before)}{_beside_retrained(ours)}"
         if lost is not None and lost > MOST_LOST:
-            return Verdict(OPEN, f"Forgotten at a price: {recognised}{_rest(ours, before)}.")
-        return Verdict(MET, f"Forgotten: {recognised}{_rest(ours, before)}.")
+            return Verdict(OPEN, f"Forgotten in its answers, at a price: {said}.")
+        return Verdict(MET, f"Forgotten in its answers: {said}.")
     closer, tie = (results["verdict"][name] for name in ("closer_than_doing_nothing", "tie_with_retrained"))
     if closer is None and not tie:
         why = "other samples still teach these labels, and there is no retrained model to compare with"
@@ -50,12 +51,19 @@ def verdict_of(results: Mapping[str, Any]) -> Verdict:
         gaps += f", doing nothing {before['average_gap']:.2f}"
     if tie or closer:
         how = (
-            "as near to a retrained model as another retrained one"
-            if tie
-            else "nearer to a retrained model than before"
+            "as near to a retrained model as another retrained one" if tie else "nearer to a retrained one than before"
         )
         return Verdict(MET, f"The model is {how}: {gaps}; {recognised}.")
     return Verdict(NOT_MET, f"The model is no nearer to a retrained one than doing nothing: {gaps}; {recognised}.")
+
+
+def _beside_retrained(ours: Mapping[str, Any]) -> str:
+    """How near it is to a retrained model: inside, where that was looked at, else in its accuracies."""
+    if ours.get("depth") is not None:
+        return f"; inside it is {ours['depth']:.0f} % of the way to a retrained model"
+    if ours.get("average_gap") is not None:
+        return f"; its accuracies are {ours['average_gap']:.2f} points from a retrained model's"
+    return ""
 
 
 def _share(figures: Mapping[str, Any]) -> str:
