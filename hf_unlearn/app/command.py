@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,9 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from hf_unlearn.commands.output_folder import check_folder
 
     check_folder(server.output_dir, "output_dir")
+    # What was named here may be read there.
+    named = [each for each in (page.model_name_or_path, page.dataset_name) if os.path.isdir(each)]
     options = Options(
         output_dir=server.output_dir,
-        folders=tuple(server.folders or (".",)),
+        folders=(*(server.folders or (".",)), *named),
         model=page.model_name_or_path,
         dataset=page.dataset_name,
         forget_classes=tuple(page.forget_classes or ()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,10 +30,18 @@ class Sessions:
     def __init__(self, options: Options):
         self._options = options
         self._open: dict[str, Session] = {}
+        self._lock = threading.Lock()
 
     def of(self, request: gr.Request) -> Session:
         """The tab's session; a new one for a new tab."""
-        return self._open.setdefault(str(request.session_hash), Session(self._options))
+        with self._lock:
+            name = str(request.session_hash)
+            if name not in self._open:
+                self._open[name] = Session(self._options)
+            return self._open[name]
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def close(self, request: gr.Request) -> None:
         """The tab was closed or loaded anew."""

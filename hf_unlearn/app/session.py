@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -107,7 +108,7 @@ class Session:
 
     def _drop_plan(self) -> None:
         if self._planned is not None:
-            shutil.rmtree(self._planned.aside, ignore_errors=True)
+            _discard(self._planned.aside)
             self._planned = None
 
     def _prepare(self, form: Form, work: Work) -> Plan:
@@ -131,7 +132,7 @@ class Session:
             plan = plan_of(run, form.level, len(beside))
             work.check()
         except BaseException:
-            shutil.rmtree(aside, ignore_errors=True)
+            _discard(aside)
             raise
         self._planned = _Planned(run, form.level, beside, aside)
         return plan
@@ -171,7 +172,7 @@ class Session:
             work.check()
             folder = self._take(folder)
         finally:
-            shutil.rmtree(planned.aside, ignore_errors=True)
+            _discard(planned.aside)
         lines = [f"{trainer.state.global_step} steps; stopped: {trainer.stop_reason}", *work.warnings]
         models = {"before": trainer.original_model, "after": trainer.model.eval()}
         self.outcome = Outcome(folder, models, processor, comparison, why_not, lines)
@@ -197,6 +198,13 @@ class _Planned:
 
     def __init__(self, run: Run, level: str, references: list[Contestant], aside: str):
         self.run, self.level, self.references, self.aside = run, level, references, aside
+
+
+def _discard(aside: str) -> None:
+    """Remove a folder of unfinished work, and the one above it if nobody else is at work there."""
+    shutil.rmtree(aside, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(aside))
 
 
 def _name_of(form: Form) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import tempfile
+import time
 import zipfile
 from contextlib import ExitStack
 
@@ -39,6 +41,7 @@ def look(browser, options):
             if not pages:
                 pages.append(stack.enter_context(served(given)))
             tab = Tab(browser, pages[0].url, width)
+            tab.sessions = pages[0].sessions
             stack.callback(tab.context.close)
             return tab
 
@@ -210,7 +213,10 @@ def test_a_wrong_name_is_one_line(look, options):
     assert (tab.faults, tab.overflows()) == ([], [])
 
 
-def test_two_tabs_and_a_cancel_in_the_middle(look, options, held):
+def test_two_tabs_and_a_cancel_in_the_middle(look, options, held, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     stands, goes_on = held
     one, other = look(), look(PHONE)
     one.check()
@@ -231,8 +237,16 @@ def test_two_tabs_and_a_cancel_in_the_middle(look, options, held):
     other.page.wait_for_selector("dl.plan")
     assert "'blue'" in other.text("dl.plan")
     assert [name for name in os.listdir(options.output_dir) if not name.startswith(".")] == []
-    # Loaded anew, a tab is a new one.
+    assert (one.faults, one.elsewhere, other.faults, other.elsewhere) == ([], [], [], [])
+    # Loaded anew, a tab is a new one, and what it was is gone.
+    assert len(other.sessions) == 2
     other.page.reload()
     other.page.wait_for_selector("#check")
     assert other.text("#plan").strip() == ""
-    assert (one.faults, one.elsewhere, other.faults, other.elsewhere) == ([], [], [], [])
+    one.context.close()
+    until = time.monotonic() + 60
+    while len(other.sessions) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(other.sessions) == 0
+    # One folder for each tab, and none is left of those that are closed.
+    assert [each for each in os.listdir(temporary) if each.startswith("hf-unlearn-app")] == []

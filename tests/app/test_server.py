@@ -15,6 +15,7 @@ import uuid
 import pytest
 
 from hf_unlearn.commands.main import main
+from hf_unlearn.errors import UnlearningError
 from tests.hub.fixtures import WRITE_TOKEN
 
 pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
@@ -188,6 +189,20 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path
     assert os.listdir(tmp_path) == []
 
 
+def test_what_is_named_on_the_command_line_may_be_read(options, tmp_path, monkeypatch):
+    """Wherever it lies; and nothing beside it."""
+    from hf_unlearn.app import server
+
+    found = []
+    monkeypatch.setattr(server, "serve", lambda given, *rest: found.append(given))
+    monkeypatch.chdir(tmp_path)
+    assert main(["app", "--model_name_or_path", options.model, "--dataset_name", "org/data"]) == 0
+    assert found[0].checked(options.model, "model") == options.model
+    with pytest.raises(UnlearningError, match="may read"):
+        found[0].checked(os.path.dirname(options.model), "model")
+
+
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted(options, tmp_path):
     import signal
 

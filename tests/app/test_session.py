@@ -28,10 +28,9 @@ def done(work):
 
 
 def left(options):
-    """What lies in the output folder: models, and work that was not finished."""
+    """What lies in the output folder: models, and whether there is work that was not finished."""
     found = sorted(os.listdir(options.output_dir))
-    aside = os.path.join(options.output_dir, UNFINISHED)
-    return [name for name in found if name != UNFINISHED], os.listdir(aside) if os.path.isdir(aside) else []
+    return [name for name in found if name != UNFINISHED], UNFINISHED in found
 
 
 def test_from_the_boxes_to_a_model(session, form, options, picture):
@@ -41,11 +40,11 @@ def test_from_the_boxes_to_a_model(session, form, options, picture):
     assert said["Beside them"] == "36 training samples stay, 24 for testing"
     assert any("premise" in line for what, line in plan.lines if what == "What is known")
     assert f"{STEPS} steps of 12 samples" in said["Cost"]
-    assert left(options)[0] == [] and session.is_planned
+    assert left(options) == ([], True) and session.is_planned
 
     outcome = done(session.forget()).result
     assert outcome is session.outcome and not session.is_planned
-    assert left(options) == ([os.path.basename(outcome.folder)], [])
+    assert left(options) == ([os.path.basename(outcome.folder)], False)
     assert {"model.safetensors", RECORD_NAME, REPORT_NAME, "README.md"} <= set(os.listdir(outcome.folder))
     assert outcome.why_not_judged is None
     assert set(outcome.comparison["models"]) >= {"original", "unlearned"}
@@ -95,7 +94,7 @@ def test_a_run_says_how_far_it_is_and_nothing_is_left_once_it_is_cancelled(sessi
     goes_on.set()
     assert work.wait(60)
     assert work.cancelled and work.error is None and session.outcome is None
-    assert left(options) == ([], [])
+    assert left(options) == ([], False)
     assert not session.cancel()
     with pytest.raises(UnlearningError, match="nothing is ready"):
         session.forget()
@@ -132,7 +131,7 @@ def test_closing_a_tab_ends_its_run(session, form, options, held):
     threading.Timer(0.2, goes_on.set).start()
     session.close()
     assert work.cancelled
-    assert left(options) == ([], [])
+    assert left(options) == ([], False)
     assert not os.path.exists(session.folder)
 
 
@@ -150,7 +149,7 @@ def test_an_error_is_one_line_and_leaves_nothing(session, form, options, monkeyp
         assert work.error is not None and "\n" not in work.error
         assert said.split("|")[-1] in work.error
         assert not session.is_planned
-    assert left(options) == ([], [])
+    assert left(options) == ([], False)
     assert "Traceback" not in capsys.readouterr().err
 
 
