@@ -21,15 +21,8 @@ from hf_unlearn.request.kept import is_forget_set, read_forget_set
 # stays at home.
 _OF_A_REQUEST = (
     *("schema_version", "disclosure", "method", "original_model", "request", "dataset", "whole_classes"),
-    *(
-        "forgotten_class_ids",
-        "num_forget",
-        "num_forget_band",
-        "retain_free",
-        "data_used",
-        "weights_sha256",
-        "takes_place_of",
-    ),
+    *("forgotten_class_ids", "num_forget", "num_forget_band", "retain_free", "data_used", "weights_sha256"),
+    *("takes_place_of",),
 )
 
 
@@ -55,6 +48,15 @@ def earlier_of(
             f"the weights of {name!r} are not those that its {RECORD_NAME} describes: what they forgot before cannot "
             f"be told; expected the model as it was saved, or no {RECORD_NAME} beside it"
         )
+    return requests_of(record, read_forget_set(name), model)
+
+
+def requests_of(record: Mapping[str, Any], kept: Mapping[str, Any], model: PreTrainedModel) -> list[dict[str, Any]]:
+    """The requests that the model of a record met, the oldest first; one that was not finished is none.
+
+    Args:
+        kept: what recognises the samples of the last one, as [`read_forget_set`] gives it.
+    """
     # What was measured is of the model as it was then.
     measured = ("checks", "evaluation")
     before = [
@@ -64,7 +66,7 @@ def earlier_of(
         # It was not met, so it is still to be forgotten.
         return before
     own = {field: record[field] for field in _OF_A_REQUEST if field in record}
-    own["kept"] = read_forget_set(name)
+    own["kept"] = dict(kept)
     if "forgotten_class_ids" not in own and record.get("whole_classes"):
         # A record of before these were kept.
         named = [str(each) for each in (record.get("request") or {}).get("classes", ())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import shutil
 
@@ -18,6 +19,7 @@ from hf_unlearn import (
     GradientAscentTrainer,
     MUMisConfig,
     MUMisTrainer,
+    UnlearningError,
     make_splits,
 )
 from hf_unlearn.commands.main import main
@@ -26,11 +28,12 @@ from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.objectives import shifted_divergence
 from hf_unlearn.publishing.destination import difference
 from hf_unlearn.publishing.earlier import earlier_of, first_model
+from hf_unlearn.publishing.push import push_folder
 from hf_unlearn.publishing.record import read_record
 from hf_unlearn.publishing.secrecy import published
 from hf_unlearn.request.kept import read_forget_set
-from tests.publishing.conftest import GREEN, again
-from tests.tiny import make_dataset, make_model, make_processor
+from tests.publishing.conftest import GREEN, RED, again
+from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 
 def test_the_first_model_is_the_guard_only_where_it_can_be_had_and_remembers_nobody(chain, tmp_path, caplog):
@@ -99,6 +102,42 @@ def test_delete_masks_what_went_before(chain, tmp_path):
     lowered = torch.zeros_like(said, dtype=torch.bool).index_fill(1, torch.tensor([0, 1]), True)
     assert torch.allclose(losses, shifted_divergence(outputs["logits"], said, lowered, math.inf))
     assert (losses > 0).all()
+
+
+def test_a_model_in_memory_that_was_unlearned_is_known_again(tmp_path):
+    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
+    red, green = (make_splits(data, request, dataset_name="someone/colours") for request in (RED, GREEN))
+
+    def trainer_of(model, splits, name):
+        args = DeleteConfig(str(tmp_path / name), use_cpu=True, dataloader_pin_memory=False, report_to="none")
+        args.max_steps = 2
+        return DeleteTrainer(model, args, splits, processing_class=make_processor())
+
+    model = make_reference()
+    trainer = trainer_of(model, red, "red")
+    assert trainer.earlier == []
+    trainer.train()
+    with pytest.raises(UnlearningError, match="class 'red' was forgotten before, by request 1 of 1"):
+        trainer_of(trainer.model, red, "again")
+    second = trainer_of(trainer.model, green, "green")
+    assert second.earlier_labels.tolist() == [0] and second.earlier[0]["request"]["classes"] == ["red"]
+    # One that did not meet its request is still to be met.
+    met = {"checks": {"forget_accuracy": {"before": 90.0, "after": 50.0}}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "record", lambda: {**type(trainer).record(trainer), **met})
+        assert trainer_of(trainer.model, red, "again").earlier == []
+    # Nor is a copy of it known, whose weights may be others by now.
+    assert trainer_of(copy.deepcopy(model), red, "copy").earlier == []
+
+
+def test_a_model_object_from_the_hub_is_known_again(connected_hub, chain, tmp_path):
+    push_folder(chain / "1", "org/forgot", push_anyway=True)
+    model = load_image_classifier("org/forgot")
+    data = DatasetDict({"train": make_dataset(32)})
+    args = DeleteConfig(str(tmp_path / "f"), use_cpu=True, dataloader_pin_memory=False, report_to="none")
+    with pytest.raises(UnlearningError, match="class 'red' was forgotten before"):
+        DeleteTrainer(model, args, make_splits(data, RED))
+    assert DeleteTrainer(model, args, make_splits(data, GREEN)).earlier_labels.tolist() == [0]
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,11 +18,15 @@ from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_processor
+from hf_unlearn.models.revisions import is_loaded_from_hub
 from hf_unlearn.publishing.earlier import earlier_of, ids_forgotten, refuse_forgotten
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.label_mapping import LabelMapping
 
 logger = logging.getLogger(__name__)
+
+# The runs of this process whose models are still there: who unlearned a model in memory, and asks once more.
+_runs: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
 
 # What becomes of the forgotten samples' classes, and in words.
 FORGET_KINDS = {
@@ -46,19 +51,29 @@ def refuse_other_types(args: Any, config_class: type, splits: Any) -> None:
         )
 
 
+def remember_run(model: PreTrainedModel, trainer: Any) -> None:
+    """Know a model again that a trainer has unlearned, as long as both are there."""
+    _runs[model] = weakref.ref(trainer)
+
+
 def find_earlier(
     model: PreTrainedModel, provenance: dict[str, Any], splits: UnlearningSplits | None
 ) -> list[dict[str, Any]]:
-    """The requests that the model met before: those of its provenance, or by the record in the folder it came from.
+    """The requests that the model met before: those of its provenance, of the run that it comes from in this process,
+    or by the record in the folder or repository that it was loaded from.
 
     Raises:
         UnlearningError: it met this one already.
     """
     earlier = provenance.get("earlier")
     name = str(getattr(model, "name_or_path", "") or "")
-    if earlier is None and os.path.isdir(name):
+    commit = getattr(model.config, "_commit_hash", None)
+    run = _runs.get(model, lambda: None)()
+    if earlier is None and run is not None:
+        earlier = run.requests_met()
+    elif earlier is None and (os.path.isdir(name) or is_loaded_from_hub(name, commit)):
         try:
-            earlier = earlier_of(name, model)
+            earlier = earlier_of(name, model, commit)
         except UnlearningError as error:
             # It was loaded from there, and is another one by now.
             logger.warning("%s", error)

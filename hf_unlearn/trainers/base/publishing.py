@@ -24,12 +24,13 @@ from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.card import write_card
 from hf_unlearn.publishing.commits import PUBLISHED, remove_branch
 from hf_unlearn.publishing.destination import find_destination
-from hf_unlearn.publishing.earlier import beginning
+from hf_unlearn.publishing.earlier import beginning, requests_of
 from hf_unlearn.publishing.patience import patience
 from hf_unlearn.publishing.push import push_folder, push_on_the_way
-from hf_unlearn.publishing.record import unlearning_record, write_record
+from hf_unlearn.publishing.record import request_met, unlearning_record, write_record
 from hf_unlearn.publishing.settings import given_arguments, public_arguments
-from hf_unlearn.request.kept import keep_forget_set
+from hf_unlearn.request.kept import keep_forget_set, recognised_by
+from hf_unlearn.trainers.base.inputs import remember_run
 from hf_unlearn.trainers.base.own_figures import OwnFigures
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,6 @@ class Publishes(OwnFigures):
             original), `"finished"`.
     """
 
-    progress = NOT_BEGUN
-
     # What the mixing class has.
     title: str
     paper: dict[str, str]
@@ -70,6 +69,25 @@ class Publishes(OwnFigures):
     references: Any
 
     _pushed_on_the_way = False
+
+    @property
+    def progress(self) -> str:
+        return str(vars(self).get("_progress", NOT_BEGUN))
+
+    @progress.setter
+    def progress(self, progress: str) -> None:
+        self._progress = progress
+        if progress == FINISHED:
+            remember_run(self._whole_model, self)
+
+    def requests_met(self) -> list[dict[str, Any]]:
+        """The requests that the model has met by now, the oldest first: as a next run on it would know them."""
+        record = self.record()
+        if not request_met(record)[0]:
+            # It is still to be forgotten.
+            return self.earlier
+        kept = {} if self.splits is None else recognised_by(self.splits)
+        return requests_of(record, kept | self._begun_with(), self.original_model)
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None, revision: str | None = None) -> None:
         """Check that a push can work; nothing is created yet.
@@ -144,9 +162,7 @@ class Publishes(OwnFigures):
             name: of the model, where it has no repository.
         """
         write_record(record, folder)
-        name_given = str(self.provenance["name"])
-        here = not self.provenance.get("from_hub") and os.path.isabs(name_given)
-        keep_forget_set(self.splits, folder, name_given if here else None)
+        keep_forget_set(self.splits, folder, self._begun_with().get("original_model"))
         write_card(folder, self.hub_model_id, name)
 
     @property
@@ -306,6 +322,11 @@ class Publishes(OwnFigures):
                 private=origin.get("dataset_private"),
             )
         return known
+
+    def _begun_with(self) -> dict[str, str]:
+        """The folder of the original, if it is one: of a model in memory or of the Hub nothing."""
+        name = str(self.provenance["name"])
+        return {"original_model": name} if os.path.isabs(name) and not self.provenance.get("from_hub") else {}
 
     def _beginning(self) -> dict[str, Any]:
         """Where a run began that is not the first on its model."""
