@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from hf_unlearn.commands import unlearn
 from hf_unlearn.commands.arguments import (
@@ -197,7 +199,8 @@ def _finish(queue: Queue, run: Run, batches: Sequence[Batch], run_unlearn: Unlea
             _allow_no_more(queue, folder)
             write_card(folder)
         before = folder, None, record["weights_sha256"]["unlearned"]
-    each = look_at_each(queue, run, _model(queue.newest(), batches[-1], run.settings, queue), before[0])
+    stood = queue.newest() if os.path.isdir(queue.newest()[0]) else start
+    each = look_at_each(queue, run, _model(stood, batches[-1], run.settings, queue), before[0])
     if queue.stages():
         _keep_beginning(queue, FIRST if run.again or start[0] != queue.newest()[0] else NEWEST, before[0])
     queue.finish(run, before[2], why, each)
@@ -222,7 +225,10 @@ def _allow_no_more(queue: Queue, folder: str) -> None:
     from hf_unlearn.publishing.record import read_record, set_disclosure
     from hf_unlearn.publishing.secrecy import Disclosure
 
-    newest = read_record(queue.newest()[0])
+    newest: dict[str, Any] = {"disclosure": Disclosure(names=False)._asdict()}
+    # Of a model that is gone nobody knows what it allowed.
+    with contextlib.suppress(UnlearningError):
+        newest = read_record(queue.newest()[0])
     allowed = Disclosure.of_all([read_record(folder), newest, *(newest.get("earlier") or ())])
     set_disclosure(folder, **allowed._asdict())
 

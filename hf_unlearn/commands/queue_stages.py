@@ -59,9 +59,9 @@ def plan(queue: Queue, batch: Batch, check_first: Callable[[Batch], None] | None
     if check_first is None:
         return goes_on
     stages = in_stages([*(each for each in queue.requests if each.state == DONE), *batch.requests])
-    if stages == goes_on.stages:
-        return goes_on
     made = max(place for place in range(len(stages)) if not place or queue.made(stages[:place]))
+    if stages == goes_on.stages and made == len(stages) - 1:
+        return goes_on
     try:
         batches = [together([queue.request(number) for number in stage], queue) for stage in stages[made:]]
         if not made:

@@ -43,6 +43,7 @@ _PARTS = {"statement", "page_sha256", "algorithm", "public_key", "signature"}
 _STATED = (
     *("method", "request", "dataset", "whole_classes", "num_forget", "num_forget_band", "date", "steps", "stop_reason"),
     *("seconds", "retain_free", "data_used", "settings", "checks", "hardware", "versions", "dtype"),
+    "begins_with",
 )
 _KEPT = ("fingerprint", "images_sha256", "num_forget", "text", "dataset")
 
@@ -103,6 +104,8 @@ def statement_of(record: Mapping[str, Any], committed: str, ledger_entry: str | 
         "model": {
             "name": shown.get("hub_model_id"),
             "original_model": shown["original_model"],
+            # Of a chain the one that the card names, too.
+            "first_model": (shown.get("earlier") or [shown])[0]["original_model"],
             "weights_sha256": shown["weights_sha256"],
         },
         **{name: shown.get(name) for name in _STATED},

@@ -154,3 +154,31 @@ def test_a_ledger_of_before_there_were_stages_is_read(add, folder, queue):
             queue.ledger.append("finished", {"run": number, "weights_sha256": "w", "why": ""}, "test")
     runs = queue.read().runs
     assert [(each.stages, each.begins_at) for each in runs] == [([[1]], 0), ([[1], [2]], 1)]
+
+
+def test_a_run_whose_beginning_is_gone_fails_in_one_line_and_its_request_stays_open(
+    add, folder, queue, stand_in, capsys
+):
+    add(*RED)
+    run(folder)
+    add(*P1)
+    stand_in.kill = "before"
+    with pytest.raises(Killed):
+        run(folder)
+    shutil.rmtree(folder / "models" / "0001")
+    capsys.readouterr()
+    assert run(folder) == 2
+    said = capsys.readouterr().err
+    assert "request 2: the model that run 2 began with is gone" in said
+    assert states(queue) == ["done", "open"]
+    # From the first model it needs no other.
+    assert run(folder) == 0 and states(queue) == ["done", "done"]
+    assert [each["output_dir"][0][-6:] for each in stand_in.calls[-2:]] == ["0003-1", "s/0003"]
+
+
+def test_a_beginning_that_there_is_not_is_one_line(add, folder, capsys):
+    add(*RED)
+    capsys.readouterr()
+    assert run(folder, "--begin_with", "second") == 2
+    said = capsys.readouterr().err
+    assert "'second'" in said and len(said.splitlines()) == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
+import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -22,6 +24,8 @@ from hypothesis import strategies as st
 
 from hf_unlearn import ForgetRequest, UnlearningError
 from hf_unlearn.commands.main import main
+from hf_unlearn.evaluation.report.rows import ROWS
+from hf_unlearn.evaluation.report.table import HEADINGS
 from hf_unlearn.files import CERTIFICATE_NAME, CERTIFICATE_PAGE, OPENING_NAME
 from hf_unlearn.publishing.certificate import read_certificate, signed
 from hf_unlearn.publishing.push import published_files
@@ -89,9 +93,9 @@ def some_certificate(tmp_path_factory):
     said = {"schema_version": 1, "model": {"weights_sha256": {}}, "evaluation": None, "settings": None, "checks": None}
     said |= {"issued": "2026-01-01", "request": None, "dataset": None, "samples_in_words": "", "date": None}
     said |= {"method": {"title": "é", "paper": None}, "data_used": None, "steps": None, "met": None, "not_shown": []}
-    said |= {"earlier_requests": []}
+    said |= {"earlier_requests": [], "begins_with": None}
     said |= {"versions": {}, "hardware": "CPU", "samples": {"commitment": "a" * 64}, "ledger_entry": None}
-    said["model"] |= {"name": None, "original_model": {"name": "m", "revision": None}}
+    said["model"] |= {"name": None, "first_model": {"name": "m", "revision": None}}
     document, _ = signed(said, Ed25519PrivateKey.generate())
     return (json.dumps(document, indent=2) + "\n").encode()
 
@@ -263,3 +267,29 @@ def test_a_certificate_of_a_queued_request_names_the_ledgers_entry(tmp_path, key
     assert "does not say that the run" in capsys.readouterr().err
     Ledger(folder).path.write_bytes(whole.replace(b"red", b"sad", 1))
     assert main(["certificate", str(model), "--key", keys[0]]) == 2 and "is broken at line" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_it_prints_on_one_page_with_all_figures_that_there_are(certified, tmp_path):
+    browser = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("there is no Chromium here")
+    said = json.loads((certified / CERTIFICATE_NAME).read_text())["statement"]
+    figures = {row.key: 12.3456 for row in ROWS}
+    evaluation = {
+        "models": dict.fromkeys(HEADINGS, figures),
+        "references": [figures, figures],
+        "counts": {},
+        "level": "deep",
+    }
+    earlier = [f"the class 'class number {number}'" for number in range(10)]
+    said |= {"evaluation": evaluation, "earlier_requests": earlier, "begins_with": "first", "ledger_entry": "a" * 64}
+    _, page = signed(said, Ed25519PrivateKey.generate())
+    assert page.count("<tr><td>") >= len(ROWS) - 2 and "with all requests so far together" in page
+    (tmp_path / "page.html").write_text(page)
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    to = [f"--print-to-pdf={tmp_path / 'page.pdf'}", f"--user-data-dir={tmp_path / 'profile'}"]
+    subprocess.run(
+        [browser, *flags, *to, (tmp_path / "page.html").as_uri()], check=True, capture_output=True, timeout=120
+    )
+    assert len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "page.pdf").read_bytes())) == 1
