@@ -54,8 +54,11 @@ from hf_unlearn.publishing.record import read_record
 
 DATASET, PASSES, COUNT = "capitals:30", 20, 10
 SEQUENCES = ("classes", "persons", "mixed")
+# What ran: rows of a default of before stay until they are run again.
+DEFAULT = "features moved"
 FIELDS = (
-    *("architecture", "sequence", "route", "step", "request", "steps", "seconds", "forget_accuracy", "most_back"),
+    *("default", "architecture", "sequence", "route", "step", "request", "steps", "seconds"),
+    *("forget_accuracy", "most_back"),
     *("union_accuracy", "retain_accuracy", "remaining_test_accuracy", "gap", "linear_probe"),
     *("depth", "depth_of_first", "membership"),
 )
@@ -224,7 +227,15 @@ def run_sequence(
             more |= {"forget_accuracy": each[-1], "most_back": max(back, default=0.0)}
             if probes:
                 more |= {"depth": depth(probes, slice(None)), "depth_of_first": depth(probes, slice(1))}
-        row = {"architecture": architecture, "sequence": sequence, "route": route, "step": step, **more, **found}
+        row = {
+            "default": DEFAULT,
+            "architecture": architecture,
+            "sequence": sequence,
+            "route": route,
+            "step": step,
+            **more,
+            **found,
+        }
         rows.append({name: f"{value:.3f}" if isinstance(value, float) else value for name, value in row.items()})
         print(rows[-1], flush=True)
         return rows[-1]
@@ -255,7 +266,7 @@ def run_sequence(
                 forget_first(folder)
             what = {"request": request.kind, "steps": steps, "seconds": seconds}
             add(route, number, load_image_classifier(before), number, **what)
-    for number in LOOKED_AT:
+    for number in flags.looked_at:
         before, every = first, []
         for stage, request in enumerate(at_once(task.requests[:number]), start=1):
             before, steps, seconds = run(before, here / "from-the-first" / f"{number:02d}-{stage}", request)
@@ -292,8 +303,9 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
             for route, style in ((ONE_BY_ONE, "-"), (FROM_FIRST, "--"), (UNKEPT, ":")):
                 line = [(int(row["step"]), float(row[name])) for row in own if row["route"] == route and row[name]]
                 if line:
-                    label = f"{kind[0]}, {kind[1]}" if route == ONE_BY_ONE else None
-                    axis.plot(*zip(*line, strict=True), style, marker=".", color=f"C{place}", label=label)
+                    axis.plot(*zip(*line, strict=True), style, marker=".", color=f"C{place}")
+            # One entry a kind, whichever routes it has.
+            axis.plot([], [], color=f"C{place}", label=f"{kind[0]}, {kind[1]}")
             for route, mark in (("retrained", "_"), ("do nothing", "|")):
                 ends = [(int(row["step"]), float(row[name])) for row in own if row["route"] == route and row[name]]
                 axis.scatter(*zip(*ends[-1:], strict=True), marker=mark, color=f"C{place}") if ends else None
@@ -308,6 +320,7 @@ def main() -> None:
     parser.add_argument("--characters", default="outputs/characters", help="From make_characters.py.")
     parser.add_argument("--work_dir", default="outputs/study-sequence", help="Where models are kept.")
     parser.add_argument("--architectures", nargs="+", default=["resnet-tiny", "vit-tiny"])
+    parser.add_argument("--looked_at", nargs="+", type=int, default=LOOKED_AT, help="Steps from the first model.")
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=SEQUENCES)
     here = Path(__file__).parent
     parser.add_argument("--csv", type=Path, default=here / "results" / "study_sequence.csv")
