@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hf_unlearn.commands.main import home_of
+
 ROOT = Path(__file__).resolve().parents[1]
 HELP = re.compile(r"\{\{ help ([\w-]+) \}\}")
 INCLUDE = re.compile(r"\{\{ include ([\w./]+) \}\}")
@@ -21,7 +23,7 @@ def help_of(command: str) -> str:
     """The help of a command, without the network and without torch."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
-        importlib.import_module(f"hf_unlearn.commands.{command.replace('-', '_')}").main(["--help"])
+        importlib.import_module(home_of(command)).main(["--help"])
     return printed.getvalue().rstrip()
 
 

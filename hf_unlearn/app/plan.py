@@ -91,6 +91,6 @@ def _checks(trainer: Any, splits: Any, level: str, num_references: int) -> list[
     lines.append("during: that nothing runs away or leads the wrong way; then the original weights come back")
     lines.append("after: that the answers near the samples are still the original's, or it counts as damage")
     rest = "" if splits.test is None else ", and on the test set"
-    beside = f" and {num_references} retrained models" if num_references else ""
+    beside = f" and {num_references} retrained" if num_references else ""
     lines.append(f"then, at the level {level!r}: what is recognised{rest}, beside the original{beside}")
     return lines

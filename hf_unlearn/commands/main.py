@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # An interruption may come while the libraries are still loaded.
     return run(
         command,
-        lambda argv: importlib.import_module(_home_of(command)).main(argv),
+        lambda argv: importlib.import_module(home_of(command)).main(argv),
         rest,
     )
 
@@ -114,7 +114,7 @@ def mendable(error: Exception) -> str | None:
     return None
 
 
-def _home_of(command: str) -> str:
+def home_of(command: str) -> str:
     """The module of a command."""
     return _HOMES.get(command, f"hf_unlearn.commands.{command.replace('-', '_')}")
 

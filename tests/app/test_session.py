@@ -191,3 +191,18 @@ def test_photographs_are_forgotten(session, form, tmp_path):
     assert said["Beside them"] == "no others are known, there is no test set"
     outcome = done(session.forget()).result
     assert list(outcome.comparison["counts"]) == ["forget"]
+
+
+def test_a_retrained_model_is_held_beside_it(session, form, options, tmp_path):
+    from tests.tiny import make_processor, make_reference
+
+    folder = os.path.join(options.output_dir, "retrained")
+    make_reference().save_pretrained(folder)
+    make_processor().save_pretrained(folder)
+    plan = done(session.plan(dataclasses.replace(form, references=f"{folder}\n"))).result
+    assert any("beside the original and 1 retrained" in line for _, line in plan.lines)
+    outcome = done(session.forget()).result
+    assert outcome.comparison["models"]["unlearned"]["average_gap"] is not None
+    # A name that is none is found before any work.
+    work = session.plan(dataclasses.replace(form, references=f"{folder}\n{options.output_dir}/none"))
+    assert work.wait(60) and "none" in work.error and not session.is_planned

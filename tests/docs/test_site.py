@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -31,6 +32,12 @@ def test_links_of_the_pages_outside_the_site(name):
     for target, anchor in links:
         assert (ROOT / target).exists(), target
         assert not anchor or anchor in headings(ROOT / target), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_site_finds_the_help_of_every_command(command):
+    help_of = runpy.run_path(str(ROOT / "scripts" / "site_hooks.py"))["help_of"]
+    assert help_of(command).startswith(f"usage: hf-unlearn {command} ")
 
 
 def test_every_command_is_in_the_reference():
