@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import multiprocessing
 import os
 from pathlib import Path
@@ -30,13 +31,33 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 def append_row(path: Path, row: dict[str, Any], lock: Any) -> None:
     """Add a line, and the header first."""
+    append_rows(path, [row], lock)
+
+
+def append_rows(path: Path, rows: list[dict[str, Any]], lock: Any) -> None:
+    """Add lines, all or, if the process ends before, none of them, in the order of the header, which comes first.
+
+    Raises:
+        ValueError: the file has other columns.
+    """
     with lock:
         new = not path.is_file()
+        header = list(rows[0]) if new else _header(path)
+        if set(header) != set(rows[0]):
+            other = sorted(set(header) ^ set(rows[0]))
+            raise ValueError(f"{path.name} has other columns than the new rows: {', '.join(other)}")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, header, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row), lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+            file.write(text.getvalue())
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file))
 
 
 def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lock: Any) -> None:
