@@ -29,8 +29,12 @@ def make_screenshots(demo: Path, folder: Path) -> None:
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     os.chdir(demo.parent)
     with tempfile.TemporaryDirectory() as output_dir, sync_playwright() as playwright:
-        names = {"model": f"{demo.name}/original", "dataset": f"{demo.name}/dataset"}
-        options = Options(output_dir=output_dir, forget_classes=("eight",), **names)
+        options = Options(
+            model=f"{demo.name}/original",
+            dataset=f"{demo.name}/dataset",
+            output_dir=output_dir,
+            forget_classes=("eight",),
+        )
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         with served(options) as up:
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})

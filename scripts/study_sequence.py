@@ -139,11 +139,10 @@ class Looked:
         met = self.task.splits[: done or COUNT]
         rows = np.unique(np.concatenate([each.forget_indices for each in met]))
         unseen = np.isin(self.labels["test"], labels[rows])
-        losses = [
-            -SampleFigures.of(some, own).log_confidence
-            for some, own in ((logits[rows], labels[rows]), (test_logits[unseen], self.labels["test"][unseen]))
-        ]
-        found["membership"] = loss_attack(*losses)
+        theirs = SampleFigures.of(test_logits[unseen], self.labels["test"][unseen])
+        found["membership"] = loss_attack(
+            -SampleFigures.of(logits[rows], labels[rows]).log_confidence, -theirs.log_confidence
+        )
         if len(self.task.gone) == len(self.task.requests):
             found["linear_probe"] = linear_probe(features[self.task.union], features[self.rest])
             found["probes"] = [
