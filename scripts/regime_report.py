@@ -139,12 +139,18 @@ def short_body(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def kind_of(request: str) -> str:
+    """What a request's samples are, in the words of the tables."""
+    if request.startswith("class"):
+        return "whole classes"
+    return "sub-classes" if request.startswith("subclass") else "labels that stay"
+
+
 def families(rows: Rows) -> dict[tuple[str, str], list[Rows]]:
-    """The settings of each regime, whole classes and labels that stay in use apart."""
+    """The settings of each regime, by what a request's samples are."""
     found: dict[tuple[str, str], list[Rows]] = {}
     for key, chosen in settings(rows).items():
-        title = "whole classes" if key[3].startswith("class") else "labels that stay"
-        found.setdefault((key[0], title), []).append(chosen)
+        found.setdefault((key[0], kind_of(key[3])), []).append(chosen)
     return {family: found[family] for family in sorted(found, key=lambda family: (REGIMES.index(family[0]), family[1]))}
 
 

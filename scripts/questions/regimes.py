@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from regime_report import complete
+from regime_report import complete, kind_of
 
 from .question import Question, Rows, figure, groups, numbers, table_of
 
@@ -23,14 +23,11 @@ VARIANTS = {
 CLASSES = {"fashion-mnist": 10, "digits": 10, "characters": 94, "capitals-96": 26, "characters-upper": 47}
 
 
-def kind(row: dict[str, str]) -> str:
-    """A whole class goes, or samples whose label stays."""
-    return "whole classes" if row["request"].startswith("class") else "labels that stay"
-
-
 def settings(rows: Rows) -> dict[tuple[str, ...], Rows]:
     """Finished rows by kind of request, architecture, data and regime."""
-    whole = [{**row, "kind": kind(row), "data": row["dataset"].partition(":")[0]} for row in complete(rows)]
+    whole = [
+        {**row, "kind": kind_of(row["request"]), "data": row["dataset"].partition(":")[0]} for row in complete(rows)
+    ]
     found = groups(whole, "kind", "model", "data", "regime")
     return dict(sorted(found.items(), key=lambda item: (item[0][0], item[0][1], CLASSES[item[0][2]], item[0][3])))
 
