@@ -16,7 +16,8 @@ def moved(pixel_values: torch.Tensor, maps: torch.Tensor, padding_mode: str) -> 
     Returns:
         A tensor shaped as `pixel_values`.
     """
-    grid = torch.nn.functional.affine_grid(maps.to(pixel_values.device), list(pixel_values.shape), align_corners=False)
-    return torch.nn.functional.grid_sample(
-        pixel_values, grid.to(pixel_values.dtype), padding_mode=padding_mode, align_corners=False
-    )
+    # Places rounded to 8 bits are a pixel off in larger images.
+    pixels = pixel_values.float()
+    grid = torch.nn.functional.affine_grid(maps.to(pixels.device), list(pixels.shape), align_corners=False)
+    seen = torch.nn.functional.grid_sample(pixels, grid, padding_mode=padding_mode, align_corners=False)
+    return seen.to(pixel_values.dtype)

@@ -26,7 +26,7 @@ from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.sensitivities import TakesSensitivities
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
-from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, measure_memory
+from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, cost_of, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise
 from hf_unlearn.trainers.safety.reference import what_references_say
 from hf_unlearn.trainers.safety.steering import Steering
@@ -242,8 +242,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         # With a guard sensitivities may fall before the confidence does; without one that is the wrong way.
         self.add_callback(WrongWay(min(96, self.num_forget_samples or 96), watch_sensitivity=not self.objective.guard))
         self.keeps_earlier = guarded = bool(self.objective.guard or self.objective.surroundings)
-        # Whether each sample's own amount is measured, and whether nothing teaches the labels any more. If something
-        # does, what the original says near the samples stays right.
+        # Is each sample's own amount measured, or does nothing teach the labels any more? Else answers near stay right.
         self._by_memory = guarded and self.args.label_shift is None
         self._goes = not self._by_memory and self.args.label_shift in (None, math.inf)
         self._near_shift = math.inf if self._goes else 0.0
@@ -269,8 +268,9 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.num_forget_samples and self._by_memory:
             size = self.num_forget_samples
             said = what_references_say(self.references, self.unseen_odds, self.forget_kind, self.train_dataset, size)
-            how = self.args.jitter, self.args.seed, said.odds, said.taught
-            self.memory = measure_memory(self.original_model, self.train_dataset, size, *how)
+            measured = self.original_model, self.train_dataset, size, self.args.jitter, self.args.seed
+            self.memory = measure_memory(*measured, said.odds, said.taught)
+            self.forward_equivalents += cost_of(size)
             self.remove_callback(Steering)
             self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, size)))
             for line in (*said.lines, self.memory) if self.is_world_process_zero() else ():

@@ -52,10 +52,11 @@ class Memory:
         strength: how far off copies are that say of the samples what a model would that never saw them (see
             `hf_unlearn.objectives.JITTERS`).
         ended: how far off memory has ended.
-        remembered: by how many nats the log-odds of their labels are raised by memory, in the mean.
+        remembered: by how many nats the log-odds of their labels are raised by memory, in the mean, as copies say.
         accuracy: share of the forget samples that the original gets right, 0 to 1.
         expected: that of a model that never saw them, as far as can be told.
         amounts: by how many nats each sample's own logit is to be lowered, 0 or more: `(num_samples,)`.
+        source: what says the amounts: their copies, reference samples, or what siblings teach of them.
     """
 
     jitter: str
@@ -65,6 +66,7 @@ class Memory:
     accuracy: float
     expected: float
     amounts: torch.Tensor
+    source: str = "copies"
 
     @property
     def nothing(self) -> bool:
@@ -73,12 +75,16 @@ class Memory:
 
     def __str__(self) -> str:
         rests = f"of the log-odds of their labels {self.remembered:.1f} nats are memory's"
+        if self.source != "copies":
+            rests = f"{self.source} take {float(self.amounts.mean()):.1f} nats from the log-odds of their labels"
+        elif not self.nothing:
+            rests += f", as much as is lost by copies {100 * self.strength:.1f} % off"
         if self.nothing:
             known = f"the original gets {100 * self.accuracy:.1f} % of the samples right, "
             return f"there is little to forget that can be told from damage: {known}{rests}"
         return (
             f"forget accuracy {100 * self.accuracy:.1f} %, of a model that never saw the samples about "
-            f"{100 * self.expected:.1f} %: {rests}, as much as is lost by copies {100 * self.strength:.1f} % off"
+            f"{100 * self.expected:.1f} %: {rests}"
         )
 
 
@@ -123,7 +129,7 @@ def measure_memory(
 ) -> Memory:
     """How much of the forget samples `model` remembers.
 
-    Costs about 16 forward passes a forget sample, and some 90 passes of 256 of them.
+    Costs no more forward passes than `cost_of` says.
 
     Args:
         model: the original, in eval mode.
@@ -136,7 +142,8 @@ def measure_memory(
             amounts are what is above that.
 
     Raises:
-        UnlearningError: copies of this kind change no answer, or every answer however near they are.
+        UnlearningError: copies of this kind change no answer, or every answer however near they are, or some answers
+            are not finite.
     """
     draws = torch.Generator().manual_seed(seed)
     strength, ended, remembered = _distances(model, Sample.of(items, size, model), jitter, draws)
@@ -163,7 +170,14 @@ def measure_memory(
     else:
         amounts = torch.zeros_like(said)
     expected = float((said > amounts).float().mean())
-    return Memory(jitter, strength, ended, remembered, accuracy, expected, amounts.cpu())
+    source = "siblings" if taught is not None else "copies" if unseen_odds is None else "reference samples"
+    return Memory(jitter, strength, ended, remembered, accuracy, expected, amounts.cpu(), source)
+
+
+def cost_of(size: int) -> float:
+    """The most forward passes of one sample that [`measure_memory`] takes for `size` of them."""
+    scanned = 1 + SCANNED_COPIES * len(STRENGTHS) + FAR_COPIES * (1 + SCANNED_COPIES)
+    return float((1 + COPIES) * size + scanned * min(size, CHECKED_SAMPLES))
 
 
 def amounts_for(said: torch.Tensor, fallen: torch.Tensor, expected: float) -> torch.Tensor:
@@ -183,8 +197,8 @@ def amounts_for(said: torch.Tensor, fallen: torch.Tensor, expected: float) -> to
     left = (said - fallen).sort().values
     wrong = round((1 - expected) * len(left))
     further = float(left[wrong - 1]) if wrong else -math.inf
-    # Halfway to the next one, so that none lies on the border.
-    further = further if wrong in (0, len(left)) else (further + float(left[wrong])) / 2
+    # Halfway to the next one, or a little beyond the last, so that none lies on the border.
+    further = (further + (float(left[wrong]) if wrong < len(left) else further + 1.0)) / 2
     return (fallen + max(further, 0.0)).clamp(min=0.0)
 
 
@@ -214,6 +228,11 @@ def _distances(model: nn.Module, sample: Sample, jitter: str, draws: torch.Gener
     own = own_logits(model, sample)
     copies = [_copies(model, sample, jitter, strength, draws) for strength in STRENGTHS]
     falls = [float((own - said).mean()) for said in copies]
+    if not np.isfinite(falls).all():
+        raise UnlearningError(
+            f"of copies of the forget samples, made by jitter {jitter!r}, the model's answers are not finite: "
+            f"log-odds of {', '.join(f'{float(said.mean()):.1f}' for said in copies[:3])} ...; expected finite logits"
+        )
     if falls[0] >= MOST_AT_ONCE:
         raise UnlearningError(
             f"jitter {jitter!r} changes every answer: copies {100 * STRENGTHS[0]:.2f} % off have log-odds of their "
@@ -229,11 +248,15 @@ def _distances(model: nn.Module, sample: Sample, jitter: str, draws: torch.Gener
     risen = np.maximum.accumulate([0.0, *falls])
     strengths = [0.0, *STRENGTHS]
     probe = PROBES[jitter]
+    if not bool((own > 0).any()):
+        return probe, FAR * probe, 0.0
     damage = _damage(model, sample, own, jitter, probe, draws)
-    remembered = RAISED * (float(np.interp(probe, strengths, risen)) - damage)
+    raised = RAISED * (float(np.interp(probe, strengths, risen)) - damage)
+    # No copy is asked to lose more than those do around which memory has ended.
+    remembered = min(raised, float(np.interp(FAR * probe, strengths, risen)))
     if remembered < LEAST_MEMORY:
         return probe, FAR * probe, 0.0
-    return float(np.interp(remembered, risen, strengths)), FAR * probe, remembered
+    return min(float(np.interp(remembered, risen, strengths)), FAR * probe), FAR * probe, remembered
 
 
 def _damage(
@@ -245,16 +268,18 @@ def _damage(
     the more is lost: with about the square root. If it gets none of them right, nothing was learned but what is
     remembered: no damage.
     """
-    drawn = [_copy(model, sample, jitter, FAR * probe, draws) for _ in range(FAR_COPIES)]
-    said = torch.cat([odds for _, odds in drawn])
-    right = said > 0
-    if not bool(right.any()):
+    said, falls = [], []
+    for _ in range(FAR_COPIES):
+        pixels, odds = _copy(model, sample, jitter, FAR * probe, draws)
+        right = odds > 0
+        if bool(right.any()):
+            far = Sample(pixels[right], sample.labels[right], sample.index[right.cpu()])
+            said.append(odds[right])
+            falls.append(odds[right] - _copies(model, far, jitter, probe, draws))
+    if not said:
         return 0.0
-    pixels = torch.cat([pixels for pixels, _ in drawn])[right]
-    labels = sample.labels.repeat(FAR_COPIES)[right]
-    far = Sample(pixels, labels, torch.arange(len(labels)))
-    fall = float((said[right] - _copies(model, far, jitter, probe, draws)).mean())
-    return max(0.0, fall) * math.sqrt(max(0.0, float(own.mean() / said[right].mean())))
+    surer = float(own.mean() / torch.cat(said).mean())
+    return max(0.0, float(torch.cat(falls).mean())) * math.sqrt(max(0.0, surer))
 
 
 def _copies(model: nn.Module, sample: Sample, jitter: str, strength: float, draws: torch.Generator) -> torch.Tensor:

@@ -70,14 +70,60 @@ def test_what_was_learned_by_heart_is_told_from_what_was_learned(images):
     assert not remembered.nothing and remembered.amounts.mean() > 1.0
     assert unseen.nothing and unseen.remembered == 0 and unseen.expected == unseen.accuracy
     assert "there is little to forget" in str(unseen)
-    assert "forget accuracy 100.0 %" in str(remembered)
-    assert remembered.expected <= 1.0
+    assert "forget accuracy 100.0 %" in str(remembered) and "copies" in str(remembered)
 
 
 def test_a_peak_twice_as_high_is_more_to_forget(images):
     found = [remembered_of(images, height) for height in (2.0, 4.0, 8.0)]
     assert found[0].remembered < found[1].remembered < found[2].remembered
-    assert all(one.strength < one.ended for one in found)
+
+
+@pytest.mark.parametrize("height", [8.0, 12.0, 20.0])
+def test_copies_never_stand_for_the_samples_beyond_where_memory_has_ended(images, height):
+    memory = remembered_of(images, height)
+    assert 0 < memory.strength <= memory.ended
+
+
+def test_answers_that_are_not_finite_are_refused(images):
+    class Overflows(Remembers):
+        def forward(self, pixel_values):
+            return {name: value * float("nan") for name, value in super().forward(pixel_values).items()}
+
+    with pytest.raises(UnlearningError, match="not finite"):
+        measured(Overflows(images, HEIGHT), items_of(images))
+
+
+def test_of_samples_that_the_model_never_got_right_nothing_is_remembered(images):
+    wrong = [{"pixel_values": image, "labels": 1} for image in images]
+    memory = measured(Remembers(images, -2.0), wrong)
+    assert memory.accuracy == 0.0 and memory.nothing
+
+
+def test_one_sample_is_enough(images):
+    memory = measured(Remembers(images[:1], HEIGHT), items_of(images[:1]))
+    assert memory.amounts.shape == (1,) and bool(torch.isfinite(memory.amounts).all())
+
+
+def test_what_is_printed_names_what_said_the_amounts(images):
+    model, items = Remembers(images, HEIGHT), items_of(images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(memory_module.PROBES, "noise", WIDTH / 2)
+        by_references = measure_memory(model, items, 120, "noise", 0, unseen_odds=torch.full((50,), 2.0))
+        by_siblings = measure_memory(model, items, 120, "noise", 0, taught=torch.zeros(120))
+    assert "reference samples take" in str(by_references) and "siblings take" in str(by_siblings)
+    assert "copies" not in str(by_references) + str(by_siblings)
+
+
+def test_no_more_passes_are_made_than_are_counted(images):
+    class Counts(Remembers):
+        seen = 0
+
+        def forward(self, pixel_values):
+            Counts.seen += len(pixel_values)
+            return super().forward(pixel_values)
+
+    measured(Counts(images, HEIGHT), items_of(images))
+    assert 0.5 * memory_module.cost_of(len(images)) < Counts.seen <= memory_module.cost_of(len(images))
 
 
 @given(slope=st.floats(0.5, 6))
@@ -146,6 +192,7 @@ def test_so_many_labels_stay_the_likeliest(said, share, seed):
     assert bool((amounts >= 0).all())
     right = float((said - amounts > 0).float().mean())
     natural = float((said - fallen > 0).float().mean())
+    assert bool((said - amounts != 0).all()), "none lies on the border"
     # What the copies say already leaves fewer of them right, or it is as many as asked for.
     assert right == pytest.approx(min(expected, natural), abs=1.01 / len(said))
 
