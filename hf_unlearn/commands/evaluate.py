@@ -26,6 +26,7 @@ from hf_unlearn.commands.request_flags import has_request, make_request
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import LEVELS, check_settings
 from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, expand_user
+from hf_unlearn.ledger.queue import queue_of
 
 if TYPE_CHECKING:
     from hf_unlearn.evaluation.report.results import Comparison
@@ -99,10 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_settings(flags.level, references, flags.per_device_eval_batch_size, flags.max_retain_samples, flags.seed)
     name = model_flags.model_name_or_path
     if data.dataset_name is None and forget_flags.forget_dataset is None and not has_request(request_flags):
-        of_data = (UnlearningDataArguments, RequestArguments, ForgetSetArguments, TestSetArguments)
-        data, request_flags, forget_flags, test_flags = flags_of_last(name, of_data) or (
-            *(data, request_flags, forget_flags, test_flags),
-        )
+        given = (data, request_flags, forget_flags, test_flags)
+        data, request_flags, forget_flags, test_flags = flags_of_last(name, given)
     alone = check_forget_set(data, request_flags, forget_flags, test_flags)
     request = None if alone else make_request(request_flags)
     folder = flags.output_dir or (name if os.path.isdir(name) else ".")
@@ -145,6 +144,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if os.path.isfile(os.path.join(name, RECORD_NAME)):
         # One that cannot be read is found before the work.
         read_record(name)
+    queued, no_queue = None, ""
+    try:
+        queued = queue_of(name)
+    except UnlearningError as error:
+        # A run that failed, a stage on the way, a copy: the model can be judged all the same.
+        no_queue = f"No figures of each request, because {error}"
     control, why_not = None, ""
     if flags.level == "deep":
         original, control, why_not = _head_only(name, model_flags.model_revision, original, flags, splits, loading)
@@ -173,13 +178,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         results["left_out"]["head only"] = why_not
     record = record_of(name, model_flags.model_revision)
     if results.same_request and record.get("earlier"):
-        results["earlier"] = evaluate_earlier(name, record, data, test_flags, judge)
+        results["earlier"] = evaluate_earlier(queued, record, data, test_flags, judge)
     if results.same_request:
-        results["together"] = evaluate_together(name, judge)
+        results["together"] = evaluate_together(queued, judge)
     if not is_first_process():
         return
     # Before it is saved: if the disk is full, the work was not for nothing.
     said = lines_of(results.get("earlier", [])) + lines_of(results.get("together", []))
+    if no_queue:
+        said.append(no_queue)
     say(f"Forget request: {described(splits, data, forget_flags)}", *cache_lines(), str(results), *said)
     with no_empty_folder(folder):
         results.save(folder)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.commands.arguments import DataArguments, TestSetArguments
+from hf_unlearn.commands.forget_set import given_flags
 from hf_unlearn.commands.loading import load_splits
 from hf_unlearn.commands.parsing import parse
 from hf_unlearn.commands.queue_data import as_words, load_again
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.ledger.queue import queue_of
+from hf_unlearn.ledger.queue import Queue, Run, queue_of
 from hf_unlearn.request import ForgetRequest, UnlearningSplits
 from hf_unlearn.request.kept import is_forget_set
 
@@ -24,7 +25,7 @@ _TOLD = ("class", "subclass", "fraction", "count", "dataset_config", "split")
 
 
 def evaluate_earlier(
-    name: str,
+    queued: tuple[Queue, Run] | None,
     record: Mapping[str, Any],
     data: DataArguments,
     test: TestSetArguments,
@@ -33,8 +34,8 @@ def evaluate_earlier(
     """The figures of a model on each request that it met before, the oldest first; of some why there are none.
 
     Args:
-        name: of the model. Where a ledger lies beside it, that says which samples were meant; else its record does,
-            for requests that it tells whole.
+        queued: from `queue_of` the model. Where it came of a ledger, that says which samples were meant; else its
+            record does, for requests that it tells whole.
         record: of the model.
         data, test: the data of the last request, which that of the others is taken for.
         judge: compares the model on the splits of a request.
@@ -43,7 +44,7 @@ def evaluate_earlier(
     for place, each in enumerate(record.get("earlier") or ()):
         what = {"request": each.get("request")}
         try:
-            splits = _from_ledger(name, record, place) or _from_record(each, data, test)
+            splits = _from_ledger(queued, record, place) or _from_record(each, data, test)
             found.append({**judge(splits), **what})
         except (UnlearningError, OSError) as error:
             found.append({**what, "why_not": str(error)})
@@ -62,37 +63,44 @@ def lines_of(earlier: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def flags_of_last(name: str, groups: tuple[type, ...]) -> tuple[Any, ...] | None:
-    """Data and request that a model of a ledger was made for last, as flags; None where no ledger lies above it.
+def flags_of_last(name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Data and request that a model of a ledger was made for last, as flags; those given where no ledger lies above it.
 
     Args:
-        groups: of flags, as `parse` takes them.
+        given: groups of flags that name neither data nor a request.
 
     Raises:
-        UnlearningError: the data of one of its requests is gone.
+        UnlearningError: one of the others is given, which the ledger says, too; the data of one of its requests is
+            gone; no run of the ledger made the model.
     """
     from hf_unlearn.commands.queue_stages import together
 
-    found = queue_of(name)
-    if found is None:
-        return None
-    queue, run = found
+    queued = queue_of(name)
+    if queued is None:
+        return given
+    if unasked := [each for group in given for each in given_flags(group)]:
+        raise UnlearningError(
+            f"--{unasked[0]} is given, but neither data nor request, and those of the ledger are taken as they are; "
+            f"expected --dataset_name and the request, too, or no --{unasked[0]}"
+        )
+    queue, run = queued
     batch = together([queue.request(number) for number in run.stages[-1]], queue)
-    return parse("evaluate", "", groups, None, None, as_words(batch.flags))
+    return parse("evaluate", "", tuple(type(group) for group in given), None, None, as_words(batch.flags))
 
 
-def evaluate_together(name: str, judge: Callable[[UnlearningSplits], Comparison]) -> list[dict[str, Any]]:
+def evaluate_together(
+    queued: tuple[Queue, Run] | None, judge: Callable[[UnlearningSplits], Comparison]
+) -> list[dict[str, Any]]:
     """The figures of a model on each request that it met together with others, by the ledger that it came of.
 
     Of what was unlearned together one figure is in the record; it does not show which of the requests it is of.
 
     Args:
-        name, judge: as for [`evaluate_earlier`].
+        queued, judge: as for [`evaluate_earlier`].
     """
-    found = queue_of(name)
-    if found is None:
+    if queued is None:
         return []
-    queue, run = found
+    queue, run = queued
     figures = []
     for number in sorted(number for stage in run.stages if len(stage) > 1 for number in stage):
         request = queue.request(number)
@@ -104,15 +112,14 @@ def evaluate_together(name: str, judge: Callable[[UnlearningSplits], Comparison]
     return figures
 
 
-def _from_ledger(name: str, record: Mapping[str, Any], place: int) -> UnlearningSplits | None:
+def _from_ledger(queued: tuple[Queue, Run] | None, record: Mapping[str, Any], place: int) -> UnlearningSplits | None:
     """The splits of an earlier request, from the ledger that the model came of; None where there is none."""
     from hf_unlearn.commands.queue_data import load_flags
     from hf_unlearn.commands.queue_stages import together
 
-    found = queue_of(name)
-    if found is None:
+    if queued is None:
         return None
-    queue, run = found
+    queue, run = queued
     # The model may have met some before its ledger was begun.
     own = place - (len(record["earlier"]) - (len(run.stages) - 1))
     if own < 0:

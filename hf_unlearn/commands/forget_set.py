@@ -40,11 +40,11 @@ def check_forget_set(
     Raises:
         UnlearningError: flags of both ways, or of neither; what becomes of the classes was not said.
     """
-    given = _given(test)
+    given = given_flags(test)
     if test.test_dataset is None and given:
         raise UnlearningError(f"--{given[0]} goes with --test_dataset, which was not given")
     if forget.forget_dataset is None:
-        given = _given(forget)
+        given = given_flags(forget)
         if given:
             raise UnlearningError(f"--{given[0]} goes with --forget_dataset, which was not given")
         if data.dataset_name is None:
@@ -53,7 +53,7 @@ def check_forget_set(
                 "--forget_dataset (the samples to forget alone)"
             )
         return False
-    given = [*_given(request), *(name for name in _given(data) if name not in _OF_BOTH)]
+    given = [*given_flags(request), *(name for name in given_flags(data) if name not in _OF_BOTH)]
     if given:
         raise UnlearningError(
             f"--{given[0]} goes with a training set, and not with --forget_dataset, all of which is to be forgotten; "
@@ -63,7 +63,7 @@ def check_forget_set(
     return True
 
 
-def _given(flags: Any) -> list[str]:
+def given_flags(flags: Any) -> list[str]:
     """The flags that have another value than their default."""
     return [each.name for each in dataclasses.fields(flags) if getattr(flags, each.name) != each.default]
 

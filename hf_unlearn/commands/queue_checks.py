@@ -50,7 +50,8 @@ def look_at_each(queue: Queue, run: Run, newest: ModelArguments, folder: str) ->
         if request.state == DONE:
             said = f"came back: its forget accuracy was {figures['before']:.1f} % and"
             # What is unlearned anew is to be gone, however much of it there was.
-            was = 0.0 if number in run.again else figures["before"]
+            if number not in run.again:
+                was = figures["before"]
         if request.kind == "class" and figures["after"] > max(WHOLE_CLASS_ACCURACY, was + MOST_BACK):
             raise UnlearningError(f"request {number} ({request.text}) {said} is {figures['after']:.1f} %")
     for number, figures in found.items():

@@ -56,13 +56,15 @@ def part_settings(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """The words of `requests run` parted into its own and those for `unlearn`.
 
     Raises:
-        UnlearningError: a setting that the ledger says, or that publishes.
+        UnlearningError: a setting that the ledger says, or that publishes or makes several models.
     """
     own: list[str] = []
     settings: list[str] = []
     for each in written(argv):
         if each.name in _SAID:
             raise UnlearningError(f"{each.flag} is said by the ledger; expected settings of how to unlearn alone")
+        if each.name == "seeds":
+            raise UnlearningError(f"{each.flag} makes several models; a run makes one: expected --seed")
         if each.name.startswith(("push_", "hub_")):
             raise UnlearningError(f"{each.flag}: a run publishes nothing; expected hf-unlearn push of its model")
         words = [each.flag, *each.values] if each.flag else list(each.values)

@@ -155,7 +155,9 @@ def _add(argv: Sequence[str]) -> None:
         "kind": splits.forget_kind,
         "classes": classes_of(splits, known),
     }
-    if not begun:
+    if not begun and entry is not None:
+        # A ledger that is begun for a request that is refused would be of this model for good.
+        queue.check_classes(asked["classes"], entry)
         queue.open(entry)
     request = queue.add(asked)
     say(
@@ -174,6 +176,8 @@ def _day(text: str | None) -> date:
         raise UnlearningError(f"--received {text!r} is not a day; expected YYYY-MM-DD") from error
     if day > date.today():
         raise UnlearningError(f"--received {text!r} is still to come; expected a day up to {date.today()}")
+    if day.year < 2000:
+        raise UnlearningError(f"--received {text!r} is long ago; expected a day since 2000")
     return day
 
 

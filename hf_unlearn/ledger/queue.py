@@ -30,10 +30,11 @@ class QueuedRequest:
         forget_set: what recognises the samples, see [`hf_unlearn.request.kept.recognised_by`].
         kind: what becomes of the samples' classes.
         classes: names of the classes that go with it, as the model spells them.
+        operator: who added it.
         state: `open`, `running` (or cut short), `done` or `cancelled`.
         run: the last run that took it up.
+        closed: the day that it was done or cancelled, YYYY-MM-DD; None: it is neither.
         failures: why earlier runs did not meet it.
-        salt: of its entry; the digest of a certificate is made with it.
     """
 
     number: int
@@ -177,10 +178,7 @@ class Queue:
                     f"this request is in the ledger already: request {same.number} ({same.text}), {same.state}"
                     f"{f' since {same.closed}' if same.closed else ''}; it is not asked for twice"
                 )
-            before = self._classes_before()
-            again = [name for name in request["classes"] if name in before]
-            if again:
-                raise UnlearningError(f"class {again[0]!r} {before[again[0]]}; expected classes that are still there")
+            self.check_classes(request["classes"], self.model)
             self._add("added", {"request": dict(request)})
             return self.requests[-1]
 
@@ -189,14 +187,23 @@ class Queue:
         asked = (each for each in self.requests if each.state != CANCELLED)
         return next((each for each in asked if are_same(each.forget_set, forget_set)), None)
 
-    def _classes_before(self) -> dict[str, str]:
-        """The classes that are not there any more, or will not be, and why."""
-        gone = dict.fromkeys(self.model["forgotten"], "was forgotten before the ledger was begun")
+    def check_classes(self, classes: Sequence[str], model: Mapping[str, Any]) -> None:
+        """Refuse classes that are not there any more, or will not be.
+
+        Args:
+            model: the ledger's, or the one that it is to be begun with; see `open`.
+
+        Raises:
+            UnlearningError: one of them was forgotten or asked for before.
+        """
+        gone = dict.fromkeys(model["forgotten"], "was forgotten before the ledger was begun")
         for each in self.requests:
             if each.state != CANCELLED:
                 verb = "was forgotten by" if each.state == DONE else "is to be forgotten by"
                 gone.update(dict.fromkeys(each.classes, f"{verb} request {each.number}"))
-        return gone
+        for name in classes:
+            if name in gone:
+                raise UnlearningError(f"class {name!r} {gone[name]}; expected classes that are still there")
 
     def cancel(self, number: int, reason: str = "") -> QueuedRequest:
         """Withdraw a request that was not taken up.

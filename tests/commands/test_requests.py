@@ -136,6 +136,7 @@ def test_a_class_that_is_gone_or_asked_for_is_not_asked_for_again(add, folder, q
     first = str(folder / "models" / "0001")
     assert main(["requests", "add", str(other), "--model_name_or_path", first, *words]) == 2
     assert "class 'red' was forgotten before the ledger was begun" in capsys.readouterr().err
+    assert not other.exists()
 
 
 def test_a_ledger_of_another_model_is_refused(add, folder, queue, stand_in, saved_model, tmp_path, capsys):
@@ -177,10 +178,12 @@ def test_deadlines_are_shown(add, folder, capsys):
         (["add", "{}", "--forget_classes", "red"], "holds no ledger yet; expected --model_name_or_path"),
         (["add", "{}", "--received", "yesterday"], "'yesterday' is not a day; expected YYYY-MM-DD"),
         (["add", "{}", "--received", "2999-01-01"], "is still to come"),
+        (["add", "{}", "--received", "0001-01-01"], "is long ago; expected a day since 2000"),
         (["list", "{}"], "holds no requests.jsonl"),
         (["run", "{}"], "holds no requests.jsonl"),
         (["run", "{}", "--output_dir", "x"], "--output_dir is said by the ledger"),
         (["run", "{}", "--forget_classes", "red"], "--forget_classes is said by the ledger"),
+        (["run", "{}", "--seeds", "1", "2"], "--seeds makes several models; a run makes one"),
         (["run", "{}", "--push_to_hub"], "a run publishes nothing; expected hf-unlearn push"),
         (["cancel", "{}", "1"], "holds no requests.jsonl"),
         (["cancel", "{}", "one"], "invalid int value: 'one'"),

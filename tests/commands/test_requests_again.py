@@ -145,6 +145,40 @@ def test_evaluate_takes_data_and_request_from_the_ledger_and_shows_each(add, fol
     assert "together" not in read_record(newest)["evaluation"]
 
 
+def test_evaluate_judges_a_stage_on_the_way_and_says_why_it_has_no_figures_of_each_request(
+    add, folder, stand_in, saved_dataset, capsys
+):
+    add(*P1), add(*RED)
+    run(folder)
+    add(*BLUE)
+    run(folder)
+    stage = folder / "models" / "0003-1"
+    words = ["evaluate", "--model", str(stage), "--use_cpu", "--level", "fast"]
+    given = ["--dataset_name", saved_dataset, "--forget_classes", "red", "blue"]
+    capsys.readouterr()
+    assert main([*words, *given]) == 0
+    said = capsys.readouterr().out
+    assert "No figures of each request, because the ledger of" in said and str(stage) in said
+    assert json.loads((stage / "results.json").read_text())["counts"]["forget"] == 24
+    # The ledger knows no request of it.
+    assert main(words) == 2 and "does not say that the run of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--test_split", "train"], ["--skip_unreadable"], ["--label_mapping", "id"], ["--test_dataset", "somewhere"]],
+)
+def test_evaluate_throws_no_flag_away_beside_those_of_the_ledger(add, folder, stand_in, capsys, words):
+    add(*RED)
+    run(folder)
+    model = folder / "models" / "0001"
+    capsys.readouterr()
+    assert main(["evaluate", "--model", str(model), "--use_cpu", "--level", "fast", *words]) == 2
+    said = capsys.readouterr().err
+    assert f"{words[0]} is given" in said and "expected --dataset_name and the request, too" in said
+    assert not (model / "results.json").exists()
+
+
 def test_a_ledger_of_before_there_were_stages_is_read(add, folder, queue):
     add(*RED), add(*P1)
     with queue.ledger.locked():
