@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from hf_unlearn.objectives.labelling import label_loss
+from hf_unlearn.objectives.labelling import log_odds
 
 # The radius of a search is doubled no more often than this: by then it is longer than any image.
 _MOST_DOUBLINGS = 30
@@ -109,16 +109,21 @@ def towards_class(
 def _gradient(
     answer: Callable[[torch.Tensor], torch.Tensor], pixel_values: torch.Tensor, labels: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The likeliest classes, and the gradient of the cross-entropy with respect to each input."""
+    """The likeliest classes, and of each input the direction in which its cross-entropy rises.
+
+    That is the gradient of the negative log-odds. The gradient of the cross-entropy is 1 − p_y
+    times it, which is rounded away where the model is sure.
+    """
     with torch.enable_grad():
         inputs = pixel_values.detach().clone().requires_grad_()
         logits = answer(inputs)
-        (gradient,) = torch.autograd.grad(label_loss(logits, labels).sum(), inputs)
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        (gradient,) = torch.autograd.grad(-log_odds(wide, labels).sum(), inputs)
     return logits.detach().argmax(1), gradient
 
 
 def _unit(gradient: torch.Tensor) -> torch.Tensor:
-    return _scaled(gradient, 1 / gradient.flatten(1).norm(dim=1).clamp_min(1e-10))
+    return _scaled(gradient, 1 / gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny))
 
 
 def _scaled(values: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:

@@ -43,7 +43,9 @@ class ClassGaussians(NamedTuple):
         Raises:
             ValueError: no class has two samples.
         """
-        transformed = tukey(features.double(), power)
+        # On the CPU: not every accelerator has float64.
+        device, labels = features.device, labels.cpu()
+        transformed = tukey(features.cpu().double(), power)
         known, counts = labels.unique(return_counts=True)
         known = known[counts > 1]
         if not len(known):
@@ -51,18 +53,30 @@ class ClassGaussians(NamedTuple):
         means, inverses = [], []
         for label in known:
             own = transformed[labels == label]
-            covariance = _shrunk(_shrunk(torch.cov(own.T), shrinkage), shrinkage)
+            covariance = _shrunk(_shrunk(torch.atleast_2d(torch.cov(own.T)), shrinkage), shrinkage)
             spread = covariance.diagonal().sqrt().clamp_min(1e-12)
             means.append(own.mean(0))
             inverses.append(torch.linalg.pinv(covariance / spread.outer(spread), hermitian=True))
-        return cls(known, torch.stack(means).float(), torch.stack(inverses).float(), power)
+        mean, inverse = (torch.stack(each).float().to(device) for each in (means, inverses))
+        return cls(known.to(device), mean, inverse, power)
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """(f̂ − μ̂)ᵀ Σ⁻¹ (f̂ − μ̂) with f̂ and μ̂ of length 1, to each class: `(batch, classes)`."""
-        wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        own = functional.normalize(tukey(wide, self.power), dim=1)
+        own = self._directions(features)
         apart = own.unsqueeze(1) - functional.normalize(self.means, dim=1).to(own)
         return torch.einsum("bcw,cwv,bcv->bc", apart, self.inverses.to(own), apart)
+
+    def distances_to(self, features: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Of [`distances`] that of each sample to one class, at `rows` `(batch,)` of `labels`: `(batch,)`."""
+        own = self._directions(features)
+        rows = rows.to(self.means.device)
+        apart = own - functional.normalize(self.means[rows], dim=1).to(own)
+        return torch.einsum("bw,bwv,bv->b", apart, self.inverses[rows].to(own), apart)
+
+    def _directions(self, features: torch.Tensor) -> torch.Tensor:
+        """f̂ of length 1."""
+        wide = features.to(torch.promote_types(features.dtype, torch.float32))
+        return functional.normalize(tukey(wide, self.power), dim=1)
 
 
 def _shrunk(covariance: torch.Tensor, shrinkage: float) -> torch.Tensor:

@@ -24,6 +24,20 @@ def label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits.to(wide), labels, reduction="none")
 
 
+def log_odds(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """log p_y / (1 − p_y) a sample: its own logit less the logsumexp of the others.
+
+    Args:
+        logits: `(batch, num_labels)`.
+        labels: integer `(batch,)`.
+
+    Returns:
+        `(batch,)`, in nats, in the dtype of `logits`.
+    """
+    own = labels.unsqueeze(1)
+    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, float("-inf")).logsumexp(1)
+
+
 class RandomLabels:
     """One wrong label for each forget sample, drawn uniformly over the other classes, the same in all passes.
 

@@ -15,7 +15,8 @@ def principal_directions(features: torch.Tensor) -> torch.Tensor:
     Returns:
         Orthonormal columns `(width, width)`: where there are fewer samples than that, the last span what no sample has.
     """
-    return torch.linalg.svd(features.T.double(), full_matrices=True)[0]
+    # With full matrices V is samples x samples. Only where samples are fewer than the width does U gain by it.
+    return torch.linalg.svd(features.T.double(), full_matrices=len(features) < features.shape[1])[0]
 
 
 def without_leading(directions: torch.Tensor, leading: int) -> torch.Tensor:

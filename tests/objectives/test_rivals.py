@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from hf_unlearn.objectives.adversarial import nearest_adversarial, towards_class
 from hf_unlearn.objectives.contrast import dispersion, supervised_contrast
@@ -46,6 +47,16 @@ def test_the_nearest_adversarial_example_is_about_as_near_as_the_boundary(seed):
     assert (length >= nearest * (1 - 1e-4)).all(), "nothing lies nearer than the boundary"
     doublings = (found.radius / 0.01).log2()
     torch.testing.assert_close(doublings, doublings.round(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [10.0, 1000.0])
+def test_how_sure_the_model_is_changes_nothing_of_the_search(scale):
+    _, answer = linear(0, classes=2)
+    x = torch.randn(6, 1, 1, 5, generator=draws(1))
+    y = answer(x).argmax(1)
+    found, surer = (nearest_adversarial(each, x, y, 0.01) for each in (answer, lambda x: scale * answer(x)))
+    torch.testing.assert_close(surer.pixel_values, found.pixel_values)
+    assert torch.equal(surer.radius, found.radius)
 
 
 def test_a_sample_that_is_misclassified_is_its_own_adversarial_example():
@@ -140,6 +151,20 @@ def test_erased_directions_are_those_of_the_samples(seed, samples, erased):
     torch.testing.assert_close(masked_projection(directions, torch.ones(6, 6)), torch.eye(6).double())
 
 
+def test_directions_of_many_samples_take_no_matrix_of_samples_by_samples(monkeypatch):
+    svd, shapes = torch.linalg.svd, []
+
+    def spy(*given, **settings):
+        found = svd(*given, **settings)
+        shapes.append(found[2].shape)
+        return found
+
+    monkeypatch.setattr(torch.linalg, "svd", spy)
+    assert principal_directions(torch.randn(500, 3, generator=draws(0))).shape == (3, 3)
+    assert principal_directions(torch.randn(2, 3, generator=draws(0))).shape == (3, 3)
+    assert shapes == [(3, 500), (2, 2)]
+
+
 def test_a_learned_mask_takes_away_the_class_and_no_more_than_its_passes():
     features = torch.randn(20, 6, generator=draws(0)) + 2
     weight = torch.randn(3, 6, generator=draws(1))
@@ -188,6 +213,37 @@ def test_a_sample_is_nearest_to_the_class_it_is_of():
     distances = classes.distances(features)
     assert (distances >= -1e-4).all() and (classes.labels[distances.argmin(1)] == labels).all()
     torch.testing.assert_close(tukey(tukey(features, 0.5), 2.0), features, rtol=1e-4, atol=1e-6)
+
+
+def test_the_distance_to_one_class_is_that_among_all():
+    classes = ClassGaussians.of(torch.randn(30, 4, generator=draws(3)), torch.arange(30) % 3, 0.5, 3.0)
+    features, rows = torch.randn(6, 4, generator=draws(0)), torch.tensor([0, 2, 1, 1, 0, 2])
+    expected = classes.distances(features).gather(1, rows.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(classes.distances_to(features, rows), expected)
+
+
+def test_features_of_one_number_have_a_distribution():
+    features = torch.tensor([[0.0], [1.0], [8.0], [9.0]])
+    classes = ClassGaussians.of(features, torch.tensor([0, 0, 1, 1]), 1.0, 1.0)
+    assert classes.inverses.shape == (2, 1, 1) and classes.distances(features).isfinite().all()
+
+
+class Calls(TorchFunctionMode):
+    """Names of the functions that were called on tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.__name__)
+        return func(*args, **kwargs or {})
+
+
+def test_distributions_are_fitted_on_the_cpu_as_not_every_accelerator_has_float64():
+    with Calls() as calls:
+        ClassGaussians.of(torch.rand(6, 3), torch.tensor([0, 0, 0, 1, 1, 1]), 1.0, 1.0)
+    assert "cpu" in calls.names[: calls.names.index("double")]
 
 
 def test_shrinking_by_hand():

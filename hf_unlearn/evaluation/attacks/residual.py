@@ -65,8 +65,8 @@ def sensitivities(
         classes = [common[(places[labels] + drawn[:, column]) % num_labels] for column in range(count)]
         logits = model(pixel_values=pixel_values)["logits"]
         own, *others = squared_input_sensitivities(logits, pixel_values, labels, *classes, create_graph=False)
-        target.append(own.double().cpu().numpy())
-        irrelevant.append(torch.stack(others).double().mean(0).cpu().numpy())
+        target.append(own.cpu().double().numpy())
+        irrelevant.append(torch.stack(others).cpu().double().mean(0).numpy())
     return Sensitivities(np.concatenate(target), np.concatenate(irrelevant))
 
 

@@ -23,8 +23,8 @@ def weight_distance(model: nn.Module, original: nn.Module) -> float:
     _same(ours, theirs)
     apart = whole = 0.0
     for name, weight in theirs.items():
-        before = weight.detach().double().cpu()
-        apart += float((ours[name].detach().double().cpu() - before).square().sum())
+        before = weight.detach().cpu().double()
+        apart += float((ours[name].detach().cpu().double() - before).square().sum())
         whole += float(before.square().sum())
     if not whole:
         raise ValueError("the original's weights are all 0; expected others")

@@ -150,6 +150,20 @@ def refuse_labels_that_stay(method: str, kind: str) -> None:
         )
 
 
+def refuse_none_left(labels: torch.Tensor, earlier: torch.Tensor, num_labels: int) -> torch.Tensor:
+    """Refuse a request after which no class is left; otherwise all that are gone then, those of `earlier` ones as well.
+
+    Raises:
+        UnlearningError: none is left.
+    """
+    gone = torch.cat([labels, earlier]).unique()
+    if len(gone) == num_labels:
+        raise UnlearningError(
+            f"all {num_labels} classes are to be forgotten, now or by earlier requests; expected one or more that stay"
+        )
+    return gone
+
+
 def part_of(splits: UnlearningSplits | None, part: str, given: Any) -> Any:
     """Forget or retain set: `given`, or where that is None the splits' own, as a `datasets` dataset.
 

@@ -31,7 +31,9 @@ class AMUNForgetConfig(PassesConfig):
         "Radius of the first search, in units of pixel_values (the authors' 0.04 of [0, 1] at a deviation of 0.5).",
     )
     attack_steps: int = setting(50, "Steps of a search; then its radius is doubled.")
-    own_labels: bool = setting(False, "Learn the forget samples themselves, with their own labels, as well.")
+    own_labels: bool = setting(
+        False, "Learn the forget samples themselves, with their own labels, as well, as the authors' amun does."
+    )
 
     def check(self) -> None:
         super().check()
@@ -95,7 +97,8 @@ class LearnsAdversarial(UnlearningTrainer):
 class AMUNForgetTrainer(LearnsAdversarial):
     """Minimises CE(f(x_adv), y_adv) on the adversarial counterparts D_A of forget samples: AMUN (arXiv 2503.00917).
 
-    The case without D_R. With `args.own_labels` on D_F ∪ D_A. See [`LearnsAdversarial`].
+    The case without D_R, on D_A alone: what the authors' code calls `advonly`. Its `amun` learns D_F ∪ D_A there, as
+    this does with `args.own_labels`. See [`LearnsAdversarial`].
 
     Arguments and errors as for [`UnlearningTrainer`].
     """

@@ -53,7 +53,7 @@ class ErasesDirections(ChangesAtOnce):
     def fold(self, projection: torch.Tensor) -> None:
         """W ← W P, with P `(width, width)`."""
         head = linear_head(self.model, self.train_dataset)
-        head.weight.copy_(head.weight.double().cpu() @ projection)
+        head.weight.copy_(head.weight.cpu().double() @ projection)
 
 
 class ESCTrainer(ErasesDirections, UnlearningTrainer):

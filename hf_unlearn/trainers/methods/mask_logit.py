@@ -10,7 +10,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.base.at_once import AtOnceConfig, ChangesAtOnce
 from hf_unlearn.trainers.base.forget_pass import labels_of
 from hf_unlearn.trainers.base.heads import linear_head
-from hf_unlearn.trainers.base.inputs import refuse_labels_that_stay
+from hf_unlearn.trainers.base.inputs import refuse_labels_that_stay, refuse_none_left
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 
 # Far below any logit, finite in every dtype, and exact in half precision.
@@ -50,7 +50,6 @@ class MaskLogitTrainer(ChangesAtOnce, UnlearningTrainer):
         if head.bias is None:
             raise UnlearningError("the classifier head has no biases to lower; expected one that has")
         labels = labels_of(self.train_dataset, self.model, self.data_collator)
-        if len(labels) == head.out_features:
-            raise UnlearningError(f"all {len(labels)} classes are to be masked; expected at least one that stays")
+        refuse_none_left(labels, self.earlier_labels, head.out_features)
         head.bias[labels.to(head.bias.device)] = torch.tensor(MASK, dtype=head.bias.dtype)
         return f"the logits of {len(labels)} classes were masked"

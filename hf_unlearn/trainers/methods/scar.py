@@ -140,8 +140,7 @@ class SCARTrainer(UnlearningTrainer):
         size = len(pixel_values)
         beside = self.held[self._rows.of(index, self.pass_number).to(self.held.device)].to(pixel_values)
         logits = model(pixel_values=torch.cat([pixel_values, beside]))["logits"]
-        distances = self.classes.distances(self.caught.features[:size])
-        nearest = distances.gather(1, self.nearest.of(index).to(distances.device).unsqueeze(1)).squeeze(1)
+        nearest = self.classes.distances_to(self.caught.features[:size], self.nearest.of(index))
         with torch.no_grad():
             said = self.original_model(pixel_values=beside)["logits"]
         divergences = shifted_divergence(logits[size:], said, self.gone.expand_as(said), math.inf)

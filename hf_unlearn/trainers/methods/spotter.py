@@ -16,7 +16,7 @@ from hf_unlearn.objectives.adversarial import towards_class
 from hf_unlearn.objectives.contrast import dispersion
 from hf_unlearn.trainers.base.config import PassesConfig
 from hf_unlearn.trainers.base.forget_pass import Stored, forget_pass, labels_of
-from hf_unlearn.trainers.base.inputs import refuse_labels_that_stay
+from hf_unlearn.trainers.base.inputs import refuse_labels_that_stay, refuse_none_left
 from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
@@ -87,10 +87,9 @@ class SpotterTrainer(UnlearningTrainer):
         refuse_labels_that_stay(self.method_name, self.forget_kind)
 
     def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
-        gone = torch.cat([labels_of(self.train_dataset, self.model, self.data_collator), self.earlier_labels]).unique()
+        labels = labels_of(self.train_dataset, self.model, self.data_collator)
         num_labels = int(self.model.config.num_labels or 0)
-        if len(gone) == num_labels:
-            raise UnlearningError(f"all {num_labels} classes are to be forgotten; expected at least one that stays")
+        gone = refuse_none_left(labels, self.earlier_labels, num_labels)
         self.gone = torch.zeros(num_labels, dtype=torch.bool, device=self.model.device)
         self.gone[gone.to(self.gone.device)] = True
         self.perturbed = self._perturb()

@@ -71,9 +71,10 @@ def _kept_answers(before: torch.Tensor, after: torch.Tensor, gone: torch.Tensor)
     if stays.any():
         others = after.scatter(1, said, float("-inf")).amax(1)
         return float((after.gather(1, said).squeeze(1) > others)[stays].float().mean())
+    gone = gone.cpu()  # as not every accelerator has float64
     leans = [
         each.masked_fill(gone, float("-inf")).logsumexp(1) - each.masked_fill(~gone, float("-inf")).logsumexp(1)
-        for each in (before.double(), after.double())
+        for each in (before.cpu().double(), after.cpu().double())
     ]
     alike = leans[1].std(correction=0) <= 1e-6 * leans[1].abs().mean().clamp_min(1e-6)
     return 0.0 if alike or torch.corrcoef(torch.stack(leans))[0, 1] < REVERSED else 1.0

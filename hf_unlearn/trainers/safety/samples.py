@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from hf_unlearn.data.spacing import evenly_spaced
+from hf_unlearn.objectives.labelling import log_odds
 
 # How many forget samples, evenly spaced, a check looks at.
 CHECKED_SAMPLES = 256
@@ -49,9 +50,7 @@ def sample_accuracy(model: nn.Module, sample: Sample) -> float:
 @torch.no_grad()
 def own_logits(model: nn.Module, sample: Sample) -> torch.Tensor:
     """For each sample the log-odds of its label, `(n,)`: its logit less the logsumexp of the others."""
-    logits = sample_logits(model, sample.pixel_values)
-    own = sample.labels.unsqueeze(1)
-    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, float("-inf")).logsumexp(1)
+    return log_odds(sample_logits(model, sample.pixel_values), sample.labels)
 
 
 def calibrated_shift(forget_odds: torch.Tensor, unseen_odds: torch.Tensor, most: float = 30.0) -> float:

@@ -10,8 +10,10 @@ from torch.nn.functional import cosine_similarity, cross_entropy, kl_div
 
 from hf_unlearn import UnlearningError
 from hf_unlearn.objectives.adversarial import nearest_adversarial
+from hf_unlearn.objectives.gaussians import ClassGaussians
 from hf_unlearn.objectives.tempering import SampleGumbel
 from hf_unlearn.trainers.safety.unfamiliar import Caught
+from tests.objectives.test_rivals import Calls
 from tests.tiny import make_dataset, make_model
 from tests.trainers.methods.test_definitions import batch_of, nudged, untrained  # noqa: F401
 from tests.trainers.methods.test_mu_mis import weights
@@ -73,6 +75,16 @@ def test_a_class_must_be_left(tmp_path):
             make(tmp_path, name, forget=data, max_steps=1).train()
 
 
+@pytest.mark.parametrize("name", ["mask_logit", "spotter"])
+def test_classes_of_earlier_requests_count_as_gone(tmp_path, name):
+    trainer = make(tmp_path, name)
+    trainer.__dict__["earlier_labels"] = torch.tensor([1, 2, 3])
+    before = weights(trainer)
+    with pytest.raises(UnlearningError, match="all 4 classes are to be forgotten, now or by earlier requests"):
+        trainer.train()
+    assert torch.equal(weights(trainer), before)
+
+
 def test_head_only_moves_the_head_alone(tmp_path):
     model, original = make_model("resnet"), make_model("resnet")
     trainer = make(tmp_path, "head_only", model, max_steps=3, learning_rate=1e-2)
@@ -105,6 +117,14 @@ def test_esc_answers_without_the_leading_directions_of_the_forget_features(tmp_p
     once = weights(trainer)
     trainer.train()
     assert torch.equal(weights(trainer), once), "a second run starts from the original, too"
+
+
+def test_a_projection_is_folded_on_the_cpu_as_not_every_accelerator_has_float64(tmp_path):
+    trainer = make(tmp_path, "esc")
+    projection = torch.eye(trainer.model.classifier.in_features, dtype=torch.float64)
+    with torch.no_grad(), Calls() as calls:
+        trainer.fold(projection)
+    assert calls.names.index("cpu") < calls.names.index("double")
 
 
 def test_esc_t_erases_what_it_learned_to_and_leaves_the_body_alone(tmp_path):
@@ -235,7 +255,7 @@ def test_lotus_sharpens_retained_samples_and_draws_noise_by_sample_and_pass(tmp_
     trainer = make(tmp_path, "lotus", max_steps=1)
     seen = first_loss(trainer, [0, NUM_FORGET + 2])
     said = original_logits(seen["inputs"])
-    noise = SampleGumbel(NUM_FORGET + NUM_RETAIN, 4, 0 if trainer.args.seed == 0 else trainer.args.seed)
+    noise = SampleGumbel(NUM_FORGET + NUM_RETAIN, 4, trainer.args.seed)
     said = said + noise.of(seen["inputs"]["index"], 0)
     target = torch.stack([said[0].softmax(0), torch.nn.functional.one_hot(said[1].argmax(), 4).float()])
     torch.testing.assert_close(seen["losses"], -(target * seen["logits"].log_softmax(1)).sum(1), rtol=1e-4, atol=1e-5)
@@ -289,6 +309,13 @@ def test_scar_by_the_paper(tmp_path):
     p = now(pixel_values=held).logits.log_softmax(1)
     expected = 0.5 * distances + 2.0 * kl_div(p, q.softmax(1), reduction="none").sum(1)
     torch.testing.assert_close(seen["losses"], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_scar_measures_the_distance_to_one_class_in_a_step(tmp_path, monkeypatch):
+    to_all, calls = ClassGaussians.distances, []
+    monkeypatch.setattr(ClassGaussians, "distances", lambda *given: calls.append(1) or to_all(*given))
+    make(tmp_path, "scar", max_steps=3).train()
+    assert len(calls) == 1, "to all of them once, to find the nearest"
 
 
 def test_scar_keeps_all_answers_where_labels_stay(tmp_path):
