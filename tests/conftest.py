@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
+
+from tests.scratch import own_folder
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Logits that a test leaves behind belong to nobody.
-os.environ["HF_UNLEARN_CACHE"] = tempfile.mkdtemp(prefix="hf-unlearn-tests-")
+os.environ["HF_UNLEARN_CACHE"] = own_folder()
 # Nor does code that came with a model.
-os.environ["HF_MODULES_CACHE"] = tempfile.mkdtemp(prefix="hf-unlearn-tests-")
+os.environ["HF_MODULES_CACHE"] = own_folder()
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import hypothesis
