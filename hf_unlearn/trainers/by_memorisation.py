@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +15,11 @@ from hf_unlearn.data.pixels import pixels_of
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 from hf_unlearn.trainers.registry import METHODS
 from hf_unlearn.trainers.safety.memory import measure_memory
+
+logger = logging.getLogger(__name__)
 
 
 def unlearn_by_memorisation(
@@ -40,8 +44,7 @@ def unlearn_by_memorisation(
         splits: of a request for samples whose classes stay.
         processing_class: the model's image processor.
         scores: how much each forget sample is memorised, in the order of `splits.forget`. The paper's are estimates
-        from
-            many models trained with and without it. By default by how many nats its log-odds fall around it, see
+            from many models trained with and without it. By default by how many nats its log-odds fall around it, see
             `hf_unlearn.trainers.safety.memory`: a reading of the model and the forget set alone, and no estimate of the
             paper's.
         seed: of that reading.
@@ -51,8 +54,8 @@ def unlearn_by_memorisation(
 
     Raises:
         UnlearningError: whole classes go, the plan has no part or more than there are samples, the scores do not fit,
-        or
-            a method needs retained samples and there are none.
+            a config is of no method or of one that does not go with the request, or a method needs retained samples and
+            there are none. But for what a method finds in its samples, this is known before the model changes.
         DivergenceError: a run failed; the model has the weights from before that part.
 
     Example:
@@ -72,25 +75,38 @@ def unlearn_by_memorisation(
     if scores is None:
         pixels = pixels_of(splits, "forget", model, processing_class)
         scores = measure_memory(model.eval(), pixels, size, "affine", seed).amounts.numpy()
-    if np.shape(scores) != (size,) or not np.isfinite(np.asarray(scores, float)).all():
+        if not scores.any():
+            logger.warning("no forget sample seems memorised: the parts follow the order of the samples alone")
+    try:
+        known = np.asarray(scores, float)
+    except (TypeError, ValueError) as error:
+        raise UnlearningError(f"scores are no numbers ({error}); expected one for each of {size} samples") from error
+    if known.shape != (size,) or not np.isfinite(known).all():
         raise UnlearningError(
-            f"scores have the shape {np.shape(scores)}; expected one finite number for each of {size} forget samples"
+            f"scores have the shape {known.shape}; expected one finite number for each of {size} forget samples"
         )
-    parts = [np.sort(rows) for rows in np.array_split(np.argsort(scores, kind="stable"), len(plan))]
-    for number, config in enumerate(plan):
-        if config is not None:
-            _unlearn(model, config, splits, processing_class, parts[number], parts[number + 1 :])
+    parts = [np.sort(rows) for rows in np.array_split(np.argsort(known, kind="stable"), len(plan))]
+    given = [
+        (model, config, splits, processing_class, parts[number], parts[number + 1 :])
+        for number, config in enumerate(plan)
+        if config is not None
+    ]
+    # A trainer refuses what does not go together when it is made: all of them, before the first one changes the model.
+    for each in given:
+        _trainer(*each)
+    for each in given:
+        _trainer(*each).train()
     return parts
 
 
-def _unlearn(
+def _trainer(
     model: PreTrainedModel,
     config: UnlearningConfig,
     splits: UnlearningSplits,
     processing_class: BaseImageProcessor,
     rows: np.ndarray,
     later: list[np.ndarray],
-) -> None:
+) -> UnlearningTrainer:
     method = next((each for each in METHODS.values() if each.config == type(config).__name__), None)
     if method is None:
         raise UnlearningError(f"the plan has a {type(config).__name__}; expected the config of a method, or None")
@@ -100,7 +116,7 @@ def _unlearn(
             raise UnlearningError(f"method {method.name!r} needs the samples that stay, and they are not at hand")
         kept = [splits.forget.select(each) for each in later]
         given["retain_dataset"] = concatenate_datasets([splits.retain, *kept])
-    trainer = getattr(hf_unlearn.trainers, method.trainer)(
+    trainer: UnlearningTrainer = getattr(hf_unlearn.trainers, method.trainer)(
         model,
         config,
         train_dataset=splits.forget.select(rows),
@@ -112,4 +128,4 @@ def _unlearn(
         **given,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    return trainer

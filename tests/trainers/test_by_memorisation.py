@@ -14,6 +14,7 @@ from hf_unlearn import (
     FineTuneTrainer,
     ForgetRequest,
     GradientAscentConfig,
+    MaskLogitConfig,
     UnlearningConfig,
     UnlearningError,
     make_splits,
@@ -80,6 +81,23 @@ def test_without_scores_memory_is_read_off_the_model(tmp_path, splits, monkeypat
     assert [part.tolist() for part in parts] == [[1, 3, 5, 7, 9], [0, 2, 4, 6, 8]]
 
 
+def test_that_nothing_is_memorised_is_said(splits, monkeypatch, caplog):
+    class Nothing:
+        amounts = torch.zeros(10)
+
+    monkeypatch.setattr(rum, "measure_memory", lambda *given: Nothing())
+    unlearn_by_memorisation(make_model("vit"), [None, None], splits, make_processor())
+    assert "no forget sample seems memorised" in caplog.text
+
+
+def test_a_plan_is_refused_before_the_model_changes(tmp_path, splits):
+    model = make_model("vit")
+    plan = [config(tmp_path, FineTuneConfig), MaskLogitConfig(output_dir=str(tmp_path), use_cpu=True)]
+    with pytest.raises(UnlearningError, match="mask_logit' is for classes that vanish"):
+        unlearn_by_memorisation(model, plan, splits, make_processor(), np.zeros(10))
+    assert all(torch.equal(*pair) for pair in zip(model.parameters(), make_model("vit").parameters(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("plan", "scores", "named"),
     [
@@ -87,6 +105,8 @@ def test_without_scores_memory_is_read_off_the_model(tmp_path, splits, monkeypat
         ([None] * 11, np.zeros(10), "the plan has 11 parts"),
         ([None], np.zeros(9), r"scores have the shape \(9,\)"),
         ([None], np.full(10, np.nan), "expected one finite number"),
+        ([None], ["a"] * 10, "scores are no numbers .*; expected one for each of 10"),
+        ([None], [[1.0]] * 9 + [[1.0, 2.0]], "scores are no numbers"),
     ],
 )
 def test_what_does_not_fit(splits, plan, scores, named):

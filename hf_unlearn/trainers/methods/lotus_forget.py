@@ -91,6 +91,11 @@ class SmoothsAnswers(UnlearningTrainer):
         self.add_callback(Tempering())
         self.add_callback(_EndOfPass(self))
 
+    def forget_last_run(self) -> None:
+        super().forget_last_run()
+        self._gumbel: SampleGumbel | None = None
+        self._accuracy_before: float | None = None
+
     def _unseen_accuracy(self) -> float:
         """acc(f_o, D_unseen), between 0 and 1."""
         if self.args.unseen_accuracy is not None:
@@ -126,9 +131,11 @@ class SmoothsAnswers(UnlearningTrainer):
 
     def unlearning_run(self, resume_from_checkpoint: str | bool | None, **kwargs: Any) -> TrainOutput:
         if resume_from_checkpoint is None:
-            accuracy = self.forget_accuracy()
+            accuracy = self._accuracy_before = self.forget_accuracy()
             if self.is_below_unseen(accuracy):
                 self.tempering.reason = f"the original's forget accuracy is {100 * accuracy:.1f} %, below unseen data's"
+                # Those of an earlier run, which are published.
+                self.state.global_step = self.state.max_steps = 0
                 return TrainOutput(0, 0.0, {})
         return super().unlearning_run(resume_from_checkpoint, **kwargs)
 
@@ -137,7 +144,10 @@ class SmoothsAnswers(UnlearningTrainer):
         """τ of the pass that is under way."""
         rule = self.tempering
         if rule.pass_number != self.pass_number:
-            rule.accuracy, rule.pass_number = self.forget_accuracy(), self.pass_number
+            # Before the first step it was measured already.
+            known, self._accuracy_before = self._accuracy_before, None
+            rule.accuracy = self.forget_accuracy() if known is None else known
+            rule.pass_number = self.pass_number
         return tempered(rule.accuracy, self.unseen, self.args.temperature_rate)
 
     def unlearning_loss(
@@ -149,8 +159,9 @@ class SmoothsAnswers(UnlearningTrainer):
             said = self.original_model(pixel_values=inputs["pixel_values"])["logits"]
         noise = torch.zeros_like(said)
         if self.args.gumbel_noise:
-            drawn = SampleGumbel(self._num_samples, said.shape[1], self.args.seed)
-            noise = drawn.of(inputs["index"], self.pass_number)
+            if self._gumbel is None:
+                self._gumbel = SampleGumbel(self._num_samples, said.shape[1], self.args.seed)
+            noise = self._gumbel.of(inputs["index"], self.pass_number)
         losses = smoothed_distillation(outputs["logits"], said, noise, temperature, self.is_retained(inputs))
         return losses, outputs, {}
 

@@ -12,6 +12,7 @@ from hf_unlearn import UnlearningError
 from hf_unlearn.objectives.adversarial import nearest_adversarial
 from hf_unlearn.objectives.gaussians import ClassGaussians
 from hf_unlearn.objectives.tempering import SampleGumbel
+from hf_unlearn.trainers.methods import lotus_forget
 from hf_unlearn.trainers.safety.unfamiliar import Caught
 from tests.objectives.test_rivals import Calls
 from tests.tiny import make_dataset, make_model
@@ -276,6 +277,22 @@ def test_lotus_ends_a_run_that_is_below_unseen_data(tmp_path):
     assert trainer.forget_accuracy() == 1.0
     trainer.train()
     assert trainer.state.global_step < 16 and "points below that on unseen data" in trainer.stop_reason
+
+
+def test_lotus_draws_the_noise_of_a_pass_and_measures_before_it_once(tmp_path, monkeypatch):
+    made, measured = [], []
+    monkeypatch.setattr(lotus_forget, "SampleGumbel", lambda *given: made.append(1) or SampleGumbel(*given))
+    trainer = make(tmp_path, "lotus_forget", num_train_epochs=1, per_device_train_batch_size=2)
+    accuracy = trainer.forget_accuracy
+    monkeypatch.setattr(trainer, "forget_accuracy", lambda: measured.append(1) or accuracy())
+    trainer.train()
+    assert trainer.state.global_step == 5 and len(made) == len(measured) == 1
+    trainer.args.seed = 1
+    trainer.train()
+    assert len(made) == 2, "another run has noise of its own"
+    trainer.unseen = 2.0
+    trainer.train()
+    assert trainer.state.global_step == 0, "no step of an earlier run is counted"
 
 
 def test_lotus_says_what_it_needs_where_labels_stay(tmp_path):
