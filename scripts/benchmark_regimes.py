@@ -34,6 +34,8 @@ KEY = ("phase", "regime", "dataset", "model", "seed", "request", "method", "sett
 DO_NOTHING, AGAIN = "do nothing", "retrained again"
 # They take samples that the model never saw.
 WITH_UNSEEN = ("scar", "lotus", "lotus_forget")
+# They forget whole classes, and nothing else.
+OF_CLASSES = ("mask_logit", "spotter", "head_only")
 UNSEEN_SAMPLES = 1_000
 PROBES = ("linear_probe", "mlp_probe", "forget_cosine", "prototype_recall", "shifted_recall_1", "jitter_gap")
 RELEARNING = ("relearn_mixed_steps", "relearn_five_steps", "remembered_accuracy")
@@ -91,10 +93,14 @@ class Subject:
         regime, name = self.setting.case.regime, self.request.name
         return self.trained.model(regime, self._recipe(seed), name, self.splits.forget_indices)
 
-    def figures(self, model: Any) -> dict[str, Any]:
-        """Of a model: gap, divergence and membership, and in the reported phase the depth and its probes."""
+    def figures(self, model: Any, reference: int | None = None) -> dict[str, Any]:
+        """Of a model: gap, divergence and membership, and in the reported phase the depth and its probes.
+
+        `reference`: the seed of the retrained model that RMIA refers to; None: the other one.
+        """
         logits = self.measured.logits(model)
-        found = self.measured.row(logits, self.answers[self.seed], self.answers[self.other])
+        reference = self.other if reference is None else reference
+        found = self.measured.row(logits, self.answers[self.seed], self.answers[reference])
         if self.phase == "report":
             fixed = self._fixed_figures()
             found = {**found, **self._probes("unlearned", model, logits)}
@@ -160,8 +166,8 @@ class Subject:
             )
             model.load_state_dict(run["thrown_away"])
         if not all(bool(value.isfinite().all()) for value in model.parameters()):
-            # What is no number has no figures: the original is what is left.
-            model = self.original
+            # The original's figures under a method's name would be doing nothing.
+            raise UnlearningError("what the run made has values that are not finite; it has no figures")
         return self.figures(model), run
 
 
@@ -204,7 +210,7 @@ def tasks_of(flags: argparse.Namespace, setting: Any, phase: str, seed: int) -> 
     if phase == "report" and len(flags.seeds) > 1:
         wanted.append((AGAIN, {}))
     for method in flags.methods:
-        if kind not in ("class", "classes") and method in ("mask_logit", "spotter", "head_only"):
+        if kind not in ("class", "classes") and method in OF_CLASSES:
             continue
         if phase == "search":
             tried = {json.dumps(each, sort_keys=True): each for each in candidates(method, flags.trials)}
@@ -234,7 +240,8 @@ def run_setting(flags: argparse.Namespace, setting: Any, phase: str, seed: int, 
         if method == DO_NOTHING:
             found = subject.figures(subject.original)
         elif method == AGAIN:
-            found = subject.figures(subject.retrained[subject.other])
+            # No model is a reference for itself.
+            found = subject.figures(subject.retrained[subject.other], reference=subject.seed)
         else:
             try:
                 found, run = subject.run(method, {**settings, **(tiny_settings(method) if flags.tiny else {})})
@@ -253,10 +260,10 @@ def tiny_settings(method: str) -> dict[str, Any]:
     return {"max_steps": 1, **({"noise_draws": 1} if method == "jit" else {})}
 
 
-def shard(flags: argparse.Namespace, tasks: list[Any]) -> list[Any]:
-    """This machine's part of the tasks."""
+def shard(flags: argparse.Namespace, settings: list[Any]) -> list[Any]:
+    """This machine's part of the settings: whole ones, since what is reported of a setting follows its search."""
     number, of = (int(each) for each in flags.shard.split("/"))
-    return tasks[number - 1 :: of]
+    return settings[number - 1 :: of]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -268,7 +275,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
     parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--num_workers", type=int, default=2)
-    parser.add_argument("--shard", default="1/1", help="Which part of the work, of how many: 1/2.")
+    parser.add_argument("--shard", default="1/1", help="Which part of the settings, of how many: 1/2.")
     parser.add_argument("--trials", type=int, default=3, help="Of a method, its defaults among them; 1: no search.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="Training seeds that are reported.")
     parser.add_argument("--methods", nargs="+", default=list(SPACES), choices=list(SPACES))
@@ -286,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
         names = ", ".join(each.full_name for each in SETTINGS)
         print(f"error: no setting's name holds {flags.settings[0]!r}; there are {names}", file=sys.stderr)
         return 2
-    found = [tiny(each) for each in found] if flags.tiny else found
+    found = shard(flags, [tiny(each) for each in found] if flags.tiny else found)
     flags.csv.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     problems: list[str] = []
@@ -296,7 +303,7 @@ def main(argv: list[str] | None = None) -> int:
         for phase, seeds in [*phases, ("report", flags.seeds)]:
             # Seed by seed, so that a benchmark cut short is a balanced one.
             tasks = [(flags, setting, phase, seed, lock) for seed in seeds for setting in found]
-            problems += [each for each in pool.starmap(run_setting, shard(flags, tasks), chunksize=1) if each]
+            problems += [each for each in pool.starmap(run_setting, tasks, chunksize=1) if each]
     for problem in dict.fromkeys(problems):
         print(f"error: {problem}", file=sys.stderr)
     return 2 if problems else 0

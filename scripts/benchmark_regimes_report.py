@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark_regimes import AGAIN, CSV, DO_NOTHING, WITH_UNSEEN
+from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, WITH_UNSEEN
 from page_parts import Part, main_of_report
 
 from hf_unlearn.trainers.registry import METHODS
@@ -49,8 +49,9 @@ def setting_of(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def reported(rows: Rows) -> Rows:
-    """Without those of the search."""
-    return [row for row in rows if row["phase"] == "report"]
+    """Without those of the search; of a method that ran again with other settings, the last run of each seed."""
+    last = {(*setting_of(row), row["seed"], row["method"]): row for row in rows if row["phase"] == "report"}
+    return list(last.values())
 
 
 def cell(rows: Rows, figure: str, digits: int) -> str:
@@ -77,6 +78,15 @@ def table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def left_out(setting: tuple[str, ...], rows: Rows) -> str:
+    """The methods that have no row of a setting, in words; none for those that are not made for its kind."""
+    ran = {row["method"] for row in rows}
+    of_classes = setting[-1].partition(":")[0] in ("class", "classes")
+    names = [name for group in GROUPS.values() for name in group if name in METHODS and name not in (*ran, "retrain")]
+    names = [name for name in names if of_classes or name not in OF_CLASSES]
+    return f"No row of this setting: {', '.join(names)}." if names else ""
+
+
 def counted(rows: Rows) -> str:
     """What ran, and what did not, in words."""
     from benchmark_regimes_settings import SETTINGS
@@ -98,8 +108,9 @@ def body(rows: Rows) -> str:
     """The part of the page."""
     parts = [counted(rows)]
     for setting in dict.fromkeys(map(setting_of, reported(rows))):
-        parts += [f"**{', '.join(setting)}**", table([row for row in reported(rows) if setting_of(row) == setting])]
-    return "\n\n".join(parts)
+        some = [row for row in reported(rows) if setting_of(row) == setting]
+        parts += [f"**{', '.join(setting)}**", table(some), left_out(setting, some)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def draw(rows: Rows, path: Path) -> None:

@@ -103,3 +103,84 @@ def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F81
     text = report.body(rows)
     assert "| delete | 2 | 2.00 ± 1.41 |" in text and "9.0" not in text
     assert text.startswith("2 rows, after a search. Not run:")
+
+
+def test_a_setting_is_searched_and_reported_in_the_same_shard(bench, monkeypatch, tmp_path):
+    wanted = "characters"
+    ran = {}
+    for shard in ("1/2", "2/2"):
+        tasks = ran[shard] = []
+        monkeypatch.setattr(
+            bench, "run_setting", lambda flags, setting, phase, seed, lock, to=tasks: to.append((phase, setting, seed))
+        )
+        csv_file = str(tmp_path / "rows.csv")
+        words = ["--csv", csv_file, "--settings", wanted, "--trials", "2", "--seeds", "0", "1", "--shard", shard]
+        assert bench.main(words) == 0
+        searched, reported = (
+            {task[1].full_name for task in tasks if task[0] == phase} for phase in ("search", "report")
+        )
+        assert searched == reported and searched
+    assert not {task[1:] for task in ran["1/2"]} & {task[1:] for task in ran["2/2"]}
+    names = {task[1].full_name for part in ran.values() for task in part}
+    assert len(names) % 2, "with an even number the seeds fall into step, and the test would see nothing"
+
+
+def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch):
+    taken = []
+
+    class Subject:
+        other, seed, original, retrained, phase = 1, 0, "original", {0: "zero", 1: "one"}, "report"
+        request = types.SimpleNamespace(name="class:a")
+
+        def __init__(self, *given):
+            pass
+
+        def figures(self, model, reference=None):
+            taken.append((model, reference))
+
+    monkeypatch.setattr(bench, "Subject", Subject)
+    monkeypatch.setattr(bench, "tasks_of", lambda *given: [(bench.DO_NOTHING, {}), (bench.AGAIN, {})])
+    monkeypatch.setattr(bench, "row_of", lambda *given: {})
+    monkeypatch.setattr(bench, "append_row", lambda *given: None)
+    setting = types.SimpleNamespace(case=types.SimpleNamespace(name="case"))
+    assert bench.run_setting(types.SimpleNamespace(csv=None), setting, "report", 0, None) == ""
+    assert taken == [("original", None), ("one", 0)]
+
+
+def test_a_reference_of_ones_own_reaches_the_attack(bench):
+    measured = types.SimpleNamespace(logits=str, row=lambda *given: {"given": given})
+    subject = types.SimpleNamespace(measured=measured, answers={0: "a", 1: "b"}, seed=0, other=1, phase="search")
+    assert bench.Subject.figures(subject, "m")["given"] == ("m", "a", "b")
+    assert bench.Subject.figures(subject, "m", reference=0)["given"] == ("m", "a", "a")
+
+
+def test_a_run_that_is_not_finite_has_no_figures(bench, monkeypatch):
+    import benchmark_methods
+    import torch
+
+    from hf_unlearn.errors import UnlearningError
+
+    broken = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(broken.weight, float("nan"))
+    monkeypatch.setattr(benchmark_methods, "run_method", lambda *given: {"thrown_away": None})
+    subject = types.SimpleNamespace(
+        fresh=lambda: broken, unseen=None, measured=None, retain=None, seed=0, original="m", figures=lambda model: model
+    )
+    with pytest.raises(UnlearningError, match="not finite"):
+        bench.Subject.run(subject, "delete", {})
+
+
+def test_the_page_counts_a_rerun_once_and_names_what_did_not_run(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+
+    names = {name: "" for _, name, _ in report.COLUMNS}
+    setting = {"regime": "memorised", "dataset": "d", "model": "m", "request": "random:5%", "method": "delete"}
+    rows = [
+        {**names, **setting, "phase": "report", "seed": "0", "settings": str(number), "average_gap": str(number)}
+        for number in (1, 2)
+    ]
+    text = report.body(rows)
+    assert "| delete | 1 | 2.00 |" in text and text.startswith("1 rows")
+    assert "No row of this setting: mu_mis, gradient_ascent" in text
+    named = text.partition("No row of this setting: ")[2]
+    assert "delete" not in named and "spotter" not in named and "mask_logit" not in named
