@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 from collections.abc import Sequence
@@ -13,6 +14,15 @@ from hf_unlearn.errors import UnlearningError
 
 REGIMES = ("early", "memorised", "augmented", "fine-tuned")
 REQUESTS = ("class", "subclass", "random", "person")
+_SAMPLES = ("random", "most memorised", "person")
+# The kinds of request in the rows that stand for one, those most like it first.
+_KINDS: dict[str, list[tuple[str, ...]]] = {
+    "class": [("class", "classes")],
+    "subclass": [("subclass",)],
+    "random": [("random", "most memorised"), _SAMPLES],
+    "person": [("person",), _SAMPLES],
+}
+_CALLED = {"random": "random samples", "person": "the samples of a person"}
 # Each of them has what those before it have.
 DATA = ("forget", "unseen", "retain")
 # By which figure, and what it is called.
@@ -42,10 +52,10 @@ class Advice:
         figure: what was compared, in words.
         value, nothing, floor: means over the settings of that figure: of the method, of doing nothing, and of another
             retrained model; None where it was not measured.
-        settings: how many.
-        rows: of the method, one for each setting.
+        settings: how many; one that several studies ran counts once.
+        rows: of the method, one for each setting of each study.
         losses: settings in which a method that takes no more data is better than MU-Mis by more than the floor: that
-            method's row, and MU-Mis' figure.
+            method's row, and MU-Mis' row.
         loses_with_more: the same for methods that take more data than is at hand.
         widened: what was left out of account, since no setting had it, in words.
     """
@@ -57,8 +67,8 @@ class Advice:
     floor: float | None
     settings: int
     rows: list[Row]
-    losses: list[tuple[Row, float]]
-    loses_with_more: list[tuple[Row, float]]
+    losses: list[tuple[Row, Row]]
+    loses_with_more: list[tuple[Row, Row]]
     widened: str
 
 
@@ -110,7 +120,7 @@ def advise(
         value=statistics.mean(_value(row, key) for row in chosen),
         nothing=_mean([_value(each[NOTHING, "forget"], key) for each in some if (NOTHING, "forget") in each]),
         floor=_mean([_value(each[FLOOR, "forget"], key) for each in some if (FLOOR, "forget") in each]),
-        settings=len(shared),
+        settings=len({setting[1:] for setting in shared}),
         rows=chosen,
         losses=losses,
         loses_with_more=more,
@@ -125,31 +135,34 @@ def value_of(row: Row, sure: str) -> float:
 
 def _like(rows: Sequence[Row], request: str, sure: str, regime: str | None, model: str | None) -> tuple[list[Row], str]:
     """The rows of settings like these, and what was left out of account."""
-    kinds = {"class": ("class", "classes"), "subclass": ("subclass",)}.get(request)
-
-    def of_kind(row: Row) -> bool:
-        kind = row["request"].partition(":")[0]
-        return kind in kinds if kinds else kind not in ("class", "classes", "subclass")
-
-    measured = [row for row in rows if of_kind(row) and SURE[sure][0] in row]
+    nearest = _KINDS[request][0]
+    measured = [row for row in rows if _kind(row) in _KINDS[request][-1] and SURE[sure][0] in row]
     measured = [row for row in measured if any(_is_ours(each, row) for each in measured)]
-    widths = [(regime, model), (regime, None), (None, model), (None, None)]
-    for wanted, name in dict.fromkeys(widths):
+    # The regime is worth the most, and the kind of model the least.
+    widths = itertools.product((regime, None), _KINDS[request], (model, None))
+    for wanted, kinds, name in dict.fromkeys(widths):
         found = [
             row
             for row in measured
-            if wanted in (None, row["regime"]) and (name is None or row["model"].startswith(name))
+            if wanted in (None, row["regime"])
+            and _kind(row) in kinds
+            and (name is None or row["model"].startswith(name))
         ]
         if found:
-            left_out = [
-                text
-                for text, given, used in ((f"models that are {regime}", regime, wanted), (f"a {model}", model, name))
-                if given is not None and used is None
+            wider = [
+                (f"models that are {regime}", regime is not None and wanted is None),
+                (_CALLED.get(request, ""), kinds != nearest),
+                (f"a {model}", model is not None and name is None),
             ]
-            return found, " or ".join(left_out)
+            return found, " or ".join(text for text, left_out in wider if left_out)
     raise UnlearningError(
         f"no result has a figure of {sure} for requests of kind {request!r}; expected another --sure, or --request"
     )
+
+
+def _kind(row: Row) -> str:
+    """`"random"` of `"random:5%"`."""
+    return row["request"].partition(":")[0].partition(",")[0]
 
 
 def _is_ours(row: Row, other: Row) -> bool:
@@ -168,10 +181,10 @@ def _ours(rows: dict[tuple[str, str], Row], data: str) -> Row | None:
 
 def _losses(
     by_setting: dict[Setting, dict[tuple[str, str], Row]], ours: dict[Setting, Row], key: str, data: str
-) -> tuple[list[tuple[Row, float]], list[tuple[Row, float]]]:
+) -> tuple[list[tuple[Row, Row]], list[tuple[Row, Row]]]:
     """The best method of each setting in which MU-Mis loses, with the data at hand and with more."""
-    losses: list[tuple[Row, float]] = []
-    more: list[tuple[Row, float]] = []
+    losses: list[tuple[Row, Row]] = []
+    more: list[tuple[Row, Row]] = []
     for setting, mine in ours.items():
         there = by_setting[setting]
         floor = _value(there[FLOOR, "forget"], key) if (FLOOR, "forget") in there else 0.0
@@ -183,7 +196,7 @@ def _losses(
         for within, into in ((True, losses), (False, more)):
             some = [row for row in better if (DATA.index(row["needs"]) <= DATA.index(data)) == within]
             if some:
-                into.append((min(some, key=lambda row: _value(row, key)), _value(mine, key)))
+                into.append((min(some, key=lambda row: _value(row, key)), mine))
     return losses, more
 
 

@@ -59,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(_exact(flags.data))
         return
     model = flags.model_type
+    if model is not None and not model.strip():
+        raise UnlearningError(f"model_type is {model!r}; expected a kind of model, such as resnet or vit")
     if flags.model_name_or_path is not None:
         if model is not None:
             raise UnlearningError("--model_name_or_path and --model_type are both given; expected one")
@@ -90,13 +92,18 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
     beside = [("doing nothing", advice.nothing), ("another retrained model", advice.floor)]
     said = ", ".join(f"{name} {value:.2f}" for name, value in beside if value is not None)
     many = "setting" if advice.settings == 1 else "settings"
-    lines.append(f"  {advice.figure}: {advice.value:.2f} over {advice.settings} {many} ({said})")
+    over = f"{advice.settings} {many}"
+    if len(advice.rows) != advice.settings:
+        over = f"{len(advice.rows)} rows of {over}"
+    lines.append(f"  {advice.figure}: {advice.value:.2f} over {over} ({said})")
     if advice.nothing is not None and advice.method != NOTHING and advice.value >= advice.nothing:
         lines.append("  That is no better than doing nothing.")
     if advice.widened:
         lines.append(f"  Of {advice.widened} there is no result; these are of others.")
     if flags.request == "class" and flags.sure == "accuracy":
         lines.append("  By accuracy the mask of a logit does as well, and forgets nothing: ask --sure depth.")
+    if flags.request == "subclass" and flags.data == "forget":
+        lines.append("  A sub-class needs samples that were never seen: give --reference_split, and ask --data unseen.")
     lines += ["", "It rests on"]
     lines += [f"  {_shown(row)}: {value_of(row, flags.sure):.2f}" for row in advice.rows]
     for heading, losses in (
@@ -106,8 +113,8 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
         if losses:
             lines += ["", heading]
             lines += [
-                f"  {_shown(row)}: {row['method']} {value_of(row, flags.sure):.2f}, {OURS} {ours:.2f} "
-                f"({NEEDED[row['needs']]})"
+                f"  {_shown(row)}: {row['method']} {value_of(row, flags.sure):.2f}, {OURS} "
+                f"{value_of(ours, flags.sure):.2f} with {_seeds(ours)} ({NEEDED[row['needs']]})"
                 for row, ours in losses
             ]
     if not advice.losses and not advice.loses_with_more:
@@ -117,7 +124,10 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
     return lines
 
 
+def _seeds(row: Row) -> str:
+    return f"{row['seeds']} {'seed' if row['seeds'] == 1 else 'seeds'}"
+
+
 def _shown(row: Row) -> str:
-    many = "seed" if row["seeds"] == 1 else "seeds"
     setting = ", ".join(row[name] for name in ("regime", "dataset", "model", "request"))
-    return f"{row['source']}.csv: {setting}, {row['seeds']} {many}"
+    return f"{row['source']}.csv: {setting}, {_seeds(row)}"

@@ -129,10 +129,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     *_, method_flags, _, output, args = flags
     if method_flags.seeds is not None:
         given = args.output_dir if peek("output_dir", words) is not None else ""
+        if peek("seed", words) is not None:
+            raise UnlearningError(
+                f"seed {args.seed} and seeds {method_flags.seeds} are both given; expected one of them"
+            )
         folders = _folders(given, method_flags, output, args)
         for seed, folder in folders.items():
-            once = copy.copy(args)
-            once.seed, once.output_dir = seed, folder
+            once = _with_seed(args, seed)
+            once.output_dir = folder
             _run((method_name, method, (*flags[:-1], once)), True)
         say(f"{len(folders)} models: {' '.join(folders.values())}")
         if method_name == "retrain":
@@ -147,6 +151,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     _run((method_name, method, flags), peek("output_dir", words) is not None)
 
 
+def _with_seed(args: Any, seed: int) -> Any:
+    once = copy.copy(args)
+    once.seed = seed
+    return once
+
+
 def _folders(folder: str, method_flags: MethodArguments, output: OutputArguments, args: Any) -> dict[int, str]:
     """Where the run of each seed goes. All places are looked at before the first run.
 
@@ -156,6 +166,11 @@ def _folders(folder: str, method_flags: MethodArguments, output: OutputArguments
     seeds = method_flags.seeds or []
     if not seeds or len(set(seeds)) != len(seeds):
         raise UnlearningError(f"seeds are {seeds}; expected different ones, at least one")
+    from hf_unlearn.trainers.base.unserved import refuse_unserved
+
+    for seed in seeds:
+        # What the config's own check would say: it has seen one seed, and none of these.
+        refuse_unserved(_with_seed(args, seed))
     for name, given in (
         ("push_to_hub", args.push_to_hub),
         ("num_processes", method_flags.num_processes != 1),

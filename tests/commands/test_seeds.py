@@ -52,6 +52,9 @@ def test_each_seed_is_the_run_of_that_seed(tmp_path, words, capsys):
         (["--seeds", "1", "--num_processes", "2"], "--num_processes is of one run"),
         (["--seeds", "1", "2", "--resume_from_checkpoint", "x"], "--resume_from_checkpoint is of one run"),
         (["--seeds", "one"], "seeds"),
+        (["--seeds", "1", "-1"], "seed is -1; expected 0 to 4294967295"),
+        (["--seeds", "1", "4294967296"], "seed is 4294967296; expected 0 to 4294967295"),
+        (["--seed", "7", "--seeds", "1"], "seed 7 and seeds [1] are both given"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, words, capsys, more, named):

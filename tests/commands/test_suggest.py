@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def test_a_method_is_taken_only_if_it_leads_by_more_than_the_floor():
     clear = rows_of(mu_mis=3.0, delete=2.4, jit=2.0, do_nothing=9.0, floor=0.5)
     advice = advise(clear, "random", "forget", "accuracy")
     assert (advice.method, advice.value, advice.nothing, advice.floor) == ("jit", 2.0, 9.0, 0.5)
-    assert [row["method"] for row, _ in advice.losses] == ["jit"] and advice.losses[0][1] == 3.0
+    assert [row["method"] for row, _ in advice.losses] == ["jit"] and advice.losses[0][1]["gap"] == 3.0
 
 
 def test_doing_nothing_can_be_best():
@@ -66,7 +67,7 @@ def test_data_that_is_not_at_hand_is_not_counted_on_but_told_of():
     rows = [*rows_of(mu_mis=3.0, floor=0.5), *retaining(scrub=1.0)]
     without = advise(rows, "random", "unseen", "accuracy")
     assert without.method == "mu_mis" and not without.losses
-    assert [(row["method"], ours) for row, ours in without.loses_with_more] == [("scrub", 3.0)]
+    assert [(row["method"], ours["gap"]) for row, ours in without.loses_with_more] == [("scrub", 3.0)]
     assert advise(rows, "random", "retain", "accuracy").method == "scrub"
 
 
@@ -99,10 +100,36 @@ def test_what_was_never_measured_is_left_out_of_account_and_said():
         advise(rows, "random", "forget", "depth")
 
 
+def test_a_person_is_no_random_draw():
+    rows = [*rows_of("random:5%", mu_mis=3.0), *rows_of("person:7", mu_mis=1.0)]
+    person, random = (advise(rows, request, "forget", "accuracy") for request in ("person", "random"))
+    assert (person.value, person.widened, random.value, random.widened) == (1.0, "", 3.0, "")
+    wide = advise(rows[:1], "person", "forget", "accuracy")
+    assert (wide.value, wide.widened) == (3.0, "the samples of a person")
+    rows += rows_of("most memorised:5%", regime="early", mu_mis=5.0)
+    advice = advise(rows, "person", "forget", "accuracy", "early", "vit")
+    assert (advice.value, advice.widened) == (5.0, "the samples of a person or a vit")
+
+
+def test_a_setting_of_two_studies_counts_once():
+    rows = [*rows_of(source="one", mu_mis=3.0), *rows_of(source="two", mu_mis=1.0)]
+    advice = advise(rows, "random", "forget", "accuracy")
+    assert (advice.settings, len(advice.rows)) == (1, 2)
+
+
+def test_a_sub_class_without_reference_samples_asks_for_them(capsys):
+    shown = {}
+    for data in ("forget", "unseen"):
+        assert main(["suggest", "--request", "subclass", "--data", data]) == 0
+        shown[data] = capsys.readouterr().out
+    assert "give --reference_split" in shown["forget"] and "give --reference_split" not in shown["unseen"]
+
+
 def test_it_says_where_mu_mis_loses(capsys):
     assert main(["suggest", "--request", "random", "--data", "retain", "--regime", "early"]) == 0
     shown = capsys.readouterr().out
     assert "take bad_teacher" in shown and "mu_mis loses with the data at hand" in shown
+    assert re.search(r", mu_mis [0-9.]+ with \d seeds? \(", shown), "a difference between unlike numbers of seeds shows"
     assert "benchmark_methods.csv: early, fashion-mnist, resnet-basic, random:5%, 3 seeds: bad_teacher 1.51" in shown
 
 
@@ -129,6 +156,7 @@ def test_exact_is_retraining(capsys, words, shown):
         (["--request", "class", "--data", "all"], "data 'all' is not known"),
         (["--request", "class", "--sure", "very"], "sure 'very' is not known"),
         (["--request", "class", "--regime", "late"], "regime 'late' is not known"),
+        (["--request", "class", "--model_type", ""], "model_type is ''; expected a kind of model"),
         (["--request", "random", "--sure", "depth"], "no result has a figure of depth"),
         (["--request", "class", "--model_type", "vit", "--model_name_or_path", "x"], "are both given; expected one"),
         (["--request", "class", "--model_name_or_path", "no/such/place/at/all"], "cannot be read"),

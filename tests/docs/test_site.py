@@ -53,6 +53,14 @@ def test_every_public_name_is_in_the_reference():
     assert len(named) == len(set(named))
 
 
+def test_references_in_docstrings_name_what_the_reference_has():
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.md"))
+    named = set(re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE))
+    for path in (ROOT / "hf_unlearn").rglob("*.py"):
+        for target in re.findall(r"`\]\[([\w.]+)\]", path.read_text(encoding="utf-8")):
+            assert target in named, f"{path}: {target}; write [`name`] and it is a link where the name is public"
+
+
 class Addresses(HTMLParser):
     """What a page takes from elsewhere: scripts, styles, images."""
 

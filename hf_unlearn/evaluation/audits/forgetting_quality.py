@@ -41,7 +41,7 @@ def example_epsilons(unlearned: np.ndarray, retrained: np.ndarray, reference_com
         `(samples,)`, 0 to `MOST_EPSILON`; 0 where no rule is left.
 
     Raises:
-        UnlearningError: see [`check_margins`][hf_unlearn.evaluation.audits.margins.check_margins].
+        UnlearningError: see [`check_margins`].
     """
     ours, theirs = check_margins(unlearned, retrained)
     if reference_compatible:

@@ -31,7 +31,7 @@ def klom(unlearned: np.ndarray, retrained: np.ndarray, reference_compatible: boo
         `(samples,)`, nats, at least 0 but for the floor; log(1e5) = 11.5 where the two share no bin.
 
     Raises:
-        UnlearningError: see [`check_margins`][hf_unlearn.evaluation.audits.margins.check_margins].
+        UnlearningError: see [`check_margins`].
     """
     ours, theirs = check_margins(unlearned, retrained)
     values = np.concatenate([ours, theirs])

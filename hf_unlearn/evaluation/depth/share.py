@@ -52,7 +52,7 @@ def depth_of(original: float, unlearned: float, retrained: Sequence[float], leas
 
 
 def mean_depth(depths: Mapping[str, Depth | None]) -> Depth | None:
-    """One number for all probes that tell: the mean of what each says was [`reached`][Depth], and of their floors.
+    """One number for all probes that tell: the mean of what each says was `reached`, and of their floors.
 
     Returns:
         None where no probe tells the original from a retrained model.
