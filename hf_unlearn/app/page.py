@@ -21,6 +21,8 @@ from hf_unlearn.evaluation.limits import LEVELS
 from hf_unlearn.trainers.registry import METHODS
 
 TITLE = "Make a model forget"
+# Of strangers' files, and of copies made for them: how often old ones are removed, and how old they become; seconds.
+CLEANED = (300, 3600)
 LEVEL_HINT = "fast: accuracies. standard: attacks, too. deep: how deep it goes, with retrained models."
 
 
@@ -58,7 +60,8 @@ class Sessions:
 def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
     """The page, and the sessions of those who look at it."""
     sessions = Sessions(options)
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    cleaned = CLEANED if options.is_public else None
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=cleaned) as page:
         gr.HTML(shown.heading(TITLE, options.about), elem_id="title")
         fields = _form(options)
         with gr.Row():

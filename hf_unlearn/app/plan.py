@@ -20,10 +20,9 @@ TIMED = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """Lines for a reader, by what they are of; and how long the run is thought to take, seconds."""
+    """Lines for a reader, by what they are of."""
 
     lines: list[tuple[str, str]]
-    seconds: float
 
 
 def plan_of(run: Run, level: str, num_references: int) -> Plan:
@@ -42,7 +41,7 @@ def plan_of(run: Run, level: str, num_references: int) -> Plan:
     ]
     lines.append(("Cost", f"{steps}: about {seconds_as_text(seconds)} on this machine, and the checks beside it"))
     lines += [("Will be checked", line) for line in _checks(trainer, splits, level, num_references)]
-    return Plan(lines, seconds)
+    return Plan(lines)
 
 
 def _others(splits: Any) -> str:

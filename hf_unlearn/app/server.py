@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import shutil
 import socket
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,9 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
 )
+# Bytes of an event: what stands in the boxes, and where uploads lie. Uploads come by a way of their own.
+MOST_OF_EVENT = 2**23
+_IN_USE = "port {} is in use, or not yours; expected --server_port 0"
 Messages = Callable[..., Awaitable[Any]]
 
 
@@ -43,7 +49,8 @@ class Served:
 class Guard:
     """ASGI middleware: refuses other hosts' names, and addresses to be fetched; answers with a policy.
 
-    Another site whose name was turned to this computer's address (DNS rebinding) so reads nothing here.
+    Another site whose name was turned to this computer's address (DNS rebinding) so reads nothing here, and one that is
+    open beside the page sends nothing here and shows nothing of it in a frame.
 
     Args:
         hosts: names that the page may be asked for by; none: by any.
@@ -56,22 +63,92 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
         name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
         # Gradio would fetch an address that it is given in the place of a file.
         elsewhere = "://" in scope["path"] or "/proxy=" in scope["path"]
         if elsewhere or (self._hosts and name not in self._hosts):
-            await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": b"not served here"})
+            await _refuse(send)
             return
+        if scope.get("method") == "POST":
+            origin = headers.get(b"origin")
+            if self._hosts and origin is not None and _host_of(origin) not in self._hosts:
+                await _refuse(send)
+                return
+            if not scope["path"].rstrip("/").endswith("/upload"):
+                body = await _body_of(receive)
+                if body is None or _names_address(body):
+                    await _refuse(send)
+                    return
+                receive = _once_more(body, receive)
+        policy = f"{POLICY}; frame-ancestors 'none'" if self._hosts else POLICY
 
         async def answer(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                added = [(b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"no-referrer")]
+                added = [(b"content-security-policy", policy.encode()), (b"referrer-policy", b"no-referrer")]
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self._app(scope, receive, answer)
+
+
+async def _refuse(send: Messages) -> None:
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"not served here"})
+
+
+def _host_of(origin: bytes) -> str | None:
+    try:
+        return urllib.parse.urlsplit(origin.decode("latin-1")).hostname
+    except ValueError:
+        return None
+
+
+async def _body_of(receive: Messages) -> bytes | None:
+    """All of a request's body; None where it is longer than any event."""
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MOST_OF_EVENT:
+            return None
+        if not message.get("more_body"):
+            return body
+
+
+def _names_address(body: bytes) -> bool:
+    """Whether an event has an address in the place of an uploaded file. Gradio would fetch it, for any box."""
+    try:
+        waiting = [json.loads(body)]
+    except ValueError:
+        # Gradio reads it in the same way, and will say so.
+        return False
+    except RecursionError:
+        return True
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "://" in str(value.get("path")):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
+
+
+def _once_more(body: bytes, receive: Messages) -> Messages:
+    """Gives a body that was read already, and then what else comes."""
+    given = False
+
+    async def again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
 
 
 @contextlib.contextmanager
@@ -82,8 +159,9 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
         server_port: 0: one that is free.
 
     Raises:
-        UnlearningError: the port is in use.
+        UnlearningError: the port is none or in use, or the address is not this computer's.
     """
+    port = _port_at(server_name, server_port)
     # Read when Gradio is imported, or when a page is made.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     uploads = tempfile.mkdtemp(prefix="hf-unlearn-uploads-")
@@ -99,8 +177,9 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
         hosts = LOCAL_NAMES if server_name in LOCAL_NAMES else ()
         try:
             _, url, _ = page.launch(
-                server_name=server_name,
-                server_port=server_port or _free_port(server_name),
+                # As an address in the browser has it.
+                server_name=f"[{server_name}]" if ":" in server_name.strip("[]") == server_name else server_name,
+                server_port=port,
                 prevent_thread_lock=True,
                 quiet=True,
                 share=False,
@@ -115,7 +194,7 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
                 app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)], "docs_url": None, "redoc_url": None},
             )
         except OSError as error:
-            raise UnlearningError(f"port {server_port} is in use, or not yours; expected --server_port 0") from error
+            raise UnlearningError(_IN_USE.format(port)) from error
         try:
             yield Served(url, sessions)
         finally:
@@ -129,10 +208,31 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
             os.environ["GRADIO_TEMP_DIR"] = before
 
 
-def _free_port(server_name: str) -> int:
-    # Gradio itself would take that of its environment variable.
-    with socket.socket() as tried:
-        tried.bind((server_name, 0))
+def _port_at(server_name: str, server_port: int) -> int:
+    """The port, or for 0 one that is free: Gradio itself would take that of its environment variable.
+
+    Raises:
+        UnlearningError: see [`served`].
+    """
+    if not 0 <= server_port <= 65535:
+        raise UnlearningError(f"server_port is {server_port}; expected 1 to 65535, or 0 for one that is free")
+    try:
+        found = socket.getaddrinfo(server_name.strip("[]"), server_port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UnlearningError(
+            f"server_name {server_name!r} is not known here; expected an address of this computer, as 127.0.0.1"
+        ) from error
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise UnlearningError(
+                    f"server_name {server_name!r} is not this computer's; expected an address of it, as 127.0.0.1"
+                ) from error
+            raise UnlearningError(_IN_USE.format(server_port)) from error
         return int(tried.getsockname()[1])
 
 
@@ -147,7 +247,7 @@ def serve(options: Options, server_name: str, server_port: int, open_browser: bo
     """Serve the page until the process is interrupted.
 
     Raises:
-        UnlearningError: the port is in use.
+        UnlearningError: see [`served`].
     """
     with served(options, server_name, server_port) as page:
         say(f"The page is at {page.url}", "  Ctrl-C ends it")

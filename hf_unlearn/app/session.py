@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from hf_unlearn.app.outcome import Outcome
 from hf_unlearn.app.plan import Plan, plan_of
 from hf_unlearn.app.uploads import keep_pictures
 from hf_unlearn.app.watching import Progress, Watcher
-from hf_unlearn.app.work import Work
+from hf_unlearn.app.work import Cancelled, Work, error_line
 from hf_unlearn.errors import UnlearningError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Session:
         self.work: Work | None = None
         self.outcome: Outcome | None = None
         self._planned: _Planned | None = None
+        self._lock = threading.Lock()
+        self._closed = False
         self.folder = tempfile.mkdtemp(prefix="hf-unlearn-app-")
 
     @property
@@ -51,11 +54,11 @@ class Session:
         """Prepare the run that the form asks for; its result is a [`Plan`].
 
         Raises:
-            UnlearningError: something is going on already.
+            UnlearningError: something is going on already, or the tab is gone.
         """
         self._refuse_busy()
         self._drop_plan()
-        self.outcome = None
+        self._drop_outcome()
         form = form.as_allowed(self.options)
         return self._begin(lambda work: self._prepare(form, work))
 
@@ -63,7 +66,7 @@ class Session:
         """Begin the planned run; its result is an [`Outcome`].
 
         Raises:
-            UnlearningError: something is going on already, or nothing was planned.
+            UnlearningError: something is going on already, nothing was planned, or the tab is gone.
         """
         self._refuse_busy()
         planned, self._planned = self._planned, None
@@ -90,12 +93,12 @@ class Session:
 
     def close(self) -> None:
         """The tab is gone: end what goes on, and leave nothing but finished models."""
+        with self._lock:
+            self._closed = True
         if self.cancel() and self.work is not None:
             self.work.wait()
         self._drop_plan()
-        if self.options.is_public and self.outcome is not None:
-            shutil.rmtree(self.outcome.folder, ignore_errors=True)
-        self.outcome = None
+        self._drop_outcome()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _refuse_busy(self) -> None:
@@ -103,13 +106,23 @@ class Session:
             raise UnlearningError("something is going on in this tab already; expected to wait for it, or to cancel it")
 
     def _begin(self, job: Any) -> Work:
-        self.work = Work(job)
-        return self.work.start()
+        # What begins after the tab was closed would make its folder anew, and nobody would remove it.
+        with self._lock:
+            if self._closed:
+                raise UnlearningError("this tab was closed; expected to load the page anew")
+            self.work = Work(job)
+            return self.work.start()
 
     def _drop_plan(self) -> None:
         if self._planned is not None:
             _discard(self._planned.aside)
             self._planned = None
+
+    def _drop_outcome(self) -> None:
+        """Let go of what came of the last run; of strangers nothing is kept."""
+        if self.options.is_public and self.outcome is not None:
+            shutil.rmtree(self.outcome.folder, ignore_errors=True)
+        self.outcome = None
 
     def _prepare(self, form: Form, work: Work) -> Plan:
         from hf_unlearn.commands import unlearn
@@ -138,7 +151,6 @@ class Session:
         return plan
 
     def _run(self, planned: _Planned, work: Work) -> Outcome:
-        from hf_unlearn.errors import one_line
         from hf_unlearn.evaluation.comparison import compare
         from hf_unlearn.evaluation.predict import Contestant
         from hf_unlearn.publishing.card import record_evaluation
@@ -166,9 +178,11 @@ class Session:
                 )
                 comparison.save(folder)
                 record_evaluation(folder, comparison)
-            except (UnlearningError, OSError) as error:
-                # The model is whole, and the work was not for nothing.
-                why_not = one_line(error)
+            except Cancelled:
+                raise
+            except Exception as error:
+                # The model is whole, and the work was not for nothing, whatever the judging failed of.
+                why_not = error_line(error)
             work.check()
             folder = self._take(folder)
         finally:

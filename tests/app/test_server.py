@@ -108,7 +108,7 @@ def sent(page, event, data):
     return "".join(lines)
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "{out}/secret.png", "http://127.0.0.1:9/x.png"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "{out}/secret.png"])
 def test_no_file_is_read_that_was_not_uploaded(page, options, picture, path):
     with open(os.path.join(options.output_dir, "secret.png"), "w") as file:
         file.write(SECRET)
@@ -122,6 +122,58 @@ def test_no_file_is_read_that_was_not_uploaded(page, options, picture, path):
         (given["path"],) = json.loads(uploaded(page, file.read())[2])
     said = sent(page, event, [given])
     assert '"success":true' in said.replace(" ", "") and "there is no unlearned model yet" in said
+
+
+@pytest.mark.parametrize("component", ["own", "words"])
+def test_no_address_is_fetched_in_the_place_of_a_file(page, component, monkeypatch):
+    from gradio import processing_utils
+
+    fetched = []
+
+    async def download(url, cache_dir):
+        fetched.append(url)
+        raise ValueError
+
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_download", download)
+    given = {"path": "http://example.com/x.png", "meta": {"_type": "gradio.FileData"}}
+    event = events_of(page, component)[0]
+    inputs = next(each for each in json.loads(asked(page, "/config")[2])["dependencies"] if each["id"] == event)[
+        "inputs"
+    ]
+    for data in ([given] * len(inputs), [[given]] * len(inputs)):
+        body = json.dumps({"data": data, "fn_index": event, "session_hash": uuid.uuid4().hex}).encode()
+        # However it is written.
+        for sent_as in (body, body.replace(b"http:", b"\\u0068ttp:")):
+            status, _, _ = asked(page, "/gradio_api/queue/join", sent_as, **{"Content-Type": "application/json"})
+            assert status == 403
+    assert fetched == []
+    assert asked(page, "/gradio_api/queue/join", b" " * (2**23 + 1), **{"Content-Type": "application/json"})[0] == 403
+
+
+def test_other_pages_send_nothing_and_frame_nothing(page):
+    assert "frame-ancestors 'none'" in asked(page, "/")[1]["content-security-policy"]
+    own = page.url.rstrip("/")
+    for origin, status in (("https://evil.example", 403), ("null", 403), ("http://[", 403), (own, 200)):
+        body = json.dumps({"data": [None], "fn_index": events_of(page, "own")[0], "session_hash": "a"}).encode()
+        headers = {"Content-Type": "application/json", "Origin": origin}
+        assert asked(page, "/gradio_api/queue/join", body, **headers)[0] == status, origin
+
+
+def test_a_strangers_files_are_gone_after_a_while(options, monkeypatch):
+    import dataclasses
+    import time
+
+    from hf_unlearn.app import page as pages
+    from hf_unlearn.app.server import served
+
+    assert pages.CLEANED[1] <= 3600
+    monkeypatch.setattr(pages, "CLEANED", (1, 1))
+    with served(dataclasses.replace(options, is_public=True)) as page:
+        (path,) = json.loads(uploaded(page, b"mine")[2])
+        until = time.monotonic() + 20
+        while os.path.exists(path) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not os.path.exists(path)
 
 
 def test_nobody_else_is_asked_and_answers_carry_a_policy(page):
@@ -172,6 +224,36 @@ def test_a_port_in_use_is_one_line(options, capsys):
     assert capsys.readouterr().err == (
         f"hf-unlearn app: error: port {port} is in use, or not yours; expected --server_port 0\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--server_port=70000"], "server_port is 70000; expected 1 to 65535, or 0 for one that is free"),
+        (["--server_port=-1"], "server_port is -1; expected 1 to 65535, or 0 for one that is free"),
+        (["--server_name=no.such.invalid"], "server_name 'no.such.invalid' is not known here; expected an address of"),
+        (["--server_name=" + "a" * 70], "is not known here; expected an address of this computer, as 127.0.0.1"),
+        (["--server_name=192.0.2.1"], "server_name '192.0.2.1' is not this computer's; expected an address of it"),
+    ],
+)
+def test_a_place_that_is_none_is_one_line(options, words, said, capsys):
+    assert main(["app", "--output_dir", options.output_dir, *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["::1", "[::1]"])
+def test_it_listens_at_an_address_of_six(options, name):
+    from hf_unlearn.app.server import served
+
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this computer has no ::1")
+    with served(options, name) as page:
+        assert page.url.startswith("http://[::1]:")
+        assert asked(page, "/")[0] == 200
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys, tmp_path):

@@ -176,6 +176,37 @@ def test_a_model_that_cannot_be_judged_is_kept(session, form, monkeypatch):
     assert os.path.isfile(os.path.join(outcome.folder, "model.safetensors"))
 
 
+def test_a_model_is_kept_whatever_the_judging_fails_of(session, form, monkeypatch):
+    import hf_unlearn.evaluation.comparison as comparison
+
+    def fails(*args, **kwargs):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(comparison, "compare", fails)
+    done(session.plan(form))
+    outcome = done(session.forget()).result
+    assert outcome.comparison is None and "out of memory" in outcome.why_not_judged
+    assert os.path.isfile(os.path.join(outcome.folder, "model.safetensors"))
+
+
+def test_of_strangers_no_model_is_left_and_of_others_each_one(form, options):
+    for is_public, kept in ((True, []), (False, ["resnet-unlearned", "resnet-unlearned-2"])):
+        session = Session(dataclasses.replace(options, is_public=is_public))
+        for _ in range(2):
+            done(session.plan(form))
+            done(session.forget())
+        assert len(left(options)[0]) == (1 if is_public else 2)
+        session.close()
+        assert left(options) == (kept, False)
+
+
+def test_a_tab_that_was_closed_begins_nothing(session, form):
+    session.close()
+    with pytest.raises(UnlearningError, match="this tab was closed"):
+        session.plan(form)
+    assert not os.path.exists(session.folder)
+
+
 def test_photographs_are_forgotten(session, form, tmp_path):
     from tests.tiny import make_dataset
 

@@ -72,7 +72,7 @@ def test_no_name_is_html(name, picture):
     assert Reader(nasty).names <= Reader(plain).names
     for text in (
         shown.note(name, "error"),
-        shown.plan(Plan([(name, name)], 1.0), [name]),
+        shown.plan(Plan([(name, name)]), [name]),
         shown.progress(Progress(name), False, False),
         shown.answers({"before": [(name, 50.0)], "after": [(name, 1.0)]}, picture),
         shown.outcome(Outcome(name, {}, None, None, name, [name])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -18,6 +19,9 @@ from packaging.requirements import Requirement
 from tests.test_layout import PROJECT, ROOT
 
 SPACE = ROOT / "spaces" / "unlearning"
+SPEC = importlib.util.spec_from_file_location("make_space", ROOT / "scripts" / "make_space.py")
+make_space = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make_space)
 # https://huggingface.co/docs/hub/spaces-config-reference, and how long the short description may be.
 KNOWN = {
     *("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "license"),
@@ -52,6 +56,35 @@ def test_what_it_needs_is_pinned():
     for name, each in pinned.items():
         (version,) = each.specifier
         assert version.operator == "==" and needed[name].specifier.contains(version.version)
+
+
+@pytest.mark.parametrize("place", [".", "docs", "outputs/../hf_unlearn", "..", "project", "file"])
+def test_it_is_written_over_nothing_else(tmp_path, monkeypatch, capsys, place):
+    """Not even where the check fails: the clone of this test is a copy of what matters of it."""
+    clone = tmp_path / "hf_unlearn"
+    for folder in ("spaces/unlearning", "hf_unlearn", "docs", "outputs"):
+        (clone / folder).mkdir(parents=True)
+    for name in ("README.md", "LICENSE", "hf_unlearn/kept.py", "docs/kept.md", "spaces/unlearning/README.md"):
+        (clone / name).write_text(name)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pyproject.toml").write_text("")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(make_space, "ROOT", clone)
+    monkeypatch.setattr(make_space, "SPACE", clone / "spaces" / "unlearning")
+    monkeypatch.setattr(make_space, "OUTPUTS", clone / "outputs")
+    before = {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")}
+    folder = {"project": other, "file": tmp_path / "file"}.get(place, clone / place)
+    monkeypatch.setattr(sys, "argv", ["make_space.py", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        make_space.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")} == before
+    # Where outputs go is the place for it.
+    monkeypatch.setattr(sys, "argv", ["make_space.py", str(clone / "outputs" / "space")])
+    make_space.main()
+    assert (clone / "outputs" / "space" / "hf_unlearn" / "kept.py").is_file()
 
 
 @pytest.mark.slow
