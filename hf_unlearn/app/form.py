@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -37,6 +38,8 @@ KINDS = {
 }
 # What becomes of the classes of samples that come alone.
 FORGET_KINDS = {"class": "Their class goes with them", "subset": "Other samples of their class stay"}
+# What strangers may ask of a machine that they share.
+MOST_STEPS = 1000
 
 
 @dataclass
@@ -61,7 +64,12 @@ class Form:
         """The same, but what strangers may not choose is as it was set up, whatever a browser sends."""
         if not options.is_public:
             return self
-        return replace(self, model=options.model, dataset=options.dataset, test_dataset="", references="")
+        allowed = replace(self, model=options.model, dataset=options.dataset, test_dataset="", references="")
+        if allowed.level == "deep":
+            allowed.level = "standard"
+        with contextlib.suppress(ValueError):
+            allowed.max_steps = str(min(int(allowed.max_steps), MOST_STEPS))
+        return allowed
 
     def command(self, options: Options, photographs: str, output_dir: str) -> list[str]:
         """The words of `hf-unlearn unlearn` for it. Each is one flag with its value, which so cannot be another flag.

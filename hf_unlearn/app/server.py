@@ -252,7 +252,7 @@ def serve(options: Options, server_name: str, server_port: int, open_browser: bo
     with served(options, server_name, server_port) as page:
         say(f"The page is at {page.url}", "  Ctrl-C ends it")
         if server_name not in LOCAL_NAMES:
-            say("  WARNING: others can reach it there, and may read all folders that it may read")
+            say("  WARNING: others can reach it there, read its folders, push by your login and sign with your keys")
         if open_browser:
             import webbrowser
 

@@ -43,6 +43,16 @@ def test_each_kind_of_request_is_the_commands(options, kind, words, expected):
     assert request_of(options, kind=kind, words=words) == ForgetRequest(**expected)
 
 
+@pytest.mark.parametrize(
+    ("steps", "allowed"), [("", ""), ("7", "7"), ("100000000", "1000"), (" 1_000_000 ", "1000"), ("few", "few")]
+)
+def test_strangers_do_not_hold_the_machine_for_ever(options, steps, allowed):
+    asked = Form(max_steps=steps, level="deep")
+    found = asked.as_allowed(dataclasses.replace(options, is_public=True))
+    assert (found.max_steps, found.level) == (allowed, "standard")
+    assert asked.as_allowed(options) == Form(max_steps=steps, level="deep")
+
+
 def test_every_kind_has_a_test_above():
     assert set(KINDS) == {"classes", "indices", "where", "subclasses", "count", "fraction", "split"}
 
