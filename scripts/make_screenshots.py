@@ -42,18 +42,18 @@ def make_screenshots(demo: Path, folder: Path) -> None:
             page.goto(up.url)
             page.click("button#check")
             page.wait_for_selector("dl.plan")
-            _save(page.screenshot(full_page=True), folder / "app_check.webp")
+            _write(page.screenshot(full_page=True), folder / "app_check.webp")
             page.click("button#forget")
             page.wait_for_selector("table.classes")
             page.evaluate("document.querySelector('.verdict').scrollIntoView({block: 'start'})")
             page.mouse.wheel(0, -12)
             # The bars of the page glide.
             page.wait_for_timeout(1000)
-            _save(page.screenshot(), folder / "app_outcome.webp")
+            _write(page.screenshot(), folder / "app_outcome.webp")
         browser.close()
 
 
-def _save(png: bytes, path: Path) -> None:
+def _write(png: bytes, path: Path) -> None:
     from PIL import Image
 
     image: Any = Image.open(io.BytesIO(png)).convert("RGB")

@@ -188,15 +188,23 @@ def test_an_adapters_base_too(stocked, tmp_path):
     assert record["adapter"]["base_model"]["name"] == "a private model"
 
 
-def test_a_model_that_forgets_once_more_is_still_of_private_sources(stocked, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("request_words", "refusal"),
+    [
+        # Begun anew at the first model, or gone on with from the newest.
+        (["--forget_classes", "blue"], "the original model 'org/patients' is private on the Hub"),
+        (["--forget_indices", "1", "2"], "'patients-1' was made of what is private on the Hub"),
+    ],
+)
+def test_a_model_that_forgets_once_more_is_still_of_private_sources(stocked, tmp_path, capsys, request_words, refusal):
     stocked.hide("org/patients")
     first = tmp_path / "patients-1"
     assert unlearn(first) == 0
     capsys.readouterr()
-    words = ["unlearn", "--dataset_name", "org/faces", "--forget_classes", "blue", "--max_steps", "1", "--use_cpu"]
+    words = ["unlearn", "--dataset_name", "org/faces", *request_words, "--max_steps", "1", "--use_cpu"]
     words += ["--model_name_or_path", str(first), "--output_dir", str(tmp_path / "second")]
     assert main([*words, *PUSH]) == 2
-    assert "'patients-1' was made of what is private on the Hub" in capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert refusal in capsys.readouterr().err.replace(f"{tmp_path}/", "")
     assert main([*words, *PUSH, "--hub_private_repo", "true"]) == 0
     assert "patients" not in everything_published(stocked)
 

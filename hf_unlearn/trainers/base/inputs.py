@@ -66,6 +66,9 @@ def find_earlier(
         UnlearningError: it met this one already.
     """
     earlier = provenance.get("earlier")
+    if not isinstance(model, PreTrainedModel):
+        # What it is, is said when the trainer looks at what it was given.
+        return earlier or []
     name = str(getattr(model, "name_or_path", "") or "")
     commit = getattr(model.config, "_commit_hash", None)
     run = _runs.get(model, lambda: None)()
