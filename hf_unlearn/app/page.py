@@ -80,20 +80,22 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
         def idle(session: Session) -> dict[Any, Any]:
             return {check: _on(), forget: _on() if session.is_planned else _off(), cancel: _off()}
 
+        def form_of(values: tuple[Any, ...]) -> Form:
+            # Of a box that is empty Gradio says None.
+            return Form(**{name: value for name, value in zip(fields, values, strict=True) if value is not None})
+
         def checked(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
             session = sessions.of(request)
             yield {planned: "", judged: "", after: gr.update(visible=False), **busy()}
-            # Of a box that is empty Gradio says None.
-            given = {name: value for name, value in zip(fields, values, strict=True) if value is not None}
-            yield from _followed(lambda: session.plan(Form(**given)), status)
+            yield from _followed(lambda: session.plan(form_of(values)), status)
             work = session.work
             found = shown.plan(work.result, work.warnings) if work is not None and session.is_planned else ""
             yield {planned: found, **idle(session)}
 
-        def forgotten(request: gr.Request) -> Iterator[dict[Any, Any]]:
+        def forgotten(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
             session = sessions.of(request)
             yield {judged: "", after: gr.update(visible=False), **busy()}
-            yield from _followed(session.forget, status)
+            yield from _followed(lambda: session.forget(form_of(values)), status)
             if session.outcome is not None:
                 fresh = dict.fromkeys(stale, gr.update(value=None))
                 yield {
@@ -109,7 +111,7 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
 
         every = [status, planned, judged, after, check, forget, cancel, *stale]
         check.click(checked, list(fields.values()), every, **EVENT)
-        forget.click(forgotten, None, every, **EVENT)
+        forget.click(forgotten, list(fields.values()), every, **EVENT)
         cancel.click(cancelled, None, None, **EVENT)
         page.unload(sessions.close)
     return page, sessions

@@ -40,6 +40,8 @@ class Session:
         self.options = options
         self.work: Work | None = None
         self.outcome: Outcome | None = None
+        # What the boxes said when the run was planned.
+        self._checked: Form | None = None
         self._planned: _Planned | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -59,16 +61,25 @@ class Session:
         self._refuse_busy()
         self._drop_plan()
         self._drop_outcome()
+        self._checked = form
         form = form.as_allowed(self.options)
         return self._begin(lambda work: self._prepare(form, work))
 
-    def forget(self) -> Work:
+    def forget(self, form: Form | None = None) -> Work:
         """Begin the planned run; its result is an [`Outcome`].
 
+        Args:
+            form: what the boxes say by now.
+
         Raises:
-            UnlearningError: something is going on already, nothing was planned, or the tab is gone.
+            UnlearningError: something is going on already, nothing was planned, the boxes say something else than when
+                they were checked, or the tab is gone.
         """
         self._refuse_busy()
+        if form is not None and self._planned is not None and form != self._checked:
+            raise UnlearningError(
+                "the boxes were changed since they were checked; expected another check before the run"
+            )
         planned, self._planned = self._planned, None
         if planned is None:
             raise UnlearningError("nothing is ready to run; expected a check before it")

@@ -33,6 +33,14 @@ def left(options):
     return [name for name in found if name != UNFINISHED], UNFINISHED in found
 
 
+def test_what_was_written_after_the_check_is_not_forgotten_unseen(session, form):
+    done(session.plan(form))
+    with pytest.raises(UnlearningError, match="boxes were changed since they were checked"):
+        session.forget(dataclasses.replace(form, model=f"{form.model}-other"))
+    assert session.is_planned, "the boxes may be set back"
+    assert done(session.forget(dataclasses.replace(form))).result is session.outcome
+
+
 def test_from_the_boxes_to_a_model(session, form, options, picture):
     plan = done(session.plan(form)).result
     said = dict(plan.lines)
