@@ -159,18 +159,18 @@ def measure_memory(
             right.append((copies > 0).float().mean(0))
     said = torch.cat(own)
     accuracy = float((said > 0).float().mean())
+    source, expected = "copies", None
     if taught is not None:
-        amounts = (said - taught.to(said)).clamp(min=0.0)
+        source, amounts = "siblings", (said - taught.to(said)).clamp(min=0.0)
     elif unseen_odds is not None:
-        amounts = amounts_like(said, said - torch.cat(near), unseen_odds)
+        source, amounts = "reference samples", amounts_like(said, said - torch.cat(near), unseen_odds)
     elif copied:
         expected = min(accuracy, float(torch.cat(right).mean()))
         amounts = amounts_for(said, said - torch.cat(near), expected)
-        return Memory(jitter, strength, ended, remembered, accuracy, expected, amounts.cpu())
     else:
         amounts = torch.zeros_like(said)
-    expected = float((said > amounts).float().mean())
-    source = "siblings" if taught is not None else "copies" if unseen_odds is None else "reference samples"
+    if expected is None:
+        expected = float((said > amounts).float().mean())
     return Memory(jitter, strength, ended, remembered, accuracy, expected, amounts.cpu(), source)
 
 
