@@ -22,7 +22,9 @@ from tests.tiny import make_dataset, make_model, make_processor
 pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
 
 
-NAMES = ['<b>"red"\\</b>', "<img src=x onerror=alert(1)>", "blue", "grey"]
+NAMES = ["red", "<img src=x onerror=alert(1)>", "blue", '<b>"grey"\\</b>']
+# The class that the tiny model takes every sample for: the one that it knows.
+KNOWN = NAMES[3]
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +56,11 @@ def nasty(tmp_path_factory):
     from datasets import DatasetDict
 
     folder = tmp_path_factory.mktemp("nasty")
-    colours = {"red": NAMES[0], "green": NAMES[1]}
     parts = {"train": make_dataset(48), "test": make_dataset(24, seed=1)}
-    labels = [colours.get(name, name) for name in parts["train"].features["label"].names]
     features = parts["train"].features.copy()
-    features["label"] = type(features["label"])(names=labels)
+    features["label"] = type(features["label"])(names=NAMES)
     DatasetDict({name: part.cast(features) for name, part in parts.items()}).save_to_disk(str(folder / "data"))
-    make_model(label_names=labels).save_pretrained(folder / "model")
+    make_model(label_names=NAMES).save_pretrained(folder / "model")
     make_processor().save_pretrained(folder / "model")
     return str(folder / "model"), str(folder / "data")
 
@@ -73,16 +73,17 @@ def test_a_class_is_forgotten_in_five_clicks(look, options, nasty, monkeypatch):
     tab = look(given=empty)
     tab.write("model", model)
     tab.write("dataset", data)
-    tab.write("words", NAMES[0])
+    tab.write("words", KNOWN)
     tab.check()
     assert "12 samples: the class '<b>" in tab.text("dl.plan")
     tab.forget()
     assert tab.clicks == 5
-    assert "There was nothing to forget" in tab.text(".verdict")
+    said = tab.text(".verdict.met").replace("\u00a0", " ")
+    assert "Forgotten in its answers: the model recognises 0.0 % of the samples to forget, where it was 100.0 %" in said
     # Names are what they are, and make nothing of themselves.
     assert [cell.inner_text() for cell in tab.page.query_selector_all("table.classes tbody th")] == NAMES
     assert tab.page.query_selector_all("#outcome b, #outcome img[onerror], #plan b") == []
-    assert tab.text(".strip strong") == NAMES[0]
+    assert tab.text(".strip strong") == KNOWN
     # The picture comes right after the sentence, before any table.
     heights = [
         tab.page.query_selector(each).bounding_box()["y"] for each in (".verdict", ".picture svg", "table.classes")
