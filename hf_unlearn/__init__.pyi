@@ -62,6 +62,8 @@ from .trainers.methods.neggrad_plus import NegGradPlusConfig as NegGradPlusConfi
 from .trainers.methods.neggrad_plus import NegGradPlusTrainer as NegGradPlusTrainer
 from .trainers.methods.random_labels import RandomLabelsConfig as RandomLabelsConfig
 from .trainers.methods.random_labels import RandomLabelsTrainer as RandomLabelsTrainer
+from .trainers.methods.regun import ReGUnConfig as ReGUnConfig
+from .trainers.methods.regun import ReGUnTrainer as ReGUnTrainer
 from .trainers.methods.retrain import RetrainConfig as RetrainConfig
 from .trainers.methods.retrain import RetrainTrainer as RetrainTrainer
 from .trainers.methods.salun import SalUnConfig as SalUnConfig
@@ -121,6 +123,8 @@ __all__ = [
     "PublishingError",
     "RandomLabelsConfig",
     "RandomLabelsTrainer",
+    "ReGUnConfig",
+    "ReGUnTrainer",
     "RetrainConfig",
     "RetrainTrainer",
     "SCARConfig",

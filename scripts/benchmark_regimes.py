@@ -33,7 +33,7 @@ CSV = RESULTS / "benchmark_regimes.csv"
 KEY = ("phase", "regime", "dataset", "model", "seed", "request", "method", "settings")
 DO_NOTHING, AGAIN = "do nothing", "retrained again"
 # They take samples that the model never saw.
-WITH_UNSEEN = ("scar", "lotus", "lotus_forget")
+WITH_UNSEEN = ("scar", "lotus", "lotus_forget", "regun")
 # They forget whole classes, and nothing else.
 OF_CLASSES = ("mask_logit", "spotter", "head_only")
 UNSEEN_SAMPLES = 1_000

@@ -106,6 +106,11 @@ SPACES: dict[str, dict[str, Draw]] = {
     },
     "lotus": {"learning_rate": _RATE, "num_train_epochs": _one_of(2, 3, 5), "temperature_rate": _log(1.0, 8.0)},
     "cola": {"learning_rate": _log(1e-4, 1e-2), "collapse_passes": _one_of(1, 2, 3), "num_train_epochs": _one_of(3, 4)},
+    "regun": {
+        "learning_rate": _RATE,
+        "num_train_epochs": _one_of(5, 10, 20),
+        "forget_weight": _one_of(0.3, 0.5, 0.7),
+    },
     "ssd": {"alpha": _log(1.0, 10.0), "dampening": _one_of(0.1, 0.5, 1.0)},
 }
 assert {*SPACES, "retrain"} == set(METHODS)

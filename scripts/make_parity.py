@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import copy
 import json
 import math
 import subprocess
 import sys
 import tempfile
 import time
+import typing
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,7 +51,8 @@ LOTUS = ("cspartalis/LoTUS", "src/unlearning_methods/lotus_class.py")
 SPOTTER = ("Seung-B/Spotter-Unlearning", "ov_utils.py")
 METER = ("privacytrustlab/ml_privacy_meter", "modules/mia/attacks/rmia.py")
 KLOM = ("RoyRin/data-unlearning-bench", "unlearning_bench/eval.py")
-REPOSITORIES = (SALUN, SPARSE, SSD, SCRUB, TEACHER, AMUN, LOTUS, SPOTTER, METER, KLOM)
+REGUN = ("jmirlach/ReGUn", "mul/regun.py")
+REPOSITORIES = (SALUN, SPARSE, SSD, SCRUB, TEACHER, AMUN, LOTUS, SPOTTER, METER, KLOM, REGUN)
 
 
 class References:
@@ -270,6 +273,42 @@ def spotter(references: References) -> dict[str, Any]:
     return {**source, **found, "loss of the target class before and after": rounded(losses)}
 
 
+def regun(references: References) -> dict[str, Any]:
+    """The target of a batch, and its loss with a batch of retained samples."""
+
+    class Held(list):
+        """Held-out samples, one of each class but the last."""
+
+        targets = list(range(CLASSES - 1))
+
+    def choices(source: list[int], k: int) -> list[int]:
+        assert len(source) == 1, "no draw is left to chance"
+        return source * k
+
+    given = {name: getattr(typing, name) for name in ("Optional", "Tuple", "Dict", "List", "Sequence", "Iterable")}
+    given |= {"pl": SimpleNamespace(LightningModule=nn.Module), "MulticlassAccuracy": lambda **_: lambda *_: None}
+    given |= {"random": SimpleNamespace(choices=choices, shuffle=lambda _: None), "Subset": torch.utils.data.Subset}
+    (method,) = references.take(REGUN, "_ReGUnModule", copy=copy, cycle=iter, **given)
+    pixels, labels = images()
+    forget, retain = labels < CLASSES - 1, slice(12, 24)
+    held = Held(zip(images(seed=12)[0][: CLASSES - 1], Held.targets, strict=True))
+    settings: dict[str, Any] = {"selector": "class_informed", "aggregation": "mean_probs", "fixed_reference": True}
+    settings |= {"temperature": 1.0, "retain_weight": 0.4, "forget_weight": 0.6}
+    model: Any = Tiny(5)
+    model.num_classes = CLASSES
+    cfg = SimpleNamespace(optim=None, scheduler=None, regun=SimpleNamespace(**settings))
+    batches: Any = SimpleNamespace(dataset=held)
+    module = method(model, cfg, batches, [(pixels[retain], labels[retain])])
+    module.log = lambda *_, **__: None
+    target = module._supervision_distribution(pixels.device, 1, labels[forget])
+    loss = module.training_step((pixels[forget], labels[forget]), 0)
+    ran = (
+        "training_step of the forget samples of classes 0 to 3 among 24 images, with a held-out image of each, 12 "
+        "retained ones, class_informed, mean_probs and weights 0.6 and 0.4; its target"
+    )
+    return {**references.provenance(REGUN, ran=ran), "target": rounded(target[0]), "loss": rounded(loss)}
+
+
 def rmia(references: References) -> dict[str, Any]:
     """Scores with four reference models that no sample is a member of."""
     (_, run) = references.take(METER, "get_out_ref_signals", "run_rmia")
@@ -291,7 +330,9 @@ def klom(references: References) -> dict[str, Any]:
 
 
 WIDTH_OF_FEATURES = 6
-PARTS = {part.__name__: part for part in (salun, ssd, l1_sparse, scrub, bad_teacher, amun, lotus, spotter, rmia, klom)}
+PARTS = {
+    part.__name__: part for part in (salun, ssd, l1_sparse, scrub, bad_teacher, amun, lotus, spotter, rmia, klom, regun)
+}
 
 
 def main() -> int:

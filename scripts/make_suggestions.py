@@ -31,7 +31,7 @@ NAMES = {
     **{name: name for name in METHODS},
 }
 WITH_UNSEEN = {"0 references": "mu_mis", "500 references": "mu_mis", "1000 references": "mu_mis"}
-UNSEEN_TOO = ("scar", "lotus", "lotus_forget")
+UNSEEN_TOO = ("scar", "lotus", "lotus_forget", "regun")
 FIGURES = ("gap", "depth", "membership", "cost")
 
 

@@ -65,6 +65,7 @@ METHODS = {
         Method("amun", "AMUN", retain_free=False),
         Method("lotus", "LoTUS", retain_free=False),
         Method("cola", "COLA", retain_free=False),
+        Method("regun", "ReGUn", retain_free=False),
         Method("retrain", "Retrain", retain_free=False),
     )
 }

@@ -12,12 +12,12 @@ from transformers import AutoModelForImageClassification
 from hf_unlearn.commands.main import main
 from hf_unlearn.trainers.registry import METHODS, settings_of
 from tests.tiny import make_dataset
-from tests.trainers.runs import AT_ONCE, OTHERS
+from tests.trainers.runs import AT_ONCE, OTHERS, WITH_UNSEEN
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_from_the_command_line(tmp_path, saved_model, saved_dataset, monkeypatch, name):
-    if name == "scar":
+    if name in WITH_UNSEEN:
         data = load_from_disk(saved_dataset)
         saved_dataset = str(tmp_path / "data")
         DatasetDict(**data, unseen=make_dataset(24, seed=9)).save_to_disk(saved_dataset)
@@ -25,7 +25,7 @@ def test_from_the_command_line(tmp_path, saved_model, saved_dataset, monkeypatch
     words += ["--method", name, "--forget_classes", "red", "--output_dir", str(tmp_path / "out")]
     # An untrained model loses what it does not know at the first long step.
     words += ["--alpha", "1e6"] if name == "ssd" else []
-    words += ["--reference_split", "unseen"] if name == "scar" else []
+    words += ["--reference_split", "unseen"] if name in WITH_UNSEEN else []
     if name == "esc":
         # What the features of all inputs have in common is erased, and an untrained model knows no more.
         monkeypatch.setattr("hf_unlearn.trainers.base.trainer.UnlearningTrainer.least_agreement", 0.0)
@@ -37,7 +37,7 @@ def test_from_the_command_line(tmp_path, saved_model, saved_dataset, monkeypatch
     assert record["retain_free"] == METHODS[name].retain_free and record["steps"] == (1 if name in AT_ONCE else 2)
     card = (tmp_path / "out" / "README.md").read_text()
     assert trainer.title in card and f"--method {name}" in card
-    assert ("without retained data" in card) == (METHODS[name].retain_free and name != "scar")
+    assert ("without retained data" in card) == (METHODS[name].retain_free and name not in WITH_UNSEEN)
     if trainer.paper["id"]:
         assert f"https://huggingface.co/papers/{trainer.paper['id']}" in card
         assert trainer.paper["citation"].splitlines()[0] in card

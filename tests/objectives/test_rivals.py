@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from hf_unlearn.objectives.adversarial import nearest_adversarial, towards_class
 from hf_unlearn.objectives.contrast import dispersion, supervised_contrast
 from hf_unlearn.objectives.gaussians import ClassGaussians, tukey
+from hf_unlearn.objectives.matching import matched_rows
 from hf_unlearn.objectives.subspaces import learned_mask, masked_projection, principal_directions, without_leading
 from hf_unlearn.objectives.tempering import SampleGumbel, smoothed_distillation, tempered
 
@@ -275,3 +276,22 @@ def test_gradients_against_finite_differences(name):
         "gaussians": classes.distances,
     }
     assert torch.autograd.gradcheck(losses[name], (x,))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=seeds, held=st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_each_sample_gets_a_held_out_one_of_its_class(seed, held):
+    held_labels = torch.tensor(held)
+    labels = torch.randint(8, (40,), generator=draws(seed))
+    uniform = torch.rand(40, generator=draws(seed + 1))
+    rows = matched_rows(labels, held_labels, uniform)
+    known = torch.isin(labels, held_labels)
+    assert torch.equal(held_labels[rows][known], labels[known]) and ((rows >= 0) & (rows < len(held))).all()
+
+
+def test_held_out_samples_of_a_class_are_all_drawn_and_of_an_unknown_class_any():
+    held_labels = torch.tensor([1, 0, 1, 1])
+    edges = torch.tensor([0.0, 0.34, 1 - 2**-24])
+    assert matched_rows(torch.tensor([1, 1, 1]), held_labels, edges).tolist() == [0, 2, 3]
+    found = matched_rows(torch.full((4,), 7), held_labels, torch.tensor([0.0, 0.3, 0.6, 1 - 2**-24]))
+    assert sorted(found.tolist()) == [0, 1, 2, 3]

@@ -31,6 +31,7 @@ from hf_unlearn.objectives import (
 )
 from hf_unlearn.objectives.adversarial import nearest_adversarial, towards_class
 from hf_unlearn.objectives.contrast import dispersion
+from hf_unlearn.objectives.matching import matched_rows
 from hf_unlearn.objectives.tempering import smoothed_distillation, tempered
 from hf_unlearn.trainers.base.gradients import mean_gradient, mean_squared_gradient
 from tests.parity.inputs import CLASSES, Tiny, answers, confidences, flat, images, margins
@@ -58,7 +59,7 @@ def close(ours, theirs, rtol=1e-4, atol=1e-6):
 
 
 def test_each_figure_says_where_it_is_from():
-    listed = {"salun", "ssd", "l1_sparse", "scrub", "bad_teacher", "amun", "lotus", "spotter", "rmia", "klom"}
+    listed = {"salun", "ssd", "l1_sparse", "scrub", "bad_teacher", "amun", "lotus", "spotter", "rmia", "klom", "regun"}
     assert set(THEIRS) == listed
     for part in THEIRS.values():
         assert re.fullmatch(r"[0-9a-f]{40}", part["commit"]) and part["repository"] and part["files"] and part["ran"]
@@ -186,6 +187,18 @@ def test_spotters_perturbed_samples_should_come_nearer_to_the_other_class():
     assert after > before
     ours = towards_class(model, pixels, pixels, target, 0.03, 0.01, 3)
     assert cross_entropy(model(ours), target) < before
+
+
+def test_regun_has_the_same_target_and_loss():
+    # The reference is the same model before its first step.
+    pixels, labels = images()
+    forget, retain = labels < CLASSES - 1, slice(12, 24)
+    held, model = images(seed=12)[0][: CLASSES - 1], Tiny(5)
+    rows = matched_rows(labels[forget], torch.arange(CLASSES - 1), torch.zeros(int(forget.sum())))
+    q = model(held).softmax(1)[rows].mean(0)
+    close(q.detach(), THEIRS["regun"]["target"])
+    apart = teacher_divergence(model(pixels[forget]), q.log().expand(int(forget.sum()), -1)).mean()
+    close(0.6 * apart + 0.4 * label_loss(model(pixels[retain]), labels[retain]).mean(), THEIRS["regun"]["loss"])
 
 
 def test_rmia_has_the_same_scores():

@@ -13,7 +13,9 @@ OTHERS = [name for name in METHODS if name != "mu_mis"]
 AT_ONCE = ["ssd", "esc", "esc_t", "mask_logit"]
 GRADIENT = [name for name in OTHERS if name not in AT_ONCE]
 # Their loss compares the samples of a batch.
-MIXING = ["spotter", "cola"]
+MIXING = ["spotter", "cola", "regun"]
+# They take samples that are not to be forgotten.
+WITH_UNSEEN = ["scar", "regun"]
 RETAIN_FREE = [name for name in OTHERS if METHODS[name].retain_free]
 RETAINING = [name for name in OTHERS if not METHODS[name].retain_free]
 NUM_FORGET, NUM_RETAIN = 10, 18
@@ -33,7 +35,7 @@ def make(
     settings = {"per_device_train_batch_size": 8, "use_cpu": True, "disable_tqdm": True, **settings}
     if name == "jit":
         settings = {"noise_draws": 2, **settings}
-    if name == "scar" and unseen is None:
+    if name in WITH_UNSEEN and unseen is None:
         unseen = make_dataset(40, seed=5)
     method = METHODS[name]
     default_forget, default_retain = parts()

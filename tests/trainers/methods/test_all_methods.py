@@ -15,7 +15,17 @@ from hf_unlearn import DivergenceError, UnlearningError
 from hf_unlearn.trainers.registry import METHOD_HELP, METHODS, settings_of
 from tests.tiny import make_dataset, make_model, make_processor
 from tests.trainers.methods.test_mu_mis import weights
-from tests.trainers.runs import GRADIENT, MIXING, NUM_FORGET, NUM_RETAIN, RETAIN_FREE, RETAINING, make, parts
+from tests.trainers.runs import (
+    GRADIENT,
+    MIXING,
+    NUM_FORGET,
+    NUM_RETAIN,
+    RETAIN_FREE,
+    RETAINING,
+    WITH_UNSEEN,
+    make,
+    parts,
+)
 
 
 @pytest.fixture
@@ -102,6 +112,8 @@ def test_passes_go_over_the_right_samples(tmp_path, untrained, name):
     expected = {"forget": NUM_FORGET, "retain": NUM_RETAIN, "both": NUM_FORGET + NUM_RETAIN}[trainer.trains_on]
     if name == "neggrad_plus":
         expected = 2 * NUM_RETAIN
+    elif name == "regun":
+        expected = 2 * NUM_FORGET
     elif name == "scrub":
         expected = 16 + 24  # each phase filled up to whole steps of eight
     elif name in ("bad_teacher", "lotus"):
@@ -128,7 +140,7 @@ def test_retain_free_methods_never_look_at_the_retain_set(tmp_path, untrained, n
     trainer = getattr(hf_unlearn.trainers, method.trainer)(
         make_model("vit"), args, train_dataset=parts()[0], processing_class=make(tmp_path, "delete").processing_class,
         retain_dataset=Forbidden(), forget_kind="class",
-        reference_dataset=make_dataset(40, seed=5) if name == "scar" else None,
+        reference_dataset=make_dataset(40, seed=5) if name in WITH_UNSEEN else None,
     )  # fmt: skip
     trainer.train()
     assert trainer.record()["retain_free"] is True
@@ -186,6 +198,9 @@ def test_the_registry_and_the_trainers_agree():
         ("l1_sparse", {"l1_weight": -1.0}, "l1_weight is -1.0"),
         ("neggrad_plus", {"retain_share": 2.0}, "retain_share is 2.0"),
         ("neggrad_plus", {"per_device_train_batch_size": 7}, "per_device_train_batch_size is 7; expected an even"),
+        ("regun", {"per_device_train_batch_size": 7}, "per_device_train_batch_size is 7; expected an even"),
+        ("regun", {"forget_weight": -1.0}, "forget_weight is -1.0"),
+        ("regun", {"retain_weight": -1.0}, "retain_weight is -1.0"),
         ("scrub", {"max_passes": -1}, "max_passes is -1"),
         ("scrub", {"temperature": 0.0}, "temperature is 0.0"),
         ("bad_teacher", {"retain_fraction": 0.0}, "retain_fraction is 0.0"),

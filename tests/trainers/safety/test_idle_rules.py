@@ -33,7 +33,7 @@ def cannot_fire(rule, name, objective):
         return rule != "steps"
     if rule == "irrelevant_recovery":
         return objective in (None, "matched")
-    return rule == "round" and name in ("neggrad_plus", "salun", "scrub", "bad_teacher", "amun", "lotus")
+    return rule == "round" and name in ("neggrad_plus", "salun", "scrub", "bad_teacher", "amun", "lotus", "regun")
 
 
 def can_stop(trainer, course):
