@@ -1,19 +1,21 @@
-"""The figures that `hf-unlearn suggest` answers from: the committed results, means over training seeds.
+"""The figures that `hf-unlearn suggest` answers from: the committed results, by training seed.
 
     python scripts/make_suggestions.py
 
 Writes hf_unlearn/commands/suggest_rows.json, which travels with the package; a test holds it equal to the CSVs. A row
-is a method on one setting of one study. Earlier defaults of a method stand beside later ones: a study says what it ran.
+is a method on one setting of one study, and has its seeds and a value of each figure for each of them (null: none). Of
+a method that ran several times with one seed the last run counts. Earlier defaults of a method stand beside later ones:
+a study says what it ran.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from benchmark_regimes import WITH_UNSEEN
 from study_defaults import RESULTS, read_rows
 
 from hf_unlearn.trainers.registry import METHODS
@@ -30,9 +32,8 @@ NAMES = {
     "retrained again": "floor",
     **{name: name for name in METHODS},
 }
-WITH_UNSEEN = {"0 references": "mu_mis", "500 references": "mu_mis", "1000 references": "mu_mis"}
-UNSEEN_TOO = ("scar", "lotus", "lotus_forget", "regun")
-FIGURES = ("gap", "depth", "membership", "cost")
+# MU-Mis with so many reference samples.
+REFERENCES = ("0 references", "500 references", "1000 references")
 
 
 def needs(method: str, with_unseen: bool) -> str:
@@ -45,7 +46,7 @@ def needs(method: str, with_unseen: bool) -> str:
 
 def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     """One line for each method and setting of a study."""
-    groups: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
+    groups: dict[tuple[str, ...], dict[int, dict[str, str]]] = defaultdict(dict)
     levels: dict[tuple[str, ...], float] = {}
     for row in rows:
         row = {"regime": "early", "dataset": "fashion-mnist", "seed": "0", **row}
@@ -59,29 +60,34 @@ def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
             if row.get("rmia_auc"):
                 levels[(*setting, row["seed"])] = float(row["rmia_auc"])
             continue
-        references = called in WITH_UNSEEN
-        method = WITH_UNSEEN.get(called) or NAMES.get(called)
+        references = called in REFERENCES
+        method = "mu_mis" if references else NAMES.get(called)
         if method is not None:
-            unseen = (references and not called.startswith("0 ")) or method in UNSEEN_TOO
-            groups[(*setting, method, needs(method, unseen))].append(row)
+            unseen = (references and not called.startswith("0 ")) or method in WITH_UNSEEN
+            groups[(*setting, method, needs(method, unseen))][int(row["seed"])] = row
     made = []
     for key, found in groups.items():
-        setting = key[:4]
-        distances = [
-            abs(float(row["rmia_auc"]) - levels[(*setting, row["seed"])])
-            for row in found
-            if row.get("rmia_auc") and (*setting, row["seed"]) in levels
-        ]
+        setting, seeds = key[:4], sorted(found)
         figures = {
-            "gap": [float(row["average_gap"]) for row in found if row["average_gap"]],
-            "depth": [float(row["depth"]) for row in found if row.get("depth")],
-            "membership": distances,
-            "cost": [float(row["cost_percent"]) for row in found if row.get("cost_percent")],
+            "gap": [_number(found[seed].get("average_gap")) for seed in seeds],
+            "depth": [_number(found[seed].get("depth")) for seed in seeds],
+            "membership": [_distance(found[seed], levels.get((*setting, str(seed)))) for seed in seeds],
+            "cost": [_number(found[seed].get("cost_percent")) for seed in seeds],
         }
         line = dict(zip(("regime", "dataset", "model", "request", "method", "needs"), key, strict=True))
-        means = {name: round(statistics.mean(values), 3) for name, values in figures.items() if values}
-        made.append({"source": source, **line, "seeds": len(found), **means})
+        measured = {name: values for name, values in figures.items() if values != [None] * len(seeds)}
+        made.append({"source": source, **line, "seeds": seeds, **measured})
     return made
+
+
+def _number(text: str | None) -> float | None:
+    return round(float(text), 3) if text else None
+
+
+def _distance(row: dict[str, str], level: float | None) -> float | None:
+    """Of the RMIA AUC to the retrained model's, points."""
+    said = row.get("rmia_auc")
+    return round(abs(float(said) - level), 3) if said and level is not None else None
 
 
 def suggestions() -> list[dict[str, Any]]:

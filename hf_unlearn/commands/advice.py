@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hf_unlearn.errors import UnlearningError
 
@@ -34,6 +34,7 @@ SURE = {
 CONTROLS = ("mask_logit", "head_only", "retrain")
 OURS, NOTHING, FLOOR = "mu_mis", "do nothing", "floor"
 
+# A method on one setting of one study: `seeds`, and of each figure a value (or None) for each of them.
 Row = dict[str, Any]
 Setting = tuple[str, ...]
 
@@ -43,6 +44,27 @@ def read_results() -> list[Row]:
     return json.loads((Path(__file__).parent / "suggest_rows.json").read_text(encoding="utf-8"))
 
 
+class Held(NamedTuple):
+    """A method's row held against MU-Mis' row, on the training seeds that both have.
+
+    Attributes:
+        row, ours: of the same setting and study.
+        theirs, mine: means of the figure; where they share no seed, each over all seeds of its own.
+        seeds: those that they share.
+    """
+
+    row: Row
+    ours: Row
+    theirs: float
+    mine: float
+    seeds: tuple[int, ...]
+
+    @property
+    def lead(self) -> float:
+        """By how much the method is better."""
+        return self.mine - self.theirs
+
+
 @dataclass(frozen=True)
 class Advice:
     """What to take, and why.
@@ -50,13 +72,13 @@ class Advice:
     Attributes:
         method: its name; `"do nothing"` where nothing does better than that.
         figure: what was compared, in words.
-        value, nothing, floor: means over the settings of that figure: of the method, of doing nothing, and of another
-            retrained model; None where it was not measured.
+        value, nothing, floor: means over the settings of that figure: of the method, of doing nothing (on the method's
+            seeds, where it has them), and of another retrained model; None where it was not measured.
         settings: how many; one that several studies ran counts once.
         rows: of the method, one for each setting of each study.
-        losses: settings in which a method that takes no more data is better than MU-Mis by more than the floor: that
-            method's row, and MU-Mis' row.
+        losses: settings in which a method that takes no more data is better than MU-Mis by more than the floor.
         loses_with_more: the same for methods that take more data than is at hand.
+        unpaired: in how many of the rows the method and MU-Mis have no training seed in common.
         widened: what was left out of account, since no setting had it, in words.
     """
 
@@ -67,8 +89,9 @@ class Advice:
     floor: float | None
     settings: int
     rows: list[Row]
-    losses: list[tuple[Row, Row]]
-    loses_with_more: list[tuple[Row, Row]]
+    losses: list[Held]
+    loses_with_more: list[Held]
+    unpaired: int
     widened: str
 
 
@@ -77,8 +100,9 @@ def advise(
 ) -> Advice:
     """What to take on settings like these.
 
-    A method is held against MU-Mis on the settings that both ran in. It is taken if it is better there in the mean by
-    more than two retrained models differ, and nothing else is better by more. Controls are never taken.
+    A method is held against MU-Mis on the settings that both ran in, and there on the training seeds that both have
+    (on all of each where they share none). It is taken if it is better in the mean over these settings by more than two
+    retrained models differ, and nothing else is better by more. Controls are never taken.
 
     Args:
         rows: of [`read_results`].
@@ -108,29 +132,49 @@ def advise(
         both = [setting for setting in ours if (method, needs) in by_setting[setting]]
         if not both or method == OURS:
             continue
-        ahead = statistics.mean(_value(ours[each], key) - _value(by_setting[each][method, needs], key) for each in both)
+        ahead = statistics.mean(held_against(by_setting[each][method, needs], ours[each], sure).lead for each in both)
         if ahead > max(lead, floor or 0.0):
             best, lead, shared, needed = method, ahead, both, needs
     chosen = [ours[each] if best == OURS else by_setting[each][best, needed] for each in shared]
     some = [by_setting[each] for each in shared]
-    losses, more = _losses(by_setting, ours, key, data)
+    idle = [
+        held_against(each[NOTHING, "forget"], row, sure).theirs
+        for each, row in zip(some, chosen, strict=True)
+        if (NOTHING, "forget") in each
+    ]
+    losses, more = _losses(by_setting, ours, sure, data)
     return Advice(
         method=best,
         figure=figure,
         value=statistics.mean(_value(row, key) for row in chosen),
-        nothing=_mean([_value(each[NOTHING, "forget"], key) for each in some if (NOTHING, "forget") in each]),
+        nothing=_mean(idle),
         floor=_mean([_value(each[FLOOR, "forget"], key) for each in some if (FLOOR, "forget") in each]),
         settings=len({setting[1:] for setting in shared}),
         rows=chosen,
         losses=losses,
         loses_with_more=more,
+        unpaired=sum(not held_against(row, ours[each], sure).seeds for row, each in zip(chosen, shared, strict=True)),
         widened=widened,
     )
 
 
 def value_of(row: Row, sure: str) -> float:
-    """The figure of a row that counts: lower is better."""
+    """The figure of a row that counts, the mean over its seeds: lower is better."""
     return _value(row, SURE[sure][0])
+
+
+def seeds_of(row: Row, sure: str) -> tuple[int, ...]:
+    """The training seeds that the figure of a row was measured with."""
+    return tuple(_values(row, SURE[sure][0]))
+
+
+def held_against(row: Row, ours: Row, sure: str) -> Held:
+    """Two rows of one setting on the seeds that both have."""
+    key = SURE[sure][0]
+    theirs, mine = _values(row, key), _values(ours, key)
+    seeds = tuple(seed for seed in theirs if seed in mine)
+    means = [statistics.mean(values[seed] for seed in seeds or values) for values in (theirs, mine)]
+    return Held(row, ours, means[0], means[1], seeds)
 
 
 def _like(rows: Sequence[Row], request: str, sure: str, regime: str | None, model: str | None) -> tuple[list[Row], str]:
@@ -180,28 +224,38 @@ def _ours(rows: dict[tuple[str, str], Row], data: str) -> Row | None:
 
 
 def _losses(
-    by_setting: dict[Setting, dict[tuple[str, str], Row]], ours: dict[Setting, Row], key: str, data: str
-) -> tuple[list[tuple[Row, Row]], list[tuple[Row, Row]]]:
+    by_setting: dict[Setting, dict[tuple[str, str], Row]], ours: dict[Setting, Row], sure: str, data: str
+) -> tuple[list[Held], list[Held]]:
     """The best method of each setting in which MU-Mis loses, with the data at hand and with more."""
-    losses: list[tuple[Row, Row]] = []
-    more: list[tuple[Row, Row]] = []
+    losses: list[Held] = []
+    more: list[Held] = []
     for setting, mine in ours.items():
         there = by_setting[setting]
-        floor = _value(there[FLOOR, "forget"], key) if (FLOOR, "forget") in there else 0.0
-        better = [
-            row
+        floor = value_of(there[FLOOR, "forget"], sure) if (FLOOR, "forget") in there else 0.0
+        held = [
+            held_against(row, mine, sure)
             for (method, _), row in there.items()
-            if method not in (OURS, FLOOR, *CONTROLS) and _value(row, key) < _value(mine, key) - floor
+            if method not in (OURS, FLOOR, *CONTROLS)
         ]
         for within, into in ((True, losses), (False, more)):
-            some = [row for row in better if (DATA.index(row["needs"]) <= DATA.index(data)) == within]
-            if some:
-                into.append((min(some, key=lambda row: _value(row, key)), mine))
+            better = [
+                each
+                for each in held
+                if each.lead > floor and (DATA.index(each.row["needs"]) <= DATA.index(data)) == within
+            ]
+            if better:
+                into.append(max(better, key=lambda each: each.lead))
     return losses, more
 
 
+def _values(row: Row, key: str) -> dict[int, float]:
+    """A figure by seed; lower is better."""
+    found = {seed: value for seed, value in zip(row["seeds"], row[key], strict=True) if value is not None}
+    return {seed: abs(100.0 - value) if key == "depth" else float(value) for seed, value in found.items()}
+
+
 def _value(row: Row, key: str) -> float:
-    return abs(100.0 - row[key]) if key == "depth" else float(row[key])
+    return statistics.mean(_values(row, key).values())
 
 
 def _mean(values: list[float]) -> float | None:

@@ -6,13 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hf_unlearn.commands.advice import DATA, NOTHING, OURS, REGIMES, REQUESTS, SURE, advise, read_results, value_of
+from hf_unlearn.commands.advice import (
+    DATA,
+    NOTHING,
+    OURS,
+    REGIMES,
+    REQUESTS,
+    SURE,
+    advise,
+    read_results,
+    seeds_of,
+    value_of,
+)
 from hf_unlearn.commands.arguments import flag
 from hf_unlearn.commands.parsing import parse, say
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from hf_unlearn.commands.advice import Advice, Row
+    from hf_unlearn.commands.advice import Advice, Held, Row
 
 DESCRIPTION = (
     "Which method to take, from the committed results of this library's studies, with the rows that it rests on and "
@@ -98,6 +109,8 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
     lines.append(f"  {advice.figure}: {advice.value:.2f} over {over} ({said})")
     if advice.nothing is not None and advice.method != NOTHING and advice.value >= advice.nothing:
         lines.append("  That is no better than doing nothing.")
+    if advice.unpaired:
+        lines.append(f"  In {advice.unpaired} of {len(advice.rows)} rows {OURS} ran with other training seeds.")
     if advice.widened:
         lines.append(f"  Of {advice.widened} there is no result; these are of others.")
     if flags.request == "class" and flags.sure == "accuracy":
@@ -105,18 +118,16 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
     if flags.request == "subclass" and flags.data == "forget":
         lines.append("  A sub-class needs samples that were never seen: give --reference_split, and ask --data unseen.")
     lines += ["", "It rests on"]
-    lines += [f"  {_shown(row)}: {value_of(row, flags.sure):.2f}" for row in advice.rows]
+    lines += [
+        f"  {_shown(row)}, {_seeds(seeds_of(row, flags.sure))}: {value_of(row, flags.sure):.2f}" for row in advice.rows
+    ]
     for heading, losses in (
         (f"{OURS} loses with the data at hand", advice.losses),
         (f"{OURS} loses to methods that take more data", advice.loses_with_more),
     ):
         if losses:
             lines += ["", heading]
-            lines += [
-                f"  {_shown(row)}: {row['method']} {value_of(row, flags.sure):.2f}, {OURS} "
-                f"{value_of(ours, flags.sure):.2f} with {_seeds(ours)} ({NEEDED[row['needs']]})"
-                for row, ours in losses
-            ]
+            lines += [_lost(held, flags.sure) for held in losses]
     if not advice.losses and not advice.loses_with_more:
         lines += ["", f"In none of these settings does {OURS} lose by more than two retrained models differ."]
     if advice.method != NOTHING:
@@ -124,10 +135,17 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
     return lines
 
 
-def _seeds(row: Row) -> str:
-    return f"{row['seeds']} {'seed' if row['seeds'] == 1 else 'seeds'}"
+def _lost(held: Held, sure: str) -> str:
+    row, many = held.row, (_seeds(seeds_of(each, sure)) for each in (held.row, held.ours))
+    over = _seeds(held.seeds) if held.seeds else f"no seed in common: {' and '.join(many)}"
+    figures = f"{row['method']} {held.theirs:.2f}, {OURS} {held.mine:.2f}"
+    return f"  {_shown(row)}, {over}: {figures} ({NEEDED[row['needs']]})"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'}"
 
 
 def _shown(row: Row) -> str:
     setting = ", ".join(row[name] for name in ("regime", "dataset", "model", "request"))
-    return f"{row['source']}.csv: {setting}, {_seeds(row)}"
+    return f"{row['source']}.csv: {setting}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_unlearn.commands.advice import FLOOR, NOTHING, advise, read_results
+from hf_unlearn.commands.advice import FLOOR, NOTHING, advise, held_against, read_results, value_of
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.registry import METHODS
@@ -18,31 +18,46 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def rows_of(request="random:5%", regime="memorised", model="resnet", source="study", needs="forget", **gaps):
-    setting = {"source": source, "regime": regime, "dataset": "d", "model": model, "request": request, "seeds": 2}
-    return [
-        {**setting, "method": name.replace("_", " ") if name == "do_nothing" else name, "needs": needs, "gap": gap}
-        for name, gap in gaps.items()
-    ]
+    """Rows by method; a gap is one for seeds 0 and 1, or a dictionary by seed."""
+    setting = {"source": source, "regime": regime, "dataset": "d", "model": model, "request": request}
+    made = []
+    for name, gap in gaps.items():
+        by_seed = gap if isinstance(gap, dict) else {0: gap, 1: gap}
+        figures = {"seeds": list(by_seed), "gap": list(by_seed.values())}
+        made.append({**setting, "method": name.replace("do_nothing", NOTHING), "needs": needs, **figures})
+    return made
 
 
 def retaining(**gaps):
     return rows_of(needs="retain", **gaps)
 
 
-def test_the_package_file_is_what_the_results_say(monkeypatch):
+def made_by(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    script = importlib.import_module("make_suggestions")
+    return importlib.import_module("make_suggestions")
+
+
+def forget_scripts():
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").parent == SCRIPTS:
+            del sys.modules[name]
+
+
+def test_the_package_file_is_what_the_results_say(monkeypatch):
+    script = made_by(monkeypatch)
     try:
         assert script.FILE.read_text(encoding="utf-8") == script.text()
     finally:
-        for name in ("make_suggestions", "study_defaults"):
-            sys.modules.pop(name, None)
+        forget_scripts()
 
 
 def test_the_rows_name_methods_and_have_a_figure():
     rows = read_results()
     assert {row["method"] for row in rows} <= {*METHODS, NOTHING, FLOOR}
-    assert all("gap" in row and row["seeds"] >= 1 for row in rows)
+    for row in rows:
+        assert "gap" in row and row["seeds"] == sorted(set(row["seeds"]))
+        for name in ("gap", "depth", "membership", "cost"):
+            assert len(row.get(name, row["seeds"])) == len(row["seeds"])
     for row in rows:
         needs_retained = row["method"] in METHODS and not METHODS[row["method"]].retain_free
         assert (row["needs"] == "retain") == needs_retained
@@ -54,20 +69,20 @@ def test_a_method_is_taken_only_if_it_leads_by_more_than_the_floor():
     clear = rows_of(mu_mis=3.0, delete=2.4, jit=2.0, do_nothing=9.0, floor=0.5)
     advice = advise(clear, "random", "forget", "accuracy")
     assert (advice.method, advice.value, advice.nothing, advice.floor) == ("jit", 2.0, 9.0, 0.5)
-    assert [row["method"] for row, _ in advice.losses] == ["jit"] and advice.losses[0][1]["gap"] == 3.0
+    assert [(each.row["method"], each.theirs, each.mine) for each in advice.losses] == [("jit", 2.0, 3.0)]
 
 
 def test_doing_nothing_can_be_best():
     rows = rows_of(mu_mis=3.0, do_nothing=1.0, floor=0.5)
     advice = advise(rows, "random", "forget", "accuracy")
-    assert advice.method == NOTHING and advice.losses[0][0]["method"] == NOTHING
+    assert advice.method == NOTHING and advice.losses[0].row["method"] == NOTHING
 
 
 def test_data_that_is_not_at_hand_is_not_counted_on_but_told_of():
     rows = [*rows_of(mu_mis=3.0, floor=0.5), *retaining(scrub=1.0)]
     without = advise(rows, "random", "unseen", "accuracy")
     assert without.method == "mu_mis" and not without.losses
-    assert [(row["method"], ours["gap"]) for row, ours in without.loses_with_more] == [("scrub", 3.0)]
+    assert [(each.row["method"], each.mine) for each in without.loses_with_more] == [("scrub", 3.0)]
     assert advise(rows, "random", "retain", "accuracy").method == "scrub"
 
 
@@ -81,6 +96,65 @@ def test_methods_are_compared_where_both_ran():
     # The other method ran in the easy setting alone: its mean is lower, and it is no better there.
     rows = [*rows_of(mu_mis=8.0, floor=0.1), *rows_of(model="vit", mu_mis=1.0, delete=1.0, floor=0.1)]
     assert advise(rows, "random", "forget", "accuracy").method == "mu_mis"
+
+
+def test_methods_are_compared_on_the_seeds_that_both_have():
+    # Seed 1 is a hard one, and the other method did not run with it: where both ran it is worse.
+    easy, hard = 1.0, 9.0
+    rows = rows_of(mu_mis={0: easy, 1: hard}, delete={0: 2.0}, do_nothing={0: 20.0, 1: 30.0}, floor=0.1)
+    advice = advise(rows, "random", "forget", "accuracy")
+    assert (advice.method, advice.value, advice.nothing, advice.unpaired) == ("mu_mis", 5.0, 25.0, 0)
+    assert not advice.losses
+    held = held_against(rows[1], rows[0], "accuracy")
+    assert (held.theirs, held.mine, held.lead, held.seeds) == (2.0, 1.0, -1.0, (0,))
+    # It is better where both ran, though its mean over all seeds is higher.
+    rows = rows_of(mu_mis={0: 3.0}, delete={0: 1.0, 1: hard}, do_nothing={0: 4.0, 1: 40.0}, floor=0.1)
+    advice = advise(rows, "random", "forget", "accuracy")
+    assert advice.method == "delete" and [(each.theirs, each.mine) for each in advice.losses] == [(1.0, 3.0)]
+    assert value_of(advice.rows[0], "accuracy") == advice.value == 5.0 and advice.nothing == 22.0
+
+
+def test_doing_nothing_stands_on_the_seeds_of_the_method():
+    rows = rows_of(mu_mis={1: 3.0}, do_nothing={0: 10.0, 1: 4.0}, floor=0.1)
+    assert advise(rows, "random", "forget", "accuracy").nothing == 4.0
+
+
+def test_no_seed_in_common_is_said(monkeypatch, capsys):
+    rows = rows_of(mu_mis={0: 3.0}, delete={1: 1.0, 2: 2.0}, floor=0.1)
+    held = held_against(rows[1], rows[0], "accuracy")
+    assert (held.theirs, held.mine, held.seeds) == (1.5, 3.0, ())
+    monkeypatch.setattr("hf_unlearn.commands.suggest.read_results", lambda: rows)
+    assert main(["suggest", "--request", "random"]) == 0
+    shown = capsys.readouterr().out
+    assert "In 1 of 1 rows mu_mis ran with other training seeds." in shown
+    assert "no seed in common: 2 seeds and 1 seed: delete 1.50, mu_mis 3.00" in shown
+
+
+def test_a_figure_that_a_seed_lacks_is_not_counted():
+    rows = rows_of(mu_mis={0: 3.0, 1: None}, delete={0: None, 1: 1.0})
+    assert held_against(rows[1], rows[0], "accuracy").seeds == () and value_of(rows[0], "accuracy") == 3.0
+
+
+def test_rows_are_no_seeds_and_the_last_run_of_a_seed_counts(monkeypatch):
+    script = made_by(monkeypatch)
+    setting = {"regime": "memorised", "dataset": "d", "model": "resnet", "request": "random:5%"}
+
+    def row(method, seed, gap, rmia="", phase="report"):
+        figures = {"average_gap": str(gap), "rmia_auc": str(rmia)}
+        return {**setting, "phase": phase, "method": method, "seed": str(seed), **figures}
+
+    rows = [
+        row("delete", 0, 5.0, 60.0),
+        row("delete", 1, 2.0, 70.0),
+        row("delete", 0, 1.0, 65.0),
+        row("delete", 10, 0.0, phase="search"),
+        row("retrained", 0, 0.0, 55.0),
+    ]
+    try:
+        (line,) = script.lines_of("benchmark_regimes", rows)
+    finally:
+        forget_scripts()
+    assert (line["seeds"], line["gap"], line["membership"]) == ([0, 1], [1.0, 2.0], [10.0, None])
 
 
 def test_controls_are_never_taken():
@@ -129,7 +203,7 @@ def test_it_says_where_mu_mis_loses(capsys):
     assert main(["suggest", "--request", "random", "--data", "retain", "--regime", "early"]) == 0
     shown = capsys.readouterr().out
     assert "take bad_teacher" in shown and "mu_mis loses with the data at hand" in shown
-    assert re.search(r", mu_mis [0-9.]+ with \d seeds? \(", shown), "a difference between unlike numbers of seeds shows"
+    assert re.search(r", \d seeds?: \w+ [0-9.]+, mu_mis [0-9.]+ \(", shown), "how many seeds both have is said"
     assert "benchmark_methods.csv: early, fashion-mnist, resnet-basic, random:5%, 3 seeds: bad_teacher 1.51" in shown
 
 
