@@ -37,6 +37,9 @@ class ServerArguments:
     )
     max_upload_mb: int = flag("The largest picture that may be dragged in, megabytes.", 10)
     server_name: str = flag("The address that it listens at. Any but this computer's own lets others in.", LOCAL)
+    others_may_publish: bool = flag(
+        "At such an address: let others push by this computer's login and sign with its keys, too.", False
+    )
     server_port: int = flag("Its port; 0: one that is free.", 7860)
     open_browser: bool = flag("Open it in the browser.", False)
 
@@ -64,5 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         dataset=page.dataset_name,
         forget_classes=tuple(page.forget_classes or ()),
         max_upload_mb=server.max_upload_mb,
+        others_may_publish=server.others_may_publish,
     )
     serve(options, server.server_name, server.server_port, server.open_browser)

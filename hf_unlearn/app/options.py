@@ -11,6 +11,31 @@ from hf_unlearn.names import is_repo_id
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What all who look at a page may take of its machine together. None: as much as there is.
+
+    Attributes:
+        sessions: tabs at once. Where there are more, the one that was left alone for longest gives way.
+        idle: seconds after which a tab that does nothing may give way.
+        waiting: runs that wait for their turn; one goes on at a time.
+        seconds: of one run, or one check.
+        pictures: that are forgotten at once.
+        uploads: megabytes of files that lie there.
+    """
+
+    sessions: int | None = None
+    idle: float = 0.0
+    waiting: int | None = None
+    seconds: float | None = None
+    pictures: int = 2000
+    uploads: int | None = None
+
+
+# Of a page for strangers.
+PUBLIC = Limits(sessions=30, idle=600.0, waiting=5, seconds=900.0, pictures=200, uploads=2000)
+
+
+@dataclass(frozen=True)
 class Options:
     """Settings of a page.
 
@@ -23,6 +48,8 @@ class Options:
             pushed or certified, and no sample is shown.
         about: a sentence on top of the page.
         max_upload_mb: of one picture.
+        others_may_publish: who reaches the page from another computer may push by this computer's login and sign with
+            its keys.
     """
 
     output_dir: str
@@ -33,6 +60,7 @@ class Options:
     is_public: bool = False
     about: str = ""
     max_upload_mb: int = 10
+    others_may_publish: bool = False
     real_folders: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +71,11 @@ class Options:
                 raise UnlearningError(f"folder {folder!r} does not exist; expected one that the page may read")
         real = {os.path.realpath(expand_user(each)) for each in (*self.folders, self.output_dir)}
         object.__setattr__(self, "real_folders", tuple(sorted(real)))
+
+    @property
+    def limits(self) -> Limits:
+        """Strangers share; who uses a page of their own has all of it."""
+        return PUBLIC if self.is_public else Limits()
 
     def checked(self, name: str, what: str) -> str:
         """A name that was written on the page, if the page may read what it names.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +14,7 @@ from hf_unlearn.app.form import FORGET_KINDS, KINDS, PHOTOGRAPHS, SAMPLES, SOURC
 from hf_unlearn.app.options import Options
 from hf_unlearn.app.panels import EVENT, result_panels
 from hf_unlearn.app.session import Session
+from hf_unlearn.app.sessions import Sessions
 from hf_unlearn.app.uploads import ENDINGS
 from hf_unlearn.app.work import Work
 from hf_unlearn.errors import UnlearningError
@@ -21,44 +22,19 @@ from hf_unlearn.evaluation.limits import LEVELS
 from hf_unlearn.trainers.registry import METHODS
 
 TITLE = "Make a model forget"
+# Events that may wait, of strangers: a run that goes on or waits is one.
+MOST_EVENTS = 100
 # Of strangers' files, and of copies made for them: how often old ones are removed, and how old they become; seconds.
 CLEANED = (300, 3600)
 LEVEL_HINT = "fast: accuracies. standard: attacks, too. deep: how deep it goes, with retrained models."
 
 
-class Sessions:
-    """The sessions of the tabs that are open, by the name that Gradio gives each."""
+def make_page(options: Options, may_publish: bool) -> tuple[gr.Blocks, Sessions]:
+    """The page, and the sessions of those who look at it.
 
-    def __init__(self, options: Options):
-        self._options = options
-        self._open: dict[str, Session] = {}
-        self._lock = threading.Lock()
-
-    def of(self, request: gr.Request) -> Session:
-        """The tab's session; a new one for a new tab."""
-        with self._lock:
-            name = str(request.session_hash)
-            if name not in self._open:
-                self._open[name] = Session(self._options)
-            return self._open[name]
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def close(self, request: gr.Request) -> None:
-        """The tab was closed or loaded anew."""
-        session = self._open.pop(str(request.session_hash), None)
-        if session is not None:
-            session.close()
-
-    def close_all(self) -> None:
-        """The page is shut down."""
-        while self._open:
-            self._open.popitem()[1].close()
-
-
-def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
-    """The page, and the sessions of those who look at it."""
+    Args:
+        may_publish: whether it can push and sign.
+    """
     sessions = Sessions(options)
     cleaned = CLEANED if options.is_public else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=cleaned) as page:
@@ -72,7 +48,7 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
         planned = gr.HTML("", elem_id="plan", padding=False)
         with gr.Column(visible=False, elem_id="after", min_width=0) as after:
             judged = gr.HTML("", elem_id="outcome", padding=False)
-            stale = result_panels(options, sessions.of)
+            stale = result_panels(options, sessions.of, may_publish)
 
         def busy() -> dict[Any, Any]:
             return {check: _off(), forget: _off(), cancel: _on()}
@@ -84,16 +60,27 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
             # Of a box that is empty Gradio says None.
             return Form(**{name: value for name, value in zip(fields, values, strict=True) if value is not None})
 
-        def checked(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-            session = sessions.of(request)
+        def admitted(handler: Callable[..., Iterator[dict[Any, Any]]]) -> Callable[..., Iterator[dict[Any, Any]]]:
+            """The handler with the tab's session, or why the tab has none."""
+
+            def handle(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+                try:
+                    session = sessions.of(request)
+                except UnlearningError as error:
+                    yield {status: shown.note(str(error), "error")}
+                    return
+                yield from handler(session, *values)
+
+            return handle
+
+        def checked(session: Session, *values: Any) -> Iterator[dict[Any, Any]]:
             yield {planned: "", judged: "", after: gr.update(visible=False), **busy()}
             yield from _followed(lambda: session.plan(form_of(values)), status)
             work = session.work
             found = shown.plan(work.result, work.warnings) if work is not None and session.is_planned else ""
             yield {planned: found, **idle(session)}
 
-        def forgotten(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-            session = sessions.of(request)
+        def forgotten(session: Session, *values: Any) -> Iterator[dict[Any, Any]]:
             yield {judged: "", after: gr.update(visible=False), **busy()}
             yield from _followed(lambda: session.forget(form_of(values)), status)
             if session.outcome is not None:
@@ -107,13 +94,21 @@ def make_page(options: Options) -> tuple[gr.Blocks, Sessions]:
             yield idle(session)
 
         def cancelled(request: gr.Request) -> None:
-            sessions.of(request).cancel()
+            # Who has no session has nothing to cancel.
+            with contextlib.suppress(UnlearningError):
+                sessions.of(request).cancel()
 
         every = [status, planned, judged, after, check, forget, cancel, *stale]
-        check.click(checked, list(fields.values()), every, **EVENT)
-        forget.click(forgotten, list(fields.values()), every, **EVENT)
+        check.click(admitted(checked), list(fields.values()), every, **EVENT)
+        forget.click(admitted(forgotten), list(fields.values()), every, **EVENT)
         cancel.click(cancelled, None, None, **EVENT)
-        page.unload(sessions.close)
+
+        # Gradio gives the request to what asks for one by its type.
+        def left(request: gr.Request) -> None:
+            sessions.close(request)
+
+        page.unload(left)
+    page.queue(max_size=MOST_EVENTS if options.is_public else None)
     return page, sessions
 
 

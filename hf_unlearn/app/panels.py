@@ -21,11 +21,15 @@ EVENT: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden",
 PRIVATE = {"as it is, or as the Hub makes a new one": None, "private": True, "public": False}
 
 
-def result_panels(options: Options, session_of: Callable[[gr.Request], Session]) -> list[Any]:
-    """Make the panels; returns what a new result makes empty."""
+def result_panels(options: Options, session_of: Callable[[gr.Request], Session], may_publish: bool) -> list[Any]:
+    """Make the panels; returns what a new result makes empty.
+
+    Args:
+        may_publish: with push and certificate. Without, there is nothing that a request of any kind could reach.
+    """
     with gr.Tabs():
         stale = [*_try_panel(options, session_of), *_download_panel(session_of)]
-        if not options.is_public:
+        if may_publish:
             stale += [*_push_panel(session_of), *_certificate_panel(options, session_of)]
     return stale
 
@@ -53,8 +57,11 @@ def _download_panel(session_of: Callable[[gr.Request], Session]) -> list[Any]:
         file = gr.File(label="Download", interactive=False, visible=False, elem_id="download")
 
     def pack(request: gr.Request) -> dict[Any, Any]:
-        session = session_of(request)
-        return _files(lambda: [packed(session.finished().folder, session.folder)], said, file)
+        def made() -> list[str]:
+            session = session_of(request)
+            return [packed(session.finished().folder, session.folder)]
+
+        return _files(made, said, file)
 
     button.click(pack, None, [said, file], **EVENT)
     return [said, file]
@@ -90,9 +97,8 @@ def _certificate_panel(options: Options, session_of: Callable[[gr.Request], Sess
         files = gr.File(label="Certificate", interactive=False, visible=False, file_count="multiple", elem_id="signed")
 
     def sign(path: str, request: gr.Request) -> dict[Any, Any]:
-        session = session_of(request)
-
         def made() -> list[str]:
+            session = session_of(request)
             written = certify(session.finished().folder, options.checked(path, "key"))
             # A page serves copies: where the models lie it need not reach.
             return [shutil.copy(each, os.path.join(session.folder, os.path.basename(each))) for each in written]

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import socket
 import tempfile
 import time
@@ -16,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_unlearn.app.held import HeldFolder, clear_left
 from hf_unlearn.app.options import Options
+from hf_unlearn.app.session import clear_what_is_left
 from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError
 
@@ -29,6 +30,8 @@ POLICY = (
 )
 # Bytes of an event: what stands in the boxes, and where uploads lie. Uploads come by a way of their own.
 MOST_OF_EVENT = 2**23
+# What a page's folder of uploads is called, in the temporary folder.
+OF_PAGE = "hf-unlearn-uploads-"
 _IN_USE = "port {} is in use, or not yours; expected --server_port 0"
 Messages = Callable[..., Awaitable[Any]]
 
@@ -54,10 +57,13 @@ class Guard:
 
     Args:
         hosts: names that the page may be asked for by; none: by any.
+        uploads: the folder where they lie.
+        most_uploaded: bytes that may lie there; None: any number.
     """
 
-    def __init__(self, app: Any, hosts: tuple[str, ...]):
+    def __init__(self, app: Any, hosts: tuple[str, ...], uploads: str, most_uploaded: int | None = None):
         self._app, self._hosts = app, hosts
+        self._uploads, self._most_uploaded = uploads, most_uploaded
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Messages, send: Messages) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -76,7 +82,14 @@ class Guard:
             if self._hosts and origin is not None and _host_of(origin) not in self._hosts:
                 await _refuse(send)
                 return
-            if not scope["path"].rstrip("/").endswith("/upload"):
+            if scope["path"].rstrip("/").endswith("/upload"):
+                if self._most_uploaded is not None:
+                    room = self._most_uploaded - _bytes_in(self._uploads)
+                    if room <= 0:
+                        await _refuse(send)
+                        return
+                    receive = _at_most(room, receive)
+            else:
                 body = await _body_of(receive)
                 if body is None or _names_address(body):
                     await _refuse(send)
@@ -115,6 +128,29 @@ async def _body_of(receive: Messages) -> bytes | None:
             return None
         if not message.get("more_body"):
             return body
+
+
+def _bytes_in(folder: str) -> int:
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            # Old files are removed meanwhile.
+            with contextlib.suppress(OSError):
+                found += os.path.getsize(os.path.join(place, name))
+    return found
+
+
+def _at_most(room: int, receive: Messages) -> Messages:
+    """A request's body as it comes, and its end where it is longer than there is room for."""
+    left = room
+
+    async def taken() -> Any:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        return message if left >= 0 else {"type": "http.disconnect"}
+
+    return taken
 
 
 def _names_address(body: bytes) -> bool:
@@ -164,17 +200,26 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
     port = _port_at(server_name, server_port)
     # Read when Gradio is imported, or when a page is made.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    uploads = tempfile.mkdtemp(prefix="hf-unlearn-uploads-")
+    clear_what_is_left(options.output_dir)
+    clear_left(tempfile.gettempdir(), OF_PAGE)
+    held = HeldFolder(tempfile.gettempdir(), OF_PAGE)
     before = os.environ.get("GRADIO_TEMP_DIR")
-    os.environ["GRADIO_TEMP_DIR"] = uploads
+    os.environ["GRADIO_TEMP_DIR"] = uploads = os.path.join(held.path, "uploads")
     try:
         import gradio as gr
         from starlette.middleware import Middleware
 
         from hf_unlearn.app.page import make_page
 
-        page, sessions = make_page(options)
-        hosts = LOCAL_NAMES if server_name in LOCAL_NAMES else ()
+        is_local = server_name in LOCAL_NAMES
+        may_publish = not options.is_public and (is_local or options.others_may_publish)
+        page, sessions = make_page(options, may_publish)
+        guard = Middleware(
+            Guard,
+            hosts=LOCAL_NAMES if is_local else (),
+            uploads=uploads,
+            most_uploaded=None if options.limits.uploads is None else options.limits.uploads * 2**20,
+        )
         try:
             _, url, _ = page.launch(
                 # As an address in the browser has it.
@@ -186,12 +231,13 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
                 ssr_mode=False,
                 mcp_server=False,
                 pwa=False,
+                enable_monitoring=False,
                 show_error=False,
                 footer_links=[],
                 max_file_size=f"{options.max_upload_mb}mb",
                 theme=_theme(gr),
                 css=(Path(__file__).parent / "style.css").read_text(encoding="utf-8"),
-                app_kwargs={"middleware": [Middleware(Guard, hosts=hosts)], "docs_url": None, "redoc_url": None},
+                app_kwargs={"middleware": [guard], "docs_url": None, "redoc_url": None},
             )
         except OSError as error:
             raise UnlearningError(_IN_USE.format(port)) from error
@@ -201,7 +247,7 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
             page.close(verbose=False)
             sessions.close_all()
     finally:
-        shutil.rmtree(uploads, ignore_errors=True)
+        held.close()
         if before is None:
             del os.environ["GRADIO_TEMP_DIR"]
         else:
@@ -251,8 +297,10 @@ def serve(options: Options, server_name: str, server_port: int, open_browser: bo
     """
     with served(options, server_name, server_port) as page:
         say(f"The page is at {page.url}", "  Ctrl-C ends it")
-        if server_name not in LOCAL_NAMES:
-            say("  WARNING: others can reach it there, read its folders, push by your login and sign with your keys")
+        if server_name not in LOCAL_NAMES and not options.is_public:
+            others = options.others_may_publish
+            do = "read its folders, push by your login and sign with your keys" if others else "read its folders"
+            say(f"  WARNING: others can reach it there, and {do}")
         if open_browser:
             import webbrowser
 

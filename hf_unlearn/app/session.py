@@ -8,10 +8,11 @@ import re
 import shutil
 import tempfile
 import threading
-import uuid
+import time
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.app.form import PHOTOGRAPHS, Form
+from hf_unlearn.app.held import HeldFolder, clear_left
 from hf_unlearn.app.options import Options
 from hf_unlearn.app.outcome import Outcome
 from hf_unlearn.app.plan import Plan, plan_of
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 
 # Where models lie until they are whole and judged, below the output folder.
 UNFINISHED = ".unfinished"
+# What a tab's folder of uploads is called, in the temporary folder.
+OF_TAB = "hf-unlearn-app-"
+
+
+def clear_what_is_left(output_dir: str) -> None:
+    """Remove what pages left that were killed: unfinished models and uploads. What is at work elsewhere stays."""
+    unfinished = os.path.join(output_dir, UNFINISHED)
+    clear_left(unfinished)
+    with contextlib.suppress(OSError):
+        os.rmdir(unfinished)
+    clear_left(tempfile.gettempdir(), OF_TAB)
 
 
 class Session:
@@ -34,6 +46,8 @@ class Session:
     Attributes:
         work: what was started last, a plan or a run.
         outcome: of the last run that ended well.
+        folder: its own, for uploads and copies; gone when it is closed.
+        used: when something was last asked of it, by `time.monotonic`.
     """
 
     def __init__(self, options: Options):
@@ -45,12 +59,19 @@ class Session:
         self._planned: _Planned | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self.folder = tempfile.mkdtemp(prefix="hf-unlearn-app-")
+        self._held = HeldFolder(tempfile.gettempdir(), OF_TAB)
+        self.folder = self._held.path
+        self.used = time.monotonic()
 
     @property
     def is_planned(self) -> bool:
         """Whether there is a run to begin."""
         return self._planned is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is going on."""
+        return self.work is not None and self.work.is_going_on
 
     def plan(self, form: Form) -> Work:
         """Prepare the run that the form asks for; its result is a [`Plan`].
@@ -87,7 +108,7 @@ class Session:
 
     def cancel(self) -> bool:
         """Ask what is going on to end; whether there was anything."""
-        if self.work is None or not self.work.is_going_on:
+        if self.work is None or not self.is_busy:
             return False
         self.work.cancel()
         return True
@@ -110,10 +131,10 @@ class Session:
             self.work.wait()
         self._drop_plan()
         self._drop_outcome()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._held.close()
 
     def _refuse_busy(self) -> None:
-        if self.work is not None and self.work.is_going_on:
+        if self.is_busy:
             raise UnlearningError("something is going on in this tab already; expected to wait for it, or to cancel it")
 
     def _begin(self, job: Any) -> Work:
@@ -121,8 +142,11 @@ class Session:
         with self._lock:
             if self._closed:
                 raise UnlearningError("this tab was closed; expected to load the page anew")
-            self.work = Work(job)
-            return self.work.start()
+            limits = self.options.limits
+            work = Work(job, limits.seconds)
+            work.start(limits.waiting)
+            self.work = work
+            return work
 
     def _drop_plan(self) -> None:
         if self._planned is not None:
@@ -143,12 +167,12 @@ class Session:
         work.say(Progress("Looking at model and data"))
         photographs = os.path.join(self.folder, "photographs")
         if form.source == PHOTOGRAPHS:
-            keep_pictures(form.photographs, photographs, self.options.max_upload_mb)
-        aside = os.path.join(self.options.output_dir, UNFINISHED, uuid.uuid4().hex)
-        words = form.command(self.options, photographs, os.path.join(aside, _name_of(form)))
+            keep_pictures(form.photographs, photographs, self.options.max_upload_mb, self.options.limits.pictures)
         references = form.named_references(self.options)
         check_settings(form.level, references, 1, 0)
+        aside = HeldFolder(os.path.join(self.options.output_dir, UNFINISHED))
         try:
+            words = form.command(self.options, photographs, os.path.join(aside.path, _name_of(form)))
             run = unlearn.prepare(unlearn.parsed(words))
             work.say(Progress("Looking at the retrained models"))
             beside = [as_contestant(name, "reference") for name in references]
@@ -221,15 +245,15 @@ class Session:
 class _Planned:
     """A run that everything is there for."""
 
-    def __init__(self, run: Run, level: str, references: list[Contestant], aside: str):
+    def __init__(self, run: Run, level: str, references: list[Contestant], aside: HeldFolder):
         self.run, self.level, self.references, self.aside = run, level, references, aside
 
 
-def _discard(aside: str) -> None:
+def _discard(aside: HeldFolder) -> None:
     """Remove a folder of unfinished work, and the one above it if nobody else is at work there."""
-    shutil.rmtree(aside, ignore_errors=True)
+    aside.close()
     with contextlib.suppress(OSError):
-        os.rmdir(os.path.dirname(aside))
+        os.rmdir(os.path.dirname(aside.path))
 
 
 def _name_of(form: Form) -> str:

@@ -11,17 +11,17 @@ from hf_unlearn.errors import UnlearningError
 # As PIL calls them, and the endings that a browser is told of.
 FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 ENDINGS = [".jpg", ".jpeg", ".png", ".webp"]
-MOST_PICTURES = 2000
 # A picture that is small as a file may be huge once it is decoded.
 MOST_PIXELS = 50_000_000
 
 
-def keep_pictures(paths: Sequence[str], folder: str, max_upload_mb: int) -> str:
+def keep_pictures(paths: Sequence[str], folder: str, max_upload_mb: int, most: int) -> str:
     """Put uploaded pictures into a folder, which is made anew.
 
     Args:
         paths: the files as they came; their names are used in messages only.
         max_upload_mb: of each, megabytes.
+        most: how many.
 
     Returns:
         The folder.
@@ -31,8 +31,8 @@ def keep_pictures(paths: Sequence[str], folder: str, max_upload_mb: int) -> str:
     """
     if not paths:
         raise UnlearningError("no photographs were given; expected JPEG, PNG or WebP files")
-    if len(paths) > MOST_PICTURES:
-        raise UnlearningError(f"{len(paths)} photographs were given; expected at most {MOST_PICTURES}, or a folder")
+    if len(paths) > most:
+        raise UnlearningError(f"{len(paths)} photographs were given; expected at most {most}")
     endings = [check_picture(path, max_upload_mb) for path in paths]
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)

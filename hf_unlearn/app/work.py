@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from hf_unlearn.commands.main import mendable
-from hf_unlearn.errors import one_line
+from hf_unlearn.commands.terminal import seconds_as_text
+from hf_unlearn.errors import UnlearningError, one_line
 
 # Runs set the process's random state, and use all of its cores: they take turns, over all tabs.
 _TURN = threading.Lock()
+_WAITING: set[Work] = set()
+_DOOR = threading.Lock()
 _TICK = 0.25
 
 
@@ -21,8 +24,16 @@ class Cancelled(Exception):
     """Whoever asked for it does not want it any more."""
 
 
+class TooLong(UnlearningError):
+    """More time than there is for one job."""
+
+
 class Work:
     """A job in a thread.
+
+    Args:
+        job: what is to be done; it is given this, to say how far it is and to ask whether to go on.
+        most_seconds: for so long, once it is its turn; None: as long as it takes.
 
     Attributes:
         shown: the latest that the job said of itself; whatever the page knows how to show.
@@ -32,8 +43,9 @@ class Work:
         cancelled: whether it was cancelled, and heeded it.
     """
 
-    def __init__(self, job: Callable[[Work], Any]):
-        self._job = job
+    def __init__(self, job: Callable[[Work], Any], most_seconds: float | None = None):
+        self._job, self._most_seconds = job, most_seconds
+        self._until: float | None = None
         self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.shown: Any = None
@@ -43,8 +55,21 @@ class Work:
         self.waits = True
         self.warnings: list[str] = []
 
-    def start(self) -> Work:
-        """Begin, once it is its turn."""
+    def start(self, most_waiting: int | None = None) -> Work:
+        """Begin, once it is its turn.
+
+        Args:
+            most_waiting: other jobs that may wait for their turn already; None: any number.
+
+        Raises:
+            UnlearningError: more do.
+        """
+        with _DOOR:
+            if most_waiting is not None and len(_WAITING) >= most_waiting:
+                raise UnlearningError(
+                    f"{len(_WAITING)} runs wait for their turn already; expected to try again in some minutes"
+                )
+            _WAITING.add(self)
         self._thread.start()
         return self
 
@@ -63,9 +88,12 @@ class Work:
         return self._thread.is_alive()
 
     def check(self) -> None:
-        """For the job: end here if it was cancelled."""
+        """For the job: end here if it was cancelled, or took too long."""
         if self._cancel.is_set():
             raise Cancelled
+        if self._until is not None and time.monotonic() > self._until:
+            most = seconds_as_text(self._most_seconds or 0.0)
+            raise TooLong(f"this took longer than {most}, which is the most here; nothing was kept")
 
     def say(self, shown: Any) -> None:
         """For the job: what the page is to show of it; ends it if it was cancelled."""
@@ -88,12 +116,12 @@ class Work:
             time.sleep(_TICK)
 
     def _run(self) -> None:
-        while not _TURN.acquire(timeout=_TICK):
-            if self._cancel.is_set():
-                self.cancelled = True
-                return
+        if not self._waited():
+            self.cancelled = True
+            return
         try:
-            self.waits = False
+            if self._most_seconds is not None:
+                self._until = time.monotonic() + self._most_seconds
             with _Warnings(self.warnings):
                 self.check()
                 self.result = self._job(self)
@@ -103,6 +131,17 @@ class Work:
             self.error = error_line(error)
         finally:
             _TURN.release()
+
+    def _waited(self) -> bool:
+        """Wait for the turn; whether it came before a cancel did."""
+        try:
+            while not _TURN.acquire(timeout=_TICK):
+                if self._cancel.is_set():
+                    return False
+            return True
+        finally:
+            self.waits = False
+            _WAITING.discard(self)
 
 
 def error_line(error: Exception) -> str:

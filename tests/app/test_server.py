@@ -16,6 +16,7 @@ import pytest
 
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import UnlearningError
+from tests.app.asking import asked, events_of, sent, uploaded
 from tests.hub.fixtures import WRITE_TOKEN
 
 pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
@@ -35,16 +36,6 @@ def page(options, monkeypatch):
         yield up
 
 
-def asked(page, path, data=None, **headers):
-    """The status of an answer, its headers, and what it says."""
-    request = urllib.request.Request(page.url.rstrip("/") + path, data, headers)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, answer.headers, answer.read().decode("utf-8", "replace")
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read().decode("utf-8", "replace")
-
-
 def test_no_file_is_served_but_what_was_uploaded(page, options, tmp_path):
     secret = tmp_path / "out" / "secret.txt"
     secret.write_text(SECRET)
@@ -58,13 +49,6 @@ def test_no_file_is_served_but_what_was_uploaded(page, options, tmp_path):
                 status, _, said = asked(page, route + shown)
                 assert status in (403, 404, 405, 400), (route + shown, status)
                 assert SECRET not in said and "root:" not in said and "architectures" not in said
-
-
-def uploaded(page, content, name="x.png"):
-    mark = uuid.uuid4().hex
-    head = f'--{mark}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
-    body = head + content + f"\r\n--{mark}--\r\n".encode()
-    return asked(page, "/gradio_api/upload", body, **{"Content-Type": f"multipart/form-data; boundary={mark}"})
 
 
 def test_uploads_are_limited_and_gone_at_the_end(options):
@@ -83,29 +67,6 @@ def test_uploads_are_limited_and_gone_at_the_end(options):
         status, _, said = uploaded(page, b"x", "../../../../evil.png")
         assert status != 200 or os.path.realpath(json.loads(said)[0]).startswith(os.path.realpath(folder))
     assert not os.path.exists(folder)
-
-
-def events_of(page, component):
-    """The numbers of the events that take this component."""
-    config = json.loads(asked(page, "/config")[2])
-    ids = {each["id"] for each in config["components"] if each["props"].get("elem_id") == component}
-    assert ids
-    return [each["id"] for each in config["dependencies"] if ids & set(each["inputs"])]
-
-
-def sent(page, event, data):
-    """What the page answers to an event that a browser would send; all of the stream."""
-    session = uuid.uuid4().hex
-    body = json.dumps({"data": data, "fn_index": event, "session_hash": session}).encode()
-    status, _, said = asked(page, "/gradio_api/queue/join", body, **{"Content-Type": "application/json"})
-    assert status == 200, said
-    with urllib.request.urlopen(f"{page.url}gradio_api/queue/data?session_hash={session}", timeout=60) as stream:
-        lines = []
-        for line in stream:
-            lines.append(line.decode())
-            if "process_completed" in lines[-1] or "close_stream" in lines[-1]:
-                break
-    return "".join(lines)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "{out}/secret.png"])

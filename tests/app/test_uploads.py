@@ -23,19 +23,19 @@ def test_pictures_are_kept_under_other_names(tmp_path):
     # What an ending says is not what decides.
     paths.append(saved(tmp_path, "y.jpg", format="PNG"))
     folder = str(tmp_path / "kept")
-    assert keep_pictures(paths, folder, 1) == folder
+    assert keep_pictures(paths, folder, 1, 9) == folder
     assert sorted(os.listdir(folder)) == ["00000.jpg", "00001.png", "00002.webp", "00003.png"]
     # Those of before are gone.
-    keep_pictures(paths[:1], folder, 1)
+    keep_pictures(paths[:1], folder, 1, 9)
     assert os.listdir(folder) == ["00000.jpg"]
 
 
 def test_what_is_refused(tmp_path, monkeypatch):
     good, folder = saved(tmp_path, "good.png"), str(tmp_path / "kept")
 
-    def refused(path, said):
+    def refused(path, said, most=9):
         with pytest.raises(UnlearningError, match=said) as raised:
-            keep_pictures([good, path], folder, 1)
+            keep_pictures([good, path], folder, 1, most)
         assert "\n" not in str(raised.value)
         assert not os.path.exists(folder)
 
@@ -52,6 +52,5 @@ def test_what_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, "MOST_PIXELS", 47)
     refused(good, "'good.png' has 8 × 6 pixels; expected at most 47")
     with pytest.raises(UnlearningError, match="no photographs"):
-        keep_pictures([], folder, 1)
-    monkeypatch.setattr(uploads, "MOST_PICTURES", 1)
-    refused(good, "2 photographs were given; expected at most 1")
+        keep_pictures([], folder, 1, 9)
+    refused(good, "2 photographs were given; expected at most 1", most=1)

@@ -1,0 +1,149 @@
+"""What strangers may take of a machine that they share, and that a tab's session is its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+import types
+
+import pytest
+
+from hf_unlearn.app import options as settings
+from hf_unlearn.app.session import Session
+from hf_unlearn.app.sessions import Sessions
+from hf_unlearn.app.uploads import keep_pictures
+from hf_unlearn.app.work import Work
+from hf_unlearn.errors import UnlearningError
+
+
+def tab(name):
+    return types.SimpleNamespace(session_hash=name)
+
+
+@pytest.fixture
+def public(options, monkeypatch):
+    """Gives the options of a page for strangers with other limits."""
+
+    def limited(**limits):
+        monkeypatch.setattr(settings, "PUBLIC", dataclasses.replace(settings.PUBLIC, **limits))
+        return dataclasses.replace(options, is_public=True)
+
+    return limited
+
+
+def test_who_was_left_alone_gives_way_and_who_is_at_work_does_not(public, form):
+    sessions = Sessions(public(sessions=2, idle=0.0))
+    goes_on = threading.Event()
+    try:
+        busy, idle = (sessions.of(tab(name)) for name in "ab")
+        assert sessions.of(tab("a")) is busy
+        busy.work = Work(lambda work: goes_on.wait(60)).start()
+        # It was here first and last, and is at work.
+        busy.used = 0.0
+        third = sessions.of(tab("c"))
+        assert len(sessions) == 2 and sessions.of(tab("a")) is busy
+        with pytest.raises(UnlearningError, match="this tab was closed"):
+            idle.plan(form)
+        third.work = busy.work
+        with pytest.raises(UnlearningError, match="2 visitors are here, as many as there is room for"):
+            sessions.of(tab("d"))
+        goes_on.set()
+        assert busy.work.wait(60)
+        sessions.of(tab("d"))
+    finally:
+        goes_on.set()
+        sessions.close_all()
+    assert len(sessions) == 0
+
+
+def test_nobody_gives_way_who_was_here_a_moment_ago(public):
+    sessions = Sessions(public(sessions=1, idle=3600.0))
+    first = sessions.of(tab("a"))
+    with pytest.raises(UnlearningError, match="1 visitors are here"):
+        sessions.of(tab("b"))
+    first.used = time.monotonic() - 3601
+    assert sessions.of(tab("b")) is not first
+    sessions.close_all()
+
+
+def test_a_page_of_ones_own_has_no_limits(options, form):
+    assert dataclasses.replace(options, is_public=True).limits == settings.PUBLIC
+    assert None not in dataclasses.astuple(settings.PUBLIC)
+    own = options.limits
+    assert (own.sessions, own.waiting, own.seconds, own.uploads) == (None, None, None, None)
+
+
+def test_tabs_come_and_go_under_one_lock(options):
+    sessions = Sessions(options)
+
+    class Watched(dict):
+        def pop(self, *args):
+            assert sessions._lock.locked()
+            return super().pop(*args)
+
+        def popitem(self):
+            assert sessions._lock.locked()
+            return super().popitem()
+
+    sessions._open = Watched()
+    closed = [sessions.of(tab(str(number))) for number in range(3)]
+    # A run that takes a while to end keeps nobody else out.
+    ends, close = threading.Event(), closed[0].close
+    closed[0].close = lambda: (ends.wait(60), close())
+    leaves = threading.Thread(target=sessions.close, args=(tab("0"),))
+    leaves.start()
+    sessions.close(tab("1"))
+    sessions.close(tab("1"))
+    assert sessions.of(tab("2")) is closed[2] and leaves.is_alive()
+    ends.set()
+    leaves.join(60)
+    sessions.close_all()
+    assert len(sessions) == 0
+
+
+def test_so_many_runs_wait_and_no_more(public, form, held):
+    stands, goes_on = held
+    one, other, third = (Session(public(waiting=1)) for _ in range(3))
+    try:
+        assert one.plan(form).wait(120)
+        running = one.forget(form)
+        assert stands.wait(60)
+        waiting = other.plan(form)
+        assert waiting.waits
+        with pytest.raises(UnlearningError, match="1 runs wait for their turn already; expected to try again in some"):
+            third.plan(form)
+        # One that does not want to any more makes room.
+        other.cancel()
+        assert waiting.wait(10)
+        third.plan(form)
+        goes_on.set()
+        assert running.wait(60) and third.work.wait(60) and third.is_planned
+    finally:
+        goes_on.set()
+        for each in (one, other, third):
+            each.close()
+
+
+def test_a_run_ends_when_its_time_is_up(public, form, monkeypatch):
+    session = Session(public(seconds=3600.0))
+    try:
+        assert session.plan(form).wait(120) and session.is_planned
+        later = time.monotonic() + 7200
+        work = session.forget(form)
+        monkeypatch.setattr(time, "monotonic", lambda: later)
+        assert work.wait(120)
+    finally:
+        monkeypatch.undo()
+        session.close()
+    assert work.error == "this took longer than 60 min 0 s, which is the most here; nothing was kept"
+    assert session.outcome is None
+
+
+def test_strangers_bring_fewer_pictures(public, form, picture, tmp_path):
+    session = Session(public(pictures=1))
+    boxes = {"source": "photographs", "photographs": [picture, picture], "forget_label": "red"}
+    work = session.plan(dataclasses.replace(form, **boxes))
+    assert work.wait(60) and work.error == "2 photographs were given; expected at most 1"
+    session.close()
+    assert keep_pictures([picture, picture], str(tmp_path / "kept"), 1, 2)

@@ -1,0 +1,106 @@
+"""What the page gives to those who are not at this computer, and what they may take of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import types
+
+import pytest
+
+from hf_unlearn.app import options as settings
+from hf_unlearn.app.form import Form
+from hf_unlearn.commands.main import main
+from tests.app.asking import asked, elements, events_of, sent, uploaded
+
+pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
+
+
+@pytest.fixture
+def serve(options):
+    """Serves the page with other settings, at an address."""
+    from hf_unlearn.app.server import served
+
+    return lambda name="127.0.0.1", **changed: served(dataclasses.replace(options, **changed), name)
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """Sets what strangers may take."""
+    return lambda **changed: monkeypatch.setattr(settings, "PUBLIC", dataclasses.replace(settings.PUBLIC, **changed))
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_who_looks_at_the_page_is_not_watched(serve, is_public):
+    with serve(is_public=is_public) as page:
+        for path in ("/monitoring", "/monitoring/summary", "/gradio_api/monitoring", "/gradio_api/monitoring/summary"):
+            status, _, said = asked(page, path)
+            assert status in (403, 404) and "total_requests" not in said and "console" not in said
+        assert json.loads(asked(page, "/config")[2])["analytics_enabled"] is False
+
+
+def test_visitors_for_whom_there_is_no_room_are_told_so(serve, limits):
+    limits(sessions=0)
+    with serve(is_public=True) as page:
+        (path,) = json.loads(uploaded(page, b"mine")[2])
+        picture = {"path": path, "orig_name": "x.png", "meta": {"_type": "gradio.FileData"}}
+        boxes = [None] * len(dataclasses.fields(Form))
+        # A check or a run, and a picture to try.
+        for component, given in (("max_steps", boxes), ("own", [picture])):
+            said = sent(page, events_of(page, component)[0], given)
+            assert "0 visitors are here, as many as there is room for" in said
+
+
+def test_strangers_fill_no_disk(serve, limits):
+    limits(uploads=1)
+    with serve(is_public=True) as page:
+        assert uploaded(page, os.urandom(2**19))[0] == 200
+        # What is larger than the room that is left, and then what comes when there is none.
+        assert uploaded(page, os.urandom(2**19 + 2**12))[0] >= 400
+        folder = os.environ["GRADIO_TEMP_DIR"]
+        with open(os.path.join(folder, "more"), "wb") as file:
+            file.truncate(2**19)
+        assert uploaded(page, b"x")[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "offered"),
+    [
+        ("127.0.0.1", {}, True),
+        ("0.0.0.0", {}, False),
+        ("0.0.0.0", {"others_may_publish": True}, True),
+        ("127.0.0.1", {"is_public": True, "others_may_publish": True}, False),
+    ],
+)
+def test_others_push_and_sign_only_where_the_operator_said_so(serve, name, changed, offered):
+    with serve(name, **changed) as page:
+        page.url = page.url.replace("0.0.0.0", "127.0.0.1")
+        found = elements(page)
+        assert {"check", "forget", "own", "pack"} <= found
+        publishing = {"push", "repo_id", "certify", "key"}
+        assert found & publishing == (publishing if offered else set())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], ""),
+        (["--server_name=0.0.0.0"], "  WARNING: others can reach it there, and read its folders\n"),
+        (
+            ["--server_name=0.0.0.0", "--others_may_publish"],
+            "  WARNING: others can reach it there, and read its folders, push by your login and sign with your keys\n",
+        ),
+    ],
+)
+def test_what_others_can_do_is_said(options, words, said, monkeypatch, capsys):
+    from hf_unlearn.app import server
+
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "time", types.SimpleNamespace(sleep=interrupted))
+    monkeypatch.setattr(server, "served", lambda *args: contextlib.nullcontext(server.Served("http://here/", None)))
+    assert main(["app", "--output_dir", options.output_dir, *words]) == 130
+    assert capsys.readouterr().out == f"The page is at http://here/\n  Ctrl-C ends it\n{said}"
