@@ -198,7 +198,6 @@ class Session:
             work.say(Progress("Saving"))
             trainer.save_with_record()
             folder = str(trainer.args.output_dir)
-            work.say(Progress(f"Judging, at the level {planned.level!r}"))
             processor: Any = trainer.processing_class
             original = Contestant(run.model_flags.model_name_or_path, trainer.original_model, processor)
             comparison, why_not = None, None
@@ -210,7 +209,9 @@ class Session:
                     references=planned.references,
                     level=planned.level,
                     device=trainer.model.device,
+                    on_part=lambda part: work.say(Progress(f"Judging, at the level {planned.level!r}: {part}")),
                 )
+                work.say(Progress("Writing the report"))
                 comparison.save(folder)
                 record_evaluation(folder, comparison)
             except Cancelled:

@@ -24,8 +24,8 @@ class Cancelled(Exception):
     """Whoever asked for it does not want it any more."""
 
 
-class TooLong(UnlearningError):
-    """More time than there is for one job."""
+class TooLong(Cancelled):
+    """It takes more time than there is for one job."""
 
 
 class Work:
@@ -125,6 +125,8 @@ class Work:
             with _Warnings(self.warnings):
                 self.check()
                 self.result = self._job(self)
+        except TooLong as error:
+            self.error = str(error)
         except Cancelled:
             self.cancelled = True
         except Exception as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 import torch
@@ -50,6 +50,7 @@ def compare(
     seconds: Mapping[str, float] | None = None,
     other_request: bool = False,
     head_only: AnyModel | None = None,
+    on_part: Callable[[str], None] | None = None,
 ) -> Comparison:
     """How well a model forgot a request, beside the model that it was made from and models retrained without the
     forget set.
@@ -84,6 +85,8 @@ def compare(
         other_request: judge the model on another request than it was made for. By default that is an error.
         head_only: the original after the same method and settings with all weights but the classifier head's frozen,
             from [`unlearn_head_only`]: a control that leaves the features as they were.
+        on_part: called often with what is looked at next, in words. What it raises ends the comparison, and the models
+            are left as they were. In one process alone: others would wait for it.
 
     Returns:
         A [`Comparison`]: the figures as a dictionary, which prints as a table; `save(folder)` writes `results.json` and
@@ -139,6 +142,7 @@ def compare(
             seed=seed,
             seconds={**recorded_seconds(record, targets), **(seconds or {})},
             max_retain_samples=max_retain_samples,
+            on_part=on_part,
         )
     if level == "deep" and head_only is None:
         left_out["head only"] = "it is the same run on the head alone: see unlearn_head_only"

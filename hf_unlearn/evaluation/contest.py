@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,7 @@ def compare_models(
     seed: int = 0,
     seconds: Mapping[str, float] | None = None,
     max_retain_samples: int = 0,
+    on_part: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Figures of each model on the forget, retain and test set; [`hf_unlearn.compare`] takes models by name.
 
@@ -72,6 +73,7 @@ def compare_models(
         seed: of everything drawn.
         seconds: by role (`unlearned`, and `retrained` of the references), how long making the model took.
         max_retain_samples: look at no more of the retained samples, drawn by `seed`; 0: at all of them.
+        on_part: see [`hf_unlearn.compare`].
 
     Returns:
         What `results.json` holds. `models` has the figures by role, `retrained` the mean over `references`, and
@@ -95,7 +97,7 @@ def compare_models(
     splits = splits.with_readable_retain()
     everyone = {**contestants, **{f"reference {number}": model for number, model in enumerate(references, 1)}}
     with shared_folder(cache_dir) as folder:
-        store = LogitStore(folder, splits, batch_size, device)
+        store = LogitStore(folder, splits, batch_size, device, on_part)
         _check_references(store, everyone)
         twins = store.twins({role: each for role, each in everyone.items() if role not in contestants})
         if twins is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,37 @@ class LogitStore:
         splits: of the request.
         batch_size: samples a forward pass.
         device: where models run.
+        on_part: see [`hf_unlearn.compare`].
+
+    Attributes:
+        ended: what `on_part` raised.
     """
 
     def __init__(
-        self, folder: str | os.PathLike, splits: UnlearningSplits, batch_size: int, device: str | torch.device
+        self,
+        folder: str | os.PathLike,
+        splits: UnlearningSplits,
+        batch_size: int,
+        device: str | torch.device,
+        on_part: Callable[[str], None] | None = None,
     ):
         self.folder = Path(folder)
         self.splits = splits
         self.batch_size = batch_size
         self.device = device
+        self._on_part = on_part
+        self.ended: Exception | None = None
         self._remembered: dict[tuple[str, str], Remembered] = {}
         self._model_keys: dict[tuple[int, int], list[Any]] = {}
+
+    def say(self, what: str) -> None:
+        """Tell whoever wants to know what is looked at next; what they raise ends the comparison."""
+        if self._on_part is not None:
+            try:
+                self._on_part(what)
+            except Exception as error:
+                self.ended = error
+                raise
 
     def labels(self, split: str) -> np.ndarray:
         """Columns of the true classes, `(samples,)` int64, of the `forget`, `retain` or `test` split."""
@@ -85,6 +105,7 @@ class LogitStore:
         state = PartialState()
         fault = None
         for split in splits:
+            self.say(f"the images of the {split} set")
             there = all(file.path.is_file() for file in self._files(contestants, split).values())
             if fault is None and not there:
                 what, indices = self.splits.origin(split)
@@ -163,6 +184,7 @@ class LogitStore:
             for role in group:
                 files[role].begin()
             for start, batch in batches_of_logits(models, pixels, self.batch_size, self.device, title, share):
+                self.say(f"the answers on the {split} set")
                 for role, logits in batch.items():
                     files[role].write(start, logits[:, orders[role]])
             state.wait_for_everyone()

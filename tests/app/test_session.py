@@ -108,6 +108,29 @@ def test_a_run_says_how_far_it_is_and_nothing_is_left_once_it_is_cancelled(sessi
         session.forget()
 
 
+@pytest.mark.parametrize(
+    ("level", "part"), [("fast", "the answers on the test set"), ("standard", "relearns"), ("fast", "Writing")]
+)
+def test_a_cancel_while_it_is_judged_keeps_nothing(session, form, options, monkeypatch, level, part):
+    """The class that the model knows, so that there is something to relearn."""
+    said = []
+
+    def cancelled(work, progress):
+        said.append(progress.stage)
+        if part in progress.stage:
+            session.cancel()
+        say(work, progress)
+
+    done(session.plan(dataclasses.replace(form, level=level, words="grey")))
+    say = works.Work.say
+    monkeypatch.setattr(works.Work, "say", cancelled)
+    work = session.forget()
+    assert work.wait(120)
+    assert work.cancelled and work.error is None and session.outcome is None
+    assert part in said[-1], "it goes no further"
+    assert left(options) == ([], False)
+
+
 def test_two_tabs_take_turns_and_are_independent(session, form, options, held):
     stands, goes_on = held
     other = Session(options)

@@ -58,6 +58,7 @@ def probe(
     unseen = unseen_rows(store.splits)
     references = [role for role in everyone if role.startswith("reference")]
     for role in everyone:
+        store.say(f"membership attacks on the {role} model")
         _attack(role, references, store, samples, figures[role], probed, seed)
     # What is slow here is done by one process; the others have nothing to wait for.
     if PartialState().is_main_process:
@@ -162,6 +163,7 @@ def _sensitivities(
 ) -> None:
     rows = evenly_spaced(len(store.splits.forget), SENSITIVITY_SAMPLES)
     for role, contestant in everyone.items():
+        store.say(f"the sensitivities of the {role} model")
         order = label_order(contestant.model, store.splits)
         pixels = store.remembered(contestant, "forget")
         found = sensitivities(contestant.model, pixels, rows, seed, device=store.device, order=order)
@@ -194,7 +196,14 @@ def _relearning(
         if role == "original":
             continue
         pixels = store.remembered(contestant, "forget")
-        found = relearn(contestant.model, pixels, RELEARN_SHARE * before, seed=seed, device=store.device)
+        found = relearn(
+            contestant.model,
+            pixels,
+            RELEARN_SHARE * before,
+            seed=seed,
+            device=store.device,
+            on_step=lambda role=role: store.say(f"how fast the {role} model relearns"),  # type: ignore[misc]
+        )
         figures[role]["relearn_steps"] = None if found.steps is None else float(found.steps)
         if found.steps is None:
             last = found.accuracies[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +45,7 @@ def relearn(
     most_steps: int = MOST_STEPS,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    on_step: Callable[[], None] | None = None,
 ) -> Relearning:
     """Fine-tune a copy of the model on the forget set until its forget accuracy is at `goal`.
 
@@ -59,6 +60,7 @@ def relearn(
         shots: learn from no more forget samples than these, drawn by `seed`; the accuracy is that of the others.
         batch_size: samples a step; with `shots` at most as many as these, and as many retained ones.
         seed: of the order of the samples, a new one each pass.
+        on_step: called before each step; what it raises ends the fine-tuning.
 
     Raises:
         ValueError: the goal is no percentage, no step is allowed, or there are not more forget samples than `shots`.
@@ -76,7 +78,7 @@ def relearn(
     if retain is not None:
         beside = _batches(retain, np.arange(len(retain)), size, seed + 1)
         batches = ([*one, *other] for one, other in zip(batches, beside, strict=False))
-    return _fine_tune(model, batches, (forget, scored), goal, learning_rate, most_steps, device)
+    return _fine_tune(model, batches, (forget, scored), goal, learning_rate, most_steps, device, on_step)
 
 
 def remembered(
@@ -89,6 +91,7 @@ def remembered(
     steps: int = RETAINED_STEPS,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    on_step: Callable[[], None] | None = None,
 ) -> float:
     """The highest forget accuracy, percent, while a copy of the model is fine-tuned on retained samples **alone**.
 
@@ -108,7 +111,7 @@ def remembered(
     batches = _batches(retain, np.arange(len(retain)), batch_size, seed)
     everything = (forget, np.arange(len(forget)))
     # At 100 % there is nothing higher to come.
-    return max(_fine_tune(model, batches, everything, 100.0, learning_rate, steps, device).accuracies)
+    return max(_fine_tune(model, batches, everything, 100.0, learning_rate, steps, device, on_step).accuracies)
 
 
 def _batches(items: Items, rows: np.ndarray, size: int, seed: int) -> Iterator[list[dict[str, Any]]]:
@@ -128,6 +131,7 @@ def _fine_tune(
     learning_rate: float,
     most_steps: int,
     device: str | torch.device,
+    on_step: Callable[[], None] | None,
 ) -> Relearning:
     learner = copy.deepcopy(model).eval().to(device).float().requires_grad_(True)
     optimizer = torch.optim.AdamW(learner.parameters(), lr=learning_rate, weight_decay=0.0)
@@ -136,6 +140,8 @@ def _fine_tune(
     check = _on(collate(items.__getitems__(checked)), device)
     accuracies = [_accuracy(learner, check)]
     while accuracies[-1] < goal and len(accuracies) <= most_steps:
+        if on_step is not None:
+            on_step()
         batch = _on(collate(next(batches)), device)
         loss = torch.nn.functional.cross_entropy(learner(pixel_values=batch["pixel_values"])["logits"], batch["labels"])
         optimizer.zero_grad()

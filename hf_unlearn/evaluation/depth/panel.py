@@ -96,12 +96,19 @@ class Probing:
 
     def take(self, key: str, probe: Callable[[], float]) -> None:
         """Put what `probe` says under `key`, or None and why not."""
+        self.say()
         try:
             self.figures[key] = probe()
         except ValueError as error:
+            if error is self.store.ended:
+                raise
             self.figures[key] = None
             name = key if isinstance(error, TooFewSamples) else f"{key} of the {self.role} model"
             self.left_out[name] = str(error)
+
+    def say(self) -> None:
+        """What is looked at; whoever does not want it any more ends it here."""
+        self.store.say(f"how deep it goes in the {self.role} model")
 
     def pixels(self, split: str) -> Items:
         return self.store.remembered(self.contestant, split)
@@ -151,7 +158,7 @@ class Probing:
             before: the original's forget accuracy, percent.
         """
         forget, retain = self.pixels("forget"), Chosen(self.pixels("retain"), self.sample.retain)
-        common: dict[str, Any] = {"seed": self.seed, "device": self.store.device}
+        common: dict[str, Any] = {"seed": self.seed, "device": self.store.device, "on_step": self.say}
         for key, shots in (("relearn_mixed_steps", None), ("relearn_five_steps", SHOTS)):
             self.take(
                 key,
