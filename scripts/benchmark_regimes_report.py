@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, WITH_UNSEEN
+from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, RETRAINED, WITH_UNSEEN
 from page_parts import Part, main_of_report
 
 from hf_unlearn.trainers.registry import METHODS
@@ -19,7 +19,7 @@ PART = Part("benchmark by regime", "benchmark_regimes_report.py", "docs/benchmar
 Rows = list[dict[str, str]]
 CONTROLS = ["mask_logit", "head_only"]
 GROUPS = {
-    "*references*": [AGAIN, DO_NOTHING],
+    "*references*": [RETRAINED, AGAIN, DO_NOTHING],
     "*controls*": CONTROLS,
     "*forget set alone*": [
         name for name, each in METHODS.items() if each.retain_free and name not in (*CONTROLS, *WITH_UNSEEN)

@@ -34,7 +34,9 @@ def test_a_tiny_setting_from_search_to_report(bench, folders, tmp_path, capsys):
     named = [row["method"] for row in search]
     # As many trials each, but where there is nothing to choose.
     assert (named.count("delete"), named.count("esc"), named.count("mask_logit")) == (2, 2, 1)
-    assert {row["method"] for row in report} == {"do nothing", "retrained again", "delete", "mask_logit", "esc"}
+    assert {row["method"] for row in report} == {
+        *("do nothing", "retrained", "retrained again", "delete", "mask_logit", "esc")
+    }
     for row in report:
         assert row["forget_cosine"] and row["checked_gap"], "depth and the gap with the check on stand beside the gap"
         assert (float(row["forward_passes"]) > 0) == (row["method"] in ("delete", "esc"))
@@ -106,7 +108,7 @@ def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F81
 
 
 def test_a_setting_is_searched_and_reported_in_the_same_shard(bench, monkeypatch, tmp_path):
-    wanted = "characters"
+    wanted = "class:"
     ran = {}
     for shard in ("1/2", "2/2"):
         tasks = ran[shard] = []
@@ -117,12 +119,25 @@ def test_a_setting_is_searched_and_reported_in_the_same_shard(bench, monkeypatch
         words = ["--csv", csv_file, "--settings", wanted, "--trials", "2", "--seeds", "0", "1", "--shard", shard]
         assert bench.main(words) == 0
         searched, reported = (
-            {task[1].full_name for task in tasks if task[0] == phase} for phase in ("search", "report")
+            {(task[1].case.name, task[1].request_name("search")) for task in tasks if task[0] == phase}
+            for phase in ("search", "report")
         )
         assert searched == reported and searched
     assert not {task[1:] for task in ran["1/2"]} & {task[1:] for task in ran["2/2"]}
     names = {task[1].full_name for part in ran.values() for task in part}
     assert len(names) % 2, "with an even number the seeds fall into step, and the test would see nothing"
+
+
+def test_what_two_settings_share_is_searched_once(bench):
+    from benchmark_regimes_settings import SETTINGS
+
+    found = bench.searched_once(SETTINGS)
+    names = [(each.case.name, each.request_name("search")) for each in found]
+    assert len(names) == len(set(names)) and {
+        (each.case.name, each.request_name("search")) for each in SETTINGS
+    } == set(names)
+    # Five and nine of the 94 classes.
+    assert len(found) == len(SETTINGS) - 1
 
 
 def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch):
@@ -139,12 +154,14 @@ def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch
             taken.append((model, reference))
 
     monkeypatch.setattr(bench, "Subject", Subject)
-    monkeypatch.setattr(bench, "tasks_of", lambda *given: [(bench.DO_NOTHING, {}), (bench.AGAIN, {})])
+    monkeypatch.setattr(
+        bench, "tasks_of", lambda *given: [(name, {}) for name in (bench.DO_NOTHING, bench.RETRAINED, bench.AGAIN)]
+    )
     monkeypatch.setattr(bench, "row_of", lambda *given: {})
     monkeypatch.setattr(bench, "append_row", lambda *given: None)
     setting = types.SimpleNamespace(case=types.SimpleNamespace(name="case"))
     assert bench.run_setting(types.SimpleNamespace(csv=None), setting, "report", 0, None) == ""
-    assert taken == [("original", None), ("one", 0)]
+    assert taken == [("original", None), ("zero", None), ("one", 0)]
 
 
 def test_a_reference_of_ones_own_reaches_the_attack(bench):
