@@ -14,7 +14,7 @@ PYTEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 MINIMUM_WARNINGS := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-slow test-minimum lint format clean
+.PHONY: help demo docs test test-slow test-minimum lint format benchmark clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,13 @@ lint: .venv/.installed ## check style and types
 format: .venv/.installed ## mend style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+benchmark: .venv/.installed ## the benchmark by regime from nothing to its page: about five hours on two idle cores
+	test -d outputs/fashion-mnist || $(BIN)/python scripts/make_fashion_mnist.py --output_dir outputs/fashion-mnist
+	test -d outputs/characters || $(BIN)/python scripts/make_characters.py --output_dir outputs/characters
+	$(BIN)/python scripts/benchmark_regimes.py --num_workers $(WORKERS)
+	$(BIN)/python scripts/benchmark_regimes_report.py
+	$(BIN)/python scripts/make_suggestions.py
 
 clean: ## remove the environments, the outputs and all caches
 	rm -rf .venv .venv-minimum outputs site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,8 +9,8 @@ off: what a run made is measured, and `checked_gap` is the gap with the check on
 retrained model itself, and one retrained with another seed. What is missing is trained and run; start it again to go
 on, or `--shard 1/2` and `--shard 2/2` on two machines. scripts/benchmark_regimes_report.py makes the table of the CSV.
 
-Half a minute of one core a run in the mean, a second to three minutes by method. All of it is some 2,000 runs and 80
-trainings: about a day of one core, by that estimate; it was not run as a whole.
+Eleven seconds of an idle core a run in the mean, a minute the dearest. All of it is some 2,300 runs and 80 trainings:
+about nine hours of one core, by that estimate; it was not run as a whole.
 """
 
 from __future__ import annotations

@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, RETRAINED, WITH_UNSEEN
+from make_suggestions import lines_of
 from page_parts import Part, main_of_report
 
+from hf_unlearn.commands.advice import CONTROLS, FLOOR, NOTHING, OURS, SURE, Held, held_against, value_of
+from hf_unlearn.commands.suggest import NEEDED
 from hf_unlearn.trainers.registry import METHODS
 
 PART = Part("benchmark by regime", "benchmark_regimes_report.py", "docs/benchmark.md")
 Rows = list[dict[str, str]]
-CONTROLS = ["mask_logit", "head_only"]
+MASKS = ["mask_logit", "head_only"]
+PANELS_OF_A_ROW = 2
 GROUPS = {
     "*references*": [RETRAINED, AGAIN, DO_NOTHING],
-    "*controls*": CONTROLS,
+    "*controls*": MASKS,
     "*forget set alone*": [
-        name for name, each in METHODS.items() if each.retain_free and name not in (*CONTROLS, *WITH_UNSEEN)
+        name for name, each in METHODS.items() if each.retain_free and name not in (*MASKS, *WITH_UNSEEN)
     ],
     "*with samples never seen*": [name for name in WITH_UNSEEN if METHODS[name].retain_free],
     "*with the retain set*": [name for name, each in METHODS.items() if not each.retain_free],
@@ -78,6 +82,40 @@ def table(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def verdicts(rows: Rows) -> str:
+    """One setting: by gap, membership and depth, which methods are nearer to the retrained model than MU-Mis.
+
+    By more than two retrained models differ, on the training seeds that both have: see [`held_against`].
+    """
+    lines = {line["method"]: line for line in lines_of(CSV.stem, rows)}
+    said = []
+    for sure, (key, title) in SURE.items():
+        measured = {name: line for name, line in lines.items() if key in line}
+        if not {OURS, FLOOR} <= measured.keys():
+            continue
+        floor = value_of(measured[FLOOR], sure)
+        held = [
+            held_against(line, measured[OURS], sure)
+            for name, line in measured.items()
+            if name not in (OURS, FLOOR, *CONTROLS)
+        ]
+        better = sorted((each for each in held if each.seeds and each.lead > floor), key=lambda each: each.theirs)
+        parts = [
+            f"with {needed} {', '.join(map(_called, found))}"
+            for needs, needed in NEEDED.items()
+            if (found := [each for each in better if each.row["needs"] == needs])
+        ]
+        beside = ((NOTHING, "doing nothing"), (FLOOR, "another retrained model"))
+        known = [f"{text} {value_of(measured[name], sure):.2f}" for name, text in beside if name in measured]
+        nearer = f"nearer by more than that: {'; '.join(parts)}" if parts else "nothing is nearer by more than that"
+        said.append(f"- {title}: {OURS} {value_of(measured[OURS], sure):.2f}, {', '.join(known)}; {nearer}.")
+    return "\n".join(said)
+
+
+def _called(held: Held) -> str:
+    return f"{held.row['method']} {held.theirs:.2f}"
+
+
 def left_out(setting: tuple[str, ...], rows: Rows) -> str:
     """The methods that have no row of a setting, in words; none for those that are not made for its kind."""
     ran = {row["method"] for row in rows}
@@ -92,16 +130,26 @@ def counted(rows: Rows) -> str:
     from benchmark_regimes_settings import SETTINGS
 
     ran = reported(rows)
-    trials = {row["method"] for row in rows if row["phase"] == "search"}
-    searched = "after a search" if trials else "with default settings: no search ran"
-    done = {setting_of(row) for row in ran}
+    done = set(map(setting_of, ran))
+    tried = {_searched_as(setting_of(row)) for row in rows if row["phase"] == "search"}
+    among = [setting for setting in done if _searched_as(setting) in tried]
+    if not among:
+        searched = "with default settings: no search ran"
+    else:
+        searched = "after a search" if len(among) == len(done) else f"after a search in {len(among)} of the settings"
     missing = [
         f"{each.full_name}"
         for each in SETTINGS
         if (each.case.regime, each.case.recipe.dataset, each.case.recipe.architecture, each.name) not in done
     ]
-    said = f"{len(ran)} rows, {searched}."
+    seeds = ", ".join(sorted({row["seed"] for row in ran}, key=int))
+    said = f"{len(ran)} rows of {len(done)} settings, training seeds {seeds}, {searched}."
     return said + (f" Not run: {', '.join(missing)}." if missing else "")
+
+
+def _searched_as(setting: tuple[str, ...]) -> tuple[str, ...]:
+    """What a search is chosen by: the model, and the kind of its request."""
+    return (*setting[:-1], setting[-1].partition(":")[0])
 
 
 def body(rows: Rows) -> str:
@@ -109,7 +157,7 @@ def body(rows: Rows) -> str:
     parts = [counted(rows)]
     for setting in dict.fromkeys(map(setting_of, reported(rows))):
         some = [row for row in reported(rows) if setting_of(row) == setting]
-        parts += [f"**{', '.join(setting)}**", table(some), left_out(setting, some)]
+        parts += [f"**{', '.join(setting)}**", table(some), verdicts(some), left_out(setting, some)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -122,8 +170,12 @@ def draw(rows: Rows, path: Path) -> None:
         for each in dict.fromkeys(map(setting_of, reported(rows)))
         if any(row["depth"] for row in rows if setting_of(row) == each)
     ]
-    figure = Figure(figsize=(7 * max(len(settings), 1), 5), layout="constrained")
-    axes: Any = figure.subplots(1, max(len(settings), 1), squeeze=False)
+    columns = min(max(len(settings), 1), PANELS_OF_A_ROW)
+    lines = max(-(-len(settings) // columns), 1)
+    figure = Figure(figsize=(7 * columns, 5 * lines), layout="constrained")
+    axes: Any = figure.subplots(lines, columns, squeeze=False)
+    for axis in axes.flat[len(settings) :]:
+        axis.set_axis_off()
     markers = dict(zip(GROUPS, "xD^os", strict=True))
     for setting, axis in zip(settings, axes.flat, strict=False):
         for group, methods in GROUPS.items():

@@ -104,7 +104,34 @@ def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F81
     rows = [row("search", 10, 9.0), row("report", 0, 1.0), row("report", 1, 3.0)]
     text = report.body(rows)
     assert "| delete | 2 | 2.00 ± 1.41 |" in text and "9.0" not in text
-    assert text.startswith("2 rows, after a search. Not run:")
+    assert text.startswith("2 rows of 1 settings, training seeds 0, 1, after a search. Not run:")
+    other = {**row("report", 0, 1.0), "request": "random:5%"}
+    assert "training seeds 0, 1, after a search in 1 of the settings." in report.body([*rows, other])
+    assert "training seeds 0, with default settings: no search ran." in report.body([other])
+
+
+def test_the_verdicts_name_what_beats_mu_mis_on_the_seeds_that_both_have(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+
+    names = {name: "" for _, name, _ in report.COLUMNS}
+    setting = {"regime": "memorised", "dataset": "d", "model": "m", "request": "class:a", "phase": "report"}
+
+    def row(method, seed, gap, rmia=""):
+        return {**names, **setting, "method": method, "seed": str(seed), "average_gap": str(gap), "rmia_auc": str(rmia)}
+
+    rows = [row("mu_mis", 0, 2.0, 58.0), row("mu_mis", 1, 8.0), row("do nothing", 0, 9.0, 75.0)]
+    # Seed 1 is a hard one: both are worse than MU-Mis' mean, and one is better where both ran.
+    rows += [row("neggrad_plus", 0, 1.0), row("neggrad_plus", 2, 30.0), row("delete", 0, 3.0, 51.0)]
+    rows += [row("retrained", 0, 0.0, 50.0), row("retrained again", 0, 0.5, 52.0), row("mask_logit", 0, 0.0, 50.0)]
+    gap, membership = report.verdicts(rows).splitlines()
+    beside = "mu_mis 5.00, doing nothing 9.00, another retrained model 0.50"
+    nearer = "nearer by more than that: with the retained samples neggrad_plus 1.00."
+    assert gap == f"- gap to a retrained model, points: {beside}; {nearer}"
+    beside = "mu_mis 8.00, doing nothing 25.00, another retrained model 2.00"
+    nearer = "nearer by more than that: with the forget set alone delete 1.00."
+    assert membership == f"- distance of the RMIA AUC to a retrained model's, points: {beside}; {nearer}"
+    rows = [each for each in rows if each["method"] != "retrained again"]
+    assert report.verdicts(rows) == "", "without another retrained model there is no verdict"
 
 
 def test_a_setting_is_searched_and_reported_in_the_same_shard(bench, monkeypatch, tmp_path):
@@ -198,6 +225,6 @@ def test_the_page_counts_a_rerun_once_and_names_what_did_not_run(scripts):  # no
     ]
     text = report.body(rows)
     assert "| delete | 1 | 2.00 |" in text and text.startswith("1 rows")
-    assert "No row of this setting: mu_mis, gradient_ascent" in text
+    assert "No row of this setting: head_only, mu_mis, gradient_ascent" in text
     named = text.partition("No row of this setting: ")[2]
     assert "delete" not in named and "spotter" not in named and "mask_logit" not in named
