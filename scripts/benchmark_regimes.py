@@ -76,9 +76,7 @@ class Subject:
         self.measured = RegimeMeasured(self.splits, self.original.config, image_size)
         self.retain = pixels_of(self.splits, "retain", self.original, self.measured.processor).preload()
         self.answers = {each: self.measured.logits(model) for each, model in self.retrained.items()}
-        self.unseen = None
-        if case.recipe.dataset.startswith("fashion-mnist"):
-            self.unseen = unseen(self.trained.source, self.splits, UNSEEN_SAMPLES)
+        self.unseen = unseen(self.trained.source, self.splits, UNSEEN_SAMPLES, case.recipe.dataset)
         self._folder = tempfile.TemporaryDirectory()
         self._fixed: dict[str, dict[str, Any]] | None = None
 

@@ -35,12 +35,20 @@ COUNTS = (0, 1000)
 OF_A_SUBCLASS = (0, 500)
 
 
-def unseen(source: DataSource, splits: UnlearningSplits, count: int) -> Dataset:
-    """Images of Fashion-MNIST's training set that are not in the study's; of a sub-class, some of the retain set."""
+def unseen(source: DataSource, splits: UnlearningSplits, count: int, dataset: str = "fashion-mnist") -> Dataset:
+    """Samples that the study's models of a dataset were not trained on; of a sub-class, some of the retain set.
+
+    Images of Fashion-MNIST's training set that are not in the study's, or characters of other fonts.
+    """
     rng = np.random.default_rng(5)
     assert splits.retain is not None
     if splits.forget_kind == "subclass":
         return splits.retain.select(rng.permutation(len(splits.retain))[:count])
+    if dataset.startswith("characters"):
+        fonts = set(source.load(dataset)["train"]["font"])
+        data = DatasetDict.load_from_disk(source.characters)["train"]
+        rows = [row for row, font in enumerate(data["font"]) if font not in fonts]
+        return data.select(rng.permutation(rows)[:count])
     data = DatasetDict.load_from_disk(source.fashion_mnist)["train"]
     # The study's are the first of this order: see `DataSource`.
     rest = np.random.default_rng(2).permutation(len(data))[10_000:]

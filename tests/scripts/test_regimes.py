@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CHARACTERS = [chr(code) for code in range(33, 127)]
 FOLDED = sorted({character.lower() for character in CHARACTERS})
-OWN = ("regime_", "study_", "page_parts", "benchmark_")
+OWN = ("regime_", "study_", "page_parts", "benchmark_", "make_suggestions")
 
 
 @pytest.fixture
@@ -206,3 +206,19 @@ def test_what_a_head_alone_moves(scripts):
         freeze_all_but_head(model, types.SimpleNamespace(parts={"forget": items}))
         moving = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         assert moving and all(name.startswith("classifier") for name in moving)
+
+
+def test_unseen_characters_are_of_fonts_that_no_model_saw(scripts, folders):
+    from regime_data import DataSource
+    from study_references import unseen
+
+    source = DataSource(str(folders / "characters"), str(folders / "fashion-mnist"))
+    trained = source.load("characters:6")
+    splits = types.SimpleNamespace(retain=trained["train"], forget_kind="subset")
+    found = unseen(source, splits, 100, "characters:6")
+    known = {*trained["train"]["font"], *trained["test"]["font"]}
+    assert len(found) == 100 and not known & set(found["font"])
+    assert found.features["label"] == trained["train"].features["label"]
+    splits.forget_kind = "subclass"
+    siblings = unseen(source, splits, 50, "characters:6")
+    assert len(siblings) == 50 and set(siblings["font"]) <= set(trained["train"]["font"])
