@@ -38,8 +38,9 @@ KINDS = {
 }
 # What becomes of the classes of samples that come alone.
 FORGET_KINDS = {"class": "Their class goes with them", "subset": "Other samples of their class stay"}
-# What strangers may ask of a machine that they share.
+# What strangers may ask of a machine that they share: steps, and levels of the judging.
 MOST_STEPS = 1000
+OF_STRANGERS = ("fast", "standard")
 
 
 @dataclass
@@ -65,8 +66,8 @@ class Form:
         if not options.is_public:
             return self
         allowed = replace(self, model=options.model, dataset=options.dataset, test_dataset="", references="")
-        if allowed.level == "deep":
-            allowed.level = "standard"
+        if allowed.level not in OF_STRANGERS:
+            allowed.level = OF_STRANGERS[-1]
         with contextlib.suppress(ValueError):
             allowed.max_steps = str(min(int(allowed.max_steps), MOST_STEPS))
         return allowed

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from hf_unlearn.app import shown
-from hf_unlearn.app.form import FORGET_KINDS, KINDS, PHOTOGRAPHS, SAMPLES, SOURCES, TRAINING_SET, Form
+from hf_unlearn.app.form import FORGET_KINDS, KINDS, OF_STRANGERS, PHOTOGRAPHS, SAMPLES, SOURCES, TRAINING_SET, Form
 from hf_unlearn.app.options import Options
 from hf_unlearn.app.panels import EVENT, result_panels
 from hf_unlearn.app.session import Session
@@ -18,7 +18,6 @@ from hf_unlearn.app.sessions import Sessions
 from hf_unlearn.app.uploads import ENDINGS
 from hf_unlearn.app.work import Work
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.limits import LEVELS
 from hf_unlearn.trainers.registry import METHODS
 
 TITLE = "Make a model forget"
@@ -26,7 +25,13 @@ TITLE = "Make a model forget"
 MOST_EVENTS = 100
 # Of strangers' files, and of copies made for them: how often old ones are removed, and how old they become; seconds.
 CLEANED = (300, 3600)
-LEVEL_HINT = "fast: accuracies. standard: attacks, too. deep: how deep it goes, with retrained models."
+# What each level is, and what it costs beside the one before it.
+LEVELS_IN_WORDS = {
+    "fast": "Accuracies alone: the quickest",
+    "standard": "Attacks on it, too: longer, since it is trained again for up to 100 steps",
+    "deep": "What is still found inside, too: the longest, with up to 250 such steps more for each model",
+}
+LEVEL_HINT = "The check says about how long it takes here."
 
 
 def make_page(options: Options, may_publish: bool) -> tuple[gr.Blocks, Sessions]:
@@ -174,13 +179,13 @@ def _form(options: Options) -> dict[str, Any]:
         max_steps = gr.Textbox(
             label="At most this many steps", info="Empty: what suits the request.", elem_id="max_steps"
         )
-        level = gr.Radio(
-            list(LEVELS), value="fast", label="How closely to look afterwards", elem_id="level", info=LEVEL_HINT
-        )
+        levels = [(title, name) for name, title in LEVELS_IN_WORDS.items() if local or name in OF_STRANGERS]
+        level = gr.Radio(levels, value="fast", label="How closely to look afterwards", elem_id="level", info=LEVEL_HINT)
         references = gr.Textbox(
             lines=2,
             label="Models retrained without the samples, if there are any",
-            info="Names or folders, one a line. With them the result can be told from a good one.",
+            info="Names or folders, one a line. With them the result can be told from a good one, and what is found "
+            "inside becomes a picture of how deep it goes.",
             elem_id="references",
             visible=local,
         )

@@ -24,7 +24,7 @@ from hf_unlearn.commands.output_folder import check_folder, check_output_dir, no
 from hf_unlearn.commands.parsing import is_first_process, parse, say
 from hf_unlearn.commands.request_flags import has_request, make_request
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.limits import LEVELS, check_settings
+from hf_unlearn.evaluation.limits import LEVELS, MOST_RETAINED_SAMPLES, check_settings
 from hf_unlearn.files import RECORD_NAME, REPORT_NAME, RESULTS_NAME, expand_user
 from hf_unlearn.ledger.queue import queue_of
 
@@ -59,7 +59,9 @@ class EvaluationArguments:
     cache_dir: str | None = flag(
         "Where logits are kept for the next call (default: HF_UNLEARN_CACHE, or hf_unlearn in the Hub's cache)."
     )
-    max_retain_samples: int = flag("Look at no more retained samples than these, drawn by the seed; 0: at all.", 10_000)
+    max_retain_samples: int = flag(
+        "Look at no more retained samples than these, drawn by the seed; 0: at all.", MOST_RETAINED_SAMPLES
+    )
     seed: int = flag("Of everything drawn.", 0)
     per_device_eval_batch_size: int = flag("Samples a step.", 256)
     other_request: bool = flag(

@@ -13,7 +13,7 @@ from transformers import BaseImageProcessor
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.contest import compare_models
 from hf_unlearn.evaluation.controls import HEAD_ONLY
-from hf_unlearn.evaluation.limits import check_settings
+from hf_unlearn.evaluation.limits import MOST_RETAINED_SAMPLES, check_settings
 from hf_unlearn.evaluation.loading import (
     AnyModel,
     as_contestant,
@@ -45,7 +45,7 @@ def compare(
     batch_size: int = 256,
     device: str | torch.device | None = None,
     cache_dir: str | os.PathLike | None = None,
-    max_retain_samples: int = 10_000,
+    max_retain_samples: int = MOST_RETAINED_SAMPLES,
     seed: int = 0,
     seconds: Mapping[str, float] | None = None,
     other_request: bool = False,

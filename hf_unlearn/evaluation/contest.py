@@ -16,7 +16,7 @@ from hf_unlearn.evaluation.attacks.probing import Probed, probe
 from hf_unlearn.evaluation.cache import shared_folder
 from hf_unlearn.evaluation.controls import HEAD_ONLY, MASKED, masked_original
 from hf_unlearn.evaluation.depth.panel import take_depth
-from hf_unlearn.evaluation.depth.summary import BEHIND_THE_MASK, add_depth
+from hf_unlearn.evaluation.depth.summary import BEHIND_THE_MASK, add_depth, found_inside
 from hf_unlearn.evaluation.limits import WHOLE_CLASS_ACCURACY, check_settings
 from hf_unlearn.evaluation.logits import LogitStore, further_labels
 from hf_unlearn.evaluation.metrics.accuracies import (
@@ -136,9 +136,11 @@ def compare_models(
         judged = _with_mask(list(contestants), figures, logits, store, left_out)
         floor = _add_distances(figures, logits, judged, seconds or {}, left_out, bool(references))
         depth_curve: dict[str, Any] = {}
+        inside: dict[str, Any] = {}
         depth_floor = None
         if level == "deep":
             depth_curve, depth_floor = add_depth(figures, judged, splits.removes_whole_classes, left_out)
+            inside = {} if depth_curve else found_inside(figures, judged)
         else:
             left_out["depth"] = "it is taken at the level deep"
         if floor is not None and depth_floor is not None:
@@ -152,7 +154,7 @@ def compare_models(
             (std or {}).pop("seconds", None)
             for key in DISTANCE_KEYS:
                 models["retrained"][key] = None if floor is None else floor.get(key)
-        curves = {**make_curves(samples, probed, splits), "depth": depth_curve}
+        curves = {**make_curves(samples, probed, splits), "depth": depth_curve, "inside": inside}
         shown = {"retrained" if role == "reference 1" else role: role for role in [*contestants, "reference 1"]}
         answers = {name: logits[role]["forget"] for name, role in shown.items() if role in logits}
         strip = forget_strip(answers, store.answer_names(next(iter(contestants.values()))), splits)

@@ -11,6 +11,8 @@ from hf_unlearn.errors import UnlearningError
 WHOLE_CLASS_ACCURACY = 2.0
 LEVELS = ("fast", "standard", "deep")
 MOST_REFERENCES = 4
+# Of the retained ones, that are looked at unless somebody says otherwise.
+MOST_RETAINED_SAMPLES = 10_000
 
 
 def check_settings(

@@ -17,7 +17,7 @@ from hf_unlearn.trainers.methods import mu_mis
 from tests.app.browser import DESKTOP, PHONE, Tab, open_browser
 from tests.app.conftest import STEPS
 from tests.hub.fixtures import WRITE_TOKEN
-from tests.tiny import make_dataset, make_model, make_processor
+from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
 
@@ -145,6 +145,27 @@ def test_what_can_be_done_with_the_result(finished, options, picture, tmp_path):
     tab.page.wait_for_selector("#signed a")
     assert "certificate.json" in tab.text("#signed").replace("\n", "")
     assert (tab.faults, tab.elsewhere) == ([], [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_how_deep_it_goes_is_drawn(look, options, width):
+    folder = os.path.join(options.output_dir, "retrained")
+    make_reference(without=3).save_pretrained(folder)
+    make_processor().save_pretrained(folder)
+    tab = look(width)
+    tab.write("words", "grey")
+    tab.click("#more button")
+    tab.write("max_steps", str(STEPS))
+    tab.click("#level label:has-text('found inside')")
+    tab.write("references", folder)
+    tab.check()
+    said = tab.text("dl.plan")
+    assert "judging at the level 'deep': at most about" in said and "and how deep it goes" in said
+    tab.forget()
+    assert tab.text(".picture figcaption") == "How deep it goes"
+    assert tab.page.query_selector(".picture svg").bounding_box()["width"] > 200
+    assert (tab.faults, tab.elsewhere, tab.overflows(), tab.small_texts(8.0)) == ([], [], [], [])
 
 
 def _write_key(path):

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_unlearn.app.form import KINDS, PHOTOGRAPHS, SAMPLES, Form
+from hf_unlearn.app.form import KINDS, OF_STRANGERS, PHOTOGRAPHS, SAMPLES, Form
 from hf_unlearn.app.options import Options
 from hf_unlearn.commands.request_flags import make_request
 from hf_unlearn.commands.unlearn import parsed
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.limits import LEVELS
 from hf_unlearn.request import ForgetRequest
 from tests.nasty import NASTY
 
@@ -51,6 +52,13 @@ def test_strangers_do_not_hold_the_machine_for_ever(options, steps, allowed):
     found = asked.as_allowed(dataclasses.replace(options, is_public=True))
     assert (found.max_steps, found.level) == (allowed, "standard")
     assert asked.as_allowed(options) == Form(max_steps=steps, level="deep")
+
+
+def test_every_level_is_said_in_words():
+    pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
+    from hf_unlearn.app.page import LEVELS_IN_WORDS
+
+    assert tuple(LEVELS_IN_WORDS) == LEVELS and set(OF_STRANGERS) < set(LEVELS)
 
 
 def test_every_kind_has_a_test_above():

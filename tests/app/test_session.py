@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
+import types
 import zipfile
 
 import pytest
 from safetensors.torch import load_file
 
+from hf_unlearn.app import shown
 from hf_unlearn.app import work as works
 from hf_unlearn.app.form import PHOTOGRAPHS
 from hf_unlearn.app.outcome import answers_to, packed
@@ -17,8 +19,10 @@ from hf_unlearn.app.session import UNFINISHED, Session
 from hf_unlearn.app.watching import Progress
 from hf_unlearn.commands import unlearn
 from hf_unlearn.errors import UnlearningError
+from hf_unlearn.evaluation.limits import LEVELS
 from hf_unlearn.files import FORGET_SET_NAME, RECORD_NAME, REPORT_NAME
 from tests.app.conftest import STEPS
+from tests.tiny import make_processor, make_reference
 
 
 def done(work):
@@ -33,6 +37,14 @@ def left(options):
     return [name for name in found if name != UNFINISHED], UNFINISHED in found
 
 
+def retrained_in(options, **settings):
+    """The folder of a model that never knew a class."""
+    folder = os.path.join(options.output_dir, "retrained")
+    make_reference(**settings).save_pretrained(folder)
+    make_processor().save_pretrained(folder)
+    return folder
+
+
 def test_what_was_written_after_the_check_is_not_forgotten_unseen(session, form):
     done(session.plan(form))
     with pytest.raises(UnlearningError, match="boxes were changed since they were checked"):
@@ -43,11 +55,12 @@ def test_what_was_written_after_the_check_is_not_forgotten_unseen(session, form)
 
 def test_from_the_boxes_to_a_model(session, form, options, picture):
     plan = done(session.plan(form)).result
-    said = dict(plan.lines)
+    said = dict(plan.lines[::-1])
     assert said["To forget"].startswith("12 samples: the class 'red'")
     assert said["Beside them"] == "36 training samples stay, 24 for testing"
     assert any("premise" in line for what, line in plan.lines if what == "What is known")
     assert f"{STEPS} steps of 12 samples" in said["Cost"]
+    assert any(line.startswith("judging at the level 'fast': at most about") for _, line in plan.lines)
     assert left(options) == ([], True) and session.is_planned
 
     outcome = done(session.forget()).result
@@ -238,6 +251,42 @@ def test_a_tab_that_was_closed_begins_nothing(session, form):
     assert not os.path.exists(session.folder)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("has_retrained", [False, True])
+def test_the_deep_level_ends_in_a_picture_of_it(session, form, options, has_retrained):
+    """Of what is found inside; with a retrained model, of how deep it goes. The plan says what that costs."""
+    boxes = {"level": "deep", "words": "grey", "references": ""}
+    if has_retrained:
+        boxes["references"] = retrained_in(options, without=3)
+    plan = done(session.plan(dataclasses.replace(form, **boxes))).result
+    assert any(line.startswith("judging at the level 'deep': at most about") for _, line in plan.lines)
+    assert any("how deep it goes" in line or "found inside" in line for _, line in plan.lines)
+    outcome = done(session.forget()).result
+    assert outcome.why_not_judged is None
+    curves = outcome.comparison["curves"]
+    assert bool(curves["depth"]) == has_retrained and bool(curves["inside"]) != has_retrained
+    title = "How deep it goes" if has_retrained else "What is still found inside"
+    assert f"<figcaption>{title}</figcaption><svg" in shown.outcome(outcome)
+
+
+def test_the_judging_costs_what_it_looks_at(monkeypatch):
+    """By hand, of a model that takes a second a sample, and never less at a higher level or of more models."""
+    from hf_unlearn.app import plan as plans
+
+    parts = {"forget": range(10), "retain": range(20_000), "test": range(30)}
+    splits = types.SimpleNamespace(**parts, removes_whole_classes=True)
+    assert plans.judging_seconds(1.0, splits, "fast", 2) == 2 * (10 + 10_000 + 30)
+    costs = [plans.judging_seconds(1.0, splits, level, 2) for level in LEVELS]
+    assert costs == sorted(set(costs))
+    # Relearning: one model, 100 steps of 32 samples forward and back, and 10 looked at after each.
+    assert costs[1] - costs[0] == 10 + 2 * 10 * 19 + 100 * (3 * 32 + 10)
+    assert plans.judging_seconds(1.0, splits, "deep", 3) > costs[2]
+    splits.removes_whole_classes = False
+    assert costs[1] < plans.judging_seconds(1.0, splits, "deep", 2) < costs[2]
+    alone = types.SimpleNamespace(forget=range(10), retain=None, test=None, removes_whole_classes=True)
+    assert plans.judging_seconds(0.5, alone, "fast", 2) == 10
+
+
 def test_photographs_are_forgotten(session, form, tmp_path):
     from tests.tiny import make_dataset
 
@@ -256,11 +305,7 @@ def test_photographs_are_forgotten(session, form, tmp_path):
 
 
 def test_a_retrained_model_is_held_beside_it(session, form, options, tmp_path):
-    from tests.tiny import make_processor, make_reference
-
-    folder = os.path.join(options.output_dir, "retrained")
-    make_reference().save_pretrained(folder)
-    make_processor().save_pretrained(folder)
+    folder = retrained_in(options)
     plan = done(session.plan(dataclasses.replace(form, references=f"{folder}\n"))).result
     assert any("beside the original and 1 retrained" in line for _, line in plan.lines)
     outcome = done(session.forget()).result

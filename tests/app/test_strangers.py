@@ -11,8 +11,9 @@ import types
 import pytest
 
 from hf_unlearn.app import options as settings
-from hf_unlearn.app.form import Form
+from hf_unlearn.app.form import OF_STRANGERS, Form
 from hf_unlearn.commands.main import main
+from hf_unlearn.evaluation.limits import LEVELS
 from tests.app.asking import asked, elements, events_of, sent, uploaded
 
 pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
@@ -51,6 +52,14 @@ def test_visitors_for_whom_there_is_no_room_are_told_so(serve, limits):
         for component, given in (("max_steps", boxes), ("own", [picture])):
             said = sent(page, events_of(page, component)[0], given)
             assert "0 visitors are here, as many as there is room for" in said
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_strangers_are_offered_what_they_can_have(serve, is_public):
+    with serve(is_public=is_public) as page:
+        components = json.loads(asked(page, "/config")[2])["components"]
+        (level,) = (each["props"] for each in components if each["props"].get("elem_id") == "level")
+    assert [name for _, name in level["choices"]] == list(OF_STRANGERS if is_public else LEVELS)
 
 
 def test_strangers_fill_no_disk(serve, limits):

@@ -23,7 +23,25 @@ SUBSET_PROBES = {"mia_loss": 1.0, "rmia_auc": 1.0, "jitter_gap": 1.0}
 # All that is the original's to whoever takes the mask off.
 BEHIND_THE_MASK = (*CLASS_PROBES, "shifted_recall_5", "weight_distance", "line_barrier")
 
+# Those of a class that say how much of it is found, percent.
+FOUND = ("linear_probe", "mlp_probe", "prototype_recall", "shifted_recall_1", "remembered_accuracy")
+
 Figures = Mapping[str, float | None]
+
+
+def found_inside(figures: Mapping[str, Figures], judged: Sequence[str]) -> dict[str, Any]:
+    """How much of what is to be forgotten the probes find in each model: what there is to see without a retrained one.
+
+    Args:
+        figures: by role.
+        judged: roles.
+
+    Returns:
+        `probes`, and by role the `values`, percent, None where a probe was not taken; empty where none was.
+    """
+    probes = [key for key in FOUND if any(figures[role].get(key) is not None for role in judged)]
+    values = {role: [_rounded(figures[role].get(key)) for key in probes] for role in judged}
+    return {"probes": probes, "values": values} if probes else {}
 
 
 def depths_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,11 +77,38 @@ def _new(width: float = 4.6, height: float = 3.2) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def _dots(role: str) -> dict[str, Any]:
+    style: dict[str, Any] = {"color": COLOURS[role], "linestyle": "none", "markersize": 8}
+    if role != "unlearned":
+        # Where they lie on one another all can be seen.
+        style.update(markerfacecolor="none", markersize=11, markeredgewidth=1.6)
+    return style
+
+
+def _names_of(probes: Sequence[str]) -> list[str]:
+    """As the table's rows, without their units."""
+    titles = {row.key: row.title for row in ROWS}
+    return [re.sub(r"(, recall)? %$|, (%|points)$", "", titles[key]) for key in probes]
+
+
+def _inside(curves: Mapping[str, Any]) -> Figure:
+    found = curves["inside"]
+    names = _names_of(found["probes"])
+    figure, axes = _new(4.8, 1.5 + 0.34 * len(names))
+    for role, values in found["values"].items():
+        style = _dots(role)
+        places = [np.nan if value is None else value for value in values]
+        axes.plot(places, range(len(names)), marker=MARKERS.get(role, "D"), label=NAMES[role], **style)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlim=(-4, 104), ylim=(len(names) - 0.5, -0.6))
+    axes.set_xlabel("found of what was to be forgotten, %\n(in a retrained model it is not 0 either)")
+    figure.legend(frameon=False, ncols=3, loc="outside lower center")
+    return figure
+
+
 def _depth(curves: Mapping[str, Any]) -> Figure:
     depth = curves["depth"]
-    titles = {row.key: row.title for row in ROWS}
-    # Without their units: all are shares here.
-    names = [re.sub(r"(, recall)? %$|, (%|points)$", "", titles[key]) for key in depth["probes"]]
+    names = _names_of(depth["probes"])
     figure, axes = _new(4.8, 1.5 + 0.34 * len(names))
     for place, floor in enumerate(depth["floors"]):
         if floor:
@@ -89,10 +116,7 @@ def _depth(curves: Mapping[str, Any]) -> Figure:
     axes.axvline(0, color=COLOURS["original"], linewidth=1.2)
     axes.axvline(100, color=COLOURS["retrained"], linewidth=1.2)
     for role, shares in depth["shares"].items():
-        style: dict[str, Any] = {"color": COLOURS[role], "linestyle": "none", "markersize": 8}
-        if role != "unlearned":
-            # Where they lie on one another all can be seen.
-            style.update(markerfacecolor="none", markersize=11, markeredgewidth=1.6)
+        style = _dots(role)
         inside = [np.nan if share is None or not SHARES[0] <= share <= SHARES[1] else share for share in shares]
         axes.plot(inside, range(len(names)), marker=MARKERS[role], label=NAMES[role], **style)
         for place, share in enumerate(shares):
@@ -187,6 +211,7 @@ def _label_ticks(axes: Axes, labels: list[str]) -> None:
 
 PLOTS: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], str]] = {
     "depth": (_depth, "depth"),
+    "inside": (_inside, "inside"),
     "per_class_accuracy": (_per_class, "per_class_accuracy"),
     "confidence": (_confidence, "confidence"),
     "sensitivity": (_sensitivity, "sensitivity"),
@@ -195,6 +220,7 @@ PLOTS: dict[str, tuple[Callable[[Mapping[str, Any]], Figure], str]] = {
 }
 TITLES = {
     "depth": "How deep it goes",
+    "inside": "What is still found inside",
     "per_class_accuracy": "Accuracy of each class",
     "confidence": "How sure of the forget set",
     "sensitivity": "Input sensitivity on the forget set",

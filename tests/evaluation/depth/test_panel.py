@@ -8,7 +8,7 @@ import torch
 from datasets import DatasetDict
 
 from hf_unlearn import ForgetRequest, compare, make_splits
-from hf_unlearn.evaluation.depth.summary import CLASS_PROBES, add_depth, depths_of
+from hf_unlearn.evaluation.depth.summary import CLASS_PROBES, FOUND, add_depth, depths_of, found_inside
 from hf_unlearn.evaluation.predict import Contestant
 from hf_unlearn.evaluation.report.figures import draw_plots
 from hf_unlearn.evaluation.report.html import write_report
@@ -116,6 +116,25 @@ def test_the_depth_comes_first(of_a_class, tmp_path):
     write_report(of_a_class, str(tmp_path / "report.html"))
     page = (tmp_path / "report.html").read_text()
     assert page.index("How deep") < page.index("<h2>Figures</h2>")
+
+
+def test_without_retrained_models_there_is_what_is_found_inside(data, of_a_class, tmp_path):
+    """Behind a mask everything; of samples whose label stays there is no such picture, nor where there is a depth."""
+    results = judged(data, ForgetRequest(classes=("red",)), ByColour(bias=-5.0), [])
+    inside = results["curves"]["inside"]
+    assert list(inside["values"]) == ["original", "masked", "unlearned"]
+    found = dict(zip(inside["probes"], inside["values"]["unlearned"], strict=True))
+    assert found["linear_probe"] == found["shifted_recall_1"] == 100
+    assert found == {key: pytest.approx(results["models"]["unlearned"][key], abs=0.01) for key in FOUND}
+    name, *others = draw_plots(results)
+    assert name == "inside" and "depth" not in others
+    axes = draw_plots(results)["inside"].axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][0] == "linear probe"
+    assert axes.lines[-1].get_xdata().tolist() == inside["values"]["unlearned"]
+    write_report(results, str(tmp_path / "report.html"))
+    assert "What is still found inside" in (tmp_path / "report.html").read_text()
+    assert of_a_class["curves"]["inside"] == {} and "inside" not in draw_plots(of_a_class)
+    assert found_inside({"unlearned": {"jitter_gap": 1.0, "linear_probe": None}}, ["unlearned"]) == {}
 
 
 def test_samples_whose_label_stays_have_the_jitter_gap(data):
