@@ -6,7 +6,8 @@ Capital letters in thirty fonts; a request is a letter, a font (whose samples ar
 Routes:
 
 - one by one: every run goes on from the model that the last one saved, as `requests run --begin_with newest` does.
-- first not kept: the same where the first model cannot be had any more, so that the guard is the last one; of classes.
+- first not kept: the same where the first model cannot be had any more, so that the guard is the last one; of classes,
+  on the ResNet.
 - from the first: all requests so far together from the first model, as `requests run` does by default. The last of
   these is all ten at once.
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +66,7 @@ FIELDS = (
 )
 ONE_BY_ONE, UNKEPT, FROM_FIRST = "one by one", "first not kept", "from the first"
 # After how many requests the route from the first model is looked at.
-LOOKED_AT = (1, 4, 7, COUNT)
+LOOKED_AT = (1, 5, COUNT)
 
 
 class Task(NamedTuple):
@@ -255,10 +257,15 @@ def run_sequence(
             print(error, flush=True)
             return before, "failed", 0.0
 
-    for route in (ONE_BY_ONE, UNKEPT) if sequence == "classes" else (ONE_BY_ONE,):
+    # The first request is the same run on every route.
+    shared = here / ONE_BY_ONE.replace(" ", "-") / "01"
+    unkept = sequence == "classes" and architecture in flags.first_not_kept
+    for route in (ONE_BY_ONE, UNKEPT) if unkept else (ONE_BY_ONE,):
         before = first
         for number, request in enumerate(task.requests, start=1):
             folder = here / route.replace(" ", "-") / f"{number:02d}"
+            if route == UNKEPT and number == 1:
+                shutil.copytree(shared, folder, dirs_exist_ok=True)
             before, steps, seconds = run(before, folder, request)
             if route == UNKEPT and steps != "failed":
                 forget_first(folder)
@@ -267,7 +274,8 @@ def run_sequence(
     for number in flags.looked_at:
         before, every = first, []
         for stage, request in enumerate(at_once(task.requests[:number]), start=1):
-            before, steps, seconds = run(before, here / "from-the-first" / f"{number:02d}-{stage}", request)
+            folder = here / "from-the-first" / f"{number:02d}-{stage}"
+            before, steps, seconds = run(before, shared if number == 1 else folder, request)
             every.append((request.kind, steps, seconds))
         kinds, steps_of_each, seconds_of_each = zip(*every, strict=True)
         what = {"request": " and ".join(kinds), "steps": " and ".join(map(str, steps_of_each))}
@@ -319,6 +327,7 @@ def main() -> None:
     parser.add_argument("--work_dir", default="outputs/study-sequence", help="Where models are kept.")
     parser.add_argument("--architectures", nargs="+", default=list(PASSES), choices=PASSES)
     parser.add_argument("--looked_at", nargs="+", type=int, default=LOOKED_AT, help="Steps from the first model.")
+    parser.add_argument("--first_not_kept", nargs="*", default=["resnet-tiny"], choices=PASSES)
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=SEQUENCES)
     here = Path(__file__).parent
     parser.add_argument("--csv", type=Path, default=here / "results" / "study_sequence.csv")
