@@ -7,7 +7,7 @@ Routes:
 
 - one by one: every run goes on from the model that the last one saved, as `requests run --begin_with newest` does.
 - first not kept: the same where the first model cannot be had any more, so that the guard is the last one; of classes,
-  on the ResNet.
+  on the models of --first_not_kept.
 - from the first: all requests so far together from the first model, as `requests run` does by default. The last of
   these is all ten at once.
 
@@ -56,7 +56,7 @@ from hf_unlearn.publishing.record import read_record
 
 DATASET, COUNT = "capitals:30", 10
 # Over the training set, so that a model knows all of it by the end.
-PASSES = {"resnet-tiny": 20, "vit-tiny": 60}
+PASSES = {"resnet-tiny": 20, "vit-tiny": 40}
 SEQUENCES = ("classes", "persons", "mixed")
 FIELDS = (
     *("architecture", "sequence", "route", "step", "request", "steps", "seconds"),
@@ -66,7 +66,7 @@ FIELDS = (
 )
 ONE_BY_ONE, UNKEPT, FROM_FIRST = "one by one", "first not kept", "from the first"
 # After how many requests the route from the first model is looked at.
-LOOKED_AT = (1, 5, COUNT)
+LOOKED_AT = (1, COUNT)
 
 
 class Task(NamedTuple):
@@ -327,7 +327,7 @@ def main() -> None:
     parser.add_argument("--work_dir", default="outputs/study-sequence", help="Where models are kept.")
     parser.add_argument("--architectures", nargs="+", default=list(PASSES), choices=PASSES)
     parser.add_argument("--looked_at", nargs="+", type=int, default=LOOKED_AT, help="Steps from the first model.")
-    parser.add_argument("--first_not_kept", nargs="*", default=["resnet-tiny"], choices=PASSES)
+    parser.add_argument("--first_not_kept", nargs="*", default=[], choices=PASSES)
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=SEQUENCES)
     here = Path(__file__).parent
     parser.add_argument("--csv", type=Path, default=here / "results" / "study_sequence.csv")
@@ -338,8 +338,8 @@ def main() -> None:
     data = source.load(DATASET)
     trained = Trained(ModelCache(Path(flags.work_dir) / "models"), source)
     rows = list(csv.DictReader(flags.csv.open())) if flags.csv.is_file() else []
-    for sequence in flags.sequences:
-        for architecture in flags.architectures:
+    for architecture in flags.architectures:
+        for sequence in flags.sequences:
             if any((row["architecture"], row["sequence"]) == (architecture, sequence) for row in rows):
                 continue
             made = run_sequence(flags, architecture, sequence, trained, data)
