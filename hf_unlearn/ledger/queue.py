@@ -188,13 +188,13 @@ class Queue:
         return next((each for each in asked if are_same(each.forget_set, forget_set)), None)
 
     def check_classes(self, classes: Sequence[str], model: Mapping[str, Any]) -> None:
-        """Refuse classes that are not there any more, or will not be.
+        """Refuse classes that are not there any more, or will not be, and a request that leaves none.
 
         Args:
             model: the ledger's, or the one that it is to be begun with; see `open`.
 
         Raises:
-            UnlearningError: one of them was forgotten or asked for before.
+            UnlearningError: one of them was forgotten or asked for before, or none would be left.
         """
         gone = dict.fromkeys(model["forgotten"], "was forgotten before the ledger was begun")
         for each in self.requests:
@@ -204,6 +204,11 @@ class Queue:
         for name in classes:
             if name in gone:
                 raise UnlearningError(f"class {name!r} {gone[name]}; expected classes that are still there")
+        if classes and not {*model["labels"]} - {*gone, *classes}:
+            raise UnlearningError(
+                f"every class of the model would be gone: {len(gone)} of {len(model['labels'])} are to be forgotten or "
+                "were before, and this request is of all the others; expected one or more that stay"
+            )
 
     def cancel(self, number: int, reason: str = "") -> QueuedRequest:
         """Withdraw a request that was not taken up.

@@ -125,20 +125,22 @@ def where_first(earlier: Sequence[Mapping[str, Any]]) -> tuple[str | None, str |
 def refuse_forgotten(
     earlier: Sequence[Mapping[str, Any]], splits: UnlearningSplits, id2label: Mapping[int, str]
 ) -> None:
-    """Refuse a request that a model met already, and a class that is gone.
+    """Refuse a request that a model met already, a class that is gone, and a request that leaves no class.
 
     Raises:
-        UnlearningError: the same samples were forgotten before, or all of a class.
+        UnlearningError: the same samples were forgotten before, or all of a class; no class would be left.
     """
-    if not earlier:
+    gone_now = splits.forgotten_class_ids if splits.forget_kind == "class" else ()
+    if not earlier and len(gone_now) < len(id2label):
         return
     class_ids = splits.class_ids(id2label)
-    own = {class_ids[label] for label in splits.forgotten_class_ids} if splits.forget_kind == "class" else set()
+    own = {class_ids[label] for label in gone_now}
     before = {*ids_forgotten(earlier)}
     if own and len(own | before) >= len(id2label):
+        forgot = f"it forgot {len(before)} of {len(id2label)} before, and " if before else ""
         raise UnlearningError(
-            f"every class of the model would be gone: it forgot {len(before)} of {len(id2label)} before, and this "
-            "request names all that are left"
+            f"every class of the model would be gone: {forgot}this request leaves next to no sample of "
+            f"{'the others' if before else 'any'}; expected one or more classes that stay"
         )
     for number, each in enumerate(earlier, start=1):
         said = f"by request {number} of {len(earlier)} that this model met ({text_of(each)})"

@@ -59,6 +59,8 @@ def refuse(capsys, tmp_path, saved_dataset, saved_model):
         ({"forget_fraction": "half"}, "invalid float value: 'half'"),
         ({"forget_count": 0}, "count"),
         ({"forget_count": 48}, "everything"),
+        ({"forget_count": 47}, "every class of the model would be gone: this request leaves next to no sample of any"),
+        ({"forget_count": 47, "method": "delete"}, "every class of the model would be gone"),
         ({"forget_indices": ["1", "48"]}, "48"),
         ({"forget_indices": ["1", "-2"]}, "-2"),
         ({"forget_indices": ["1", "1"]}, "1"),

@@ -51,6 +51,21 @@ def test_what_makes_another_kind_of_request_together_is_run_one_by_one(add, fold
     assert run(folder) == 0 and [each.requests for each in queue.read().runs] == [[1], [2]]
 
 
+def test_a_request_that_leaves_no_class_is_refused_when_it_comes_in(add, folder, queue, capsys):
+    assert add("--forget_classes", "red", "green") == 0 and add(*BLUE) == 0
+    content = queue.ledger.path.read_bytes()
+    capsys.readouterr()
+    assert add("--forget_classes", "grey") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "every class of the model would be gone: 3 of 4 are to be forgotten or were before" in line
+    assert queue.ledger.path.read_bytes() == content
+    # Nor is a ledger begun for it.
+    other = folder.with_name("another")
+    first = queue.read().model["name"]
+    words = ["--model_name_or_path", first, "--dataset_name", queue.request(1).flags["dataset_name"]]
+    assert main(["requests", "add", str(other), *words, "--forget_count", "47"]) == 2 and not other.exists()
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_that_was_killed_is_finished_and_nothing_is_done_twice(add, folder, queue, stand_in, moment):
     add(*RED), add(*P1)

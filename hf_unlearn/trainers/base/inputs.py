@@ -80,8 +80,8 @@ def find_earlier(
         except UnlearningError as error:
             # It was loaded from there, and is another one by now.
             logger.warning("%s", error)
-    if earlier and splits is not None:
-        refuse_forgotten(earlier, splits, id2label_of(model.config))
+    if splits is not None:
+        refuse_forgotten(earlier or [], splits, id2label_of(model.config))
     return earlier or []
 
 

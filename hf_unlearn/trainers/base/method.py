@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, Trainer
 
 from hf_unlearn.publishing.earlier import first_model, ids_forgotten
 from hf_unlearn.trainers.base.config import UnlearningConfig
+from hf_unlearn.trainers.base.inputs import refuse_none_left
 from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class UnlearningMethod(_Base):
         mixes_samples: whether a sample's loss depends on the others of its batch. Then a run depends on how steps are
             parted into batches, and takes one process.
         keeps_earlier: whether its loss keeps away the classes that went with earlier requests.
+        leaves_a_class: whether it makes no sense where whole classes go and none is left.
         unlearns_adapters: whether it makes sense for a part of the weights alone, as an adapter (PEFT) is.
     """
 
@@ -57,6 +59,7 @@ class UnlearningMethod(_Base):
     second_order = False
     mixes_samples = False
     keeps_earlier = False
+    leaves_a_class = True
     unlearns_adapters = True
 
     # What the trainer has.
@@ -145,6 +148,15 @@ class UnlearningMethod(_Base):
             logger.warning("the guard is the model as the earlier requests left it, not the first one: %s", why_not)
             return self.original_model
         return found
+
+    def refuse_no_class_left(self) -> None:
+        """Refuse a request for whole classes after which none is left, as far as they are known without reading.
+
+        Raises:
+            UnlearningError: none is left.
+        """
+        if self.leaves_a_class and self.forget_kind == "class":
+            refuse_none_left(self.forgotten_labels, self.earlier_labels, int(self.model.config.num_labels or 0))
 
     def classes_that_go(self) -> torch.Tensor:
         """Classes whose loss is no damage: those of the forget set and of earlier requests, unless these are all."""

@@ -182,8 +182,7 @@ class UnlearningTrainer(
         refuse_unverified_distribution(self.accelerator, self.mixes_samples)
         self.filled_settings = filled
         self.mended = [*one_gpu, *mend(self.model, self.second_order, bool(getattr(args, "train_mode", False)))]
-        # The Trainer counts the samples of an accumulated batch only for models whose forward takes loss kwargs.
-        # The loss here is always ours, so it always wants the count.
+        # The Trainer counts samples only for models whose forward takes loss kwargs. Our loss always wants the count.
         self.model_accepts_loss_kwargs = True
         # What the model said before: guards ask for it during a run, the outcome is held against it, and a run that
         # fails gives it back.
@@ -197,6 +196,7 @@ class UnlearningTrainer(
         self.unseen_odds = None if self.references is None else own_logits(self.original_model, self.references)
         self._rule: StopRule | None = None
         self._renew_stop_rule()
+        self.refuse_no_class_left()
         self.prepare()
         for line in (*one_gpu, *self.unkept):
             logger.warning("%s", line)

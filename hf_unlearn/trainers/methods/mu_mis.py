@@ -227,6 +227,8 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
     }
 
     second_order = True
+    # Sensitivities go on falling; the guard then masks each sample's own class alone.
+    leaves_a_class = False
     config_class = MUMisConfig
     args: MUMisConfig
 
