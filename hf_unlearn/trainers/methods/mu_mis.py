@@ -226,9 +226,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
 }""",
     }
 
-    second_order = True
-    # Sensitivities go on falling; the guard then masks each sample's own class alone.
-    leaves_a_class = False
+    second_order, leaves_a_class = True, False  # Where no class is left, sensitivities still fall.
     config_class = MUMisConfig
     args: MUMisConfig
 
