@@ -1,4 +1,4 @@
-"""Ten requests one after another, against the same from the first model, and against one retrained without all.
+"""Requests one after another, against the same from the first model, and against one retrained without all.
 
     python scripts/study_sequence.py --characters outputs/characters
 
@@ -9,10 +9,10 @@ Routes:
 - first not kept: the same where the first model cannot be had any more, so that the guard is the last one; of classes,
   on the models of --first_not_kept.
 - from the first: all requests so far together from the first model, as `requests run` does by default. The last of
-  these is all ten at once.
+  these is all of them at once.
 
-Writes a CSV and draws it. What is in the CSV already is not run again, nor is a model made again that lies in the work
-folder.
+Writes a CSV; sequence_report.py makes table and figure of it. What is in the CSV already is not run again, nor is a
+model made again that lies in the work folder.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from datasets import DatasetDict
 from regime_data import DataSource
 from regime_models import ARCHITECTURES, Recipe, Trained
+from study_defaults import RESULTS
 from transformers import PreTrainedModel, PrinterCallback
 
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningSplits, make_splits
@@ -54,19 +54,19 @@ from hf_unlearn.models.model_cache import ModelCache
 from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.record import read_record
 
-DATASET, COUNT = "capitals:30", 10
+DATASET = "capitals:30"
+# Requests of a sequence; the ViT takes longer to train.
+COUNT = {"resnet-tiny": 10, "vit-tiny": 5}
 # Over the training set, so that a model knows all of it by the end.
 PASSES = {"resnet-tiny": 20, "vit-tiny": 40}
 SEQUENCES = ("classes", "persons", "mixed")
 FIELDS = (
     *("architecture", "sequence", "route", "step", "request", "steps", "seconds"),
-    *("forget_accuracy", "most_back"),
+    *("forget_accuracy", "most_back", "most_apart"),
     *("union_accuracy", "retain_accuracy", "remaining_test_accuracy", "gap", "linear_probe"),
     *("depth", "depth_of_first", "membership"),
 )
 ONE_BY_ONE, UNKEPT, FROM_FIRST = "one by one", "first not kept", "from the first"
-# After how many requests the route from the first model is looked at.
-LOOKED_AT = (1, COUNT)
 
 
 class Task(NamedTuple):
@@ -78,15 +78,15 @@ class Task(NamedTuple):
     gone: set[int]
 
 
-def task_of(sequence: str, data: DatasetDict) -> Task:
-    """The ten requests of a sequence, drawn with a seed."""
+def task_of(sequence: str, data: DatasetDict, count: int) -> Task:
+    """The first requests of a sequence, drawn with a seed."""
     rng = np.random.default_rng(0)
-    letters = rng.permutation(data["train"].features["label"].names)[:COUNT].tolist()
-    fonts = rng.permutation(sorted(set(data["train"]["font"])))[:COUNT].tolist()
+    letters = rng.permutation(data["train"].features["label"].names).tolist()
+    fonts = rng.permutation(sorted(set(data["train"]["font"]))).tolist()
     classes = [ForgetRequest(classes=(letter,)) for letter in letters]
     persons = [ForgetRequest(where={"font": (font,)}) for font in fonts]
-    pairs = [request for pair in zip(classes, persons, strict=True) for request in pair]
-    requests = {"classes": classes, "persons": persons, "mixed": pairs}[sequence][:COUNT]
+    pairs = [request for pair in zip(classes, persons, strict=False) for request in pair]
+    requests = {"classes": classes, "persons": persons, "mixed": pairs}[sequence][:count]
     splits = [make_splits(data, request, dataset_name="capitals", label_column_name="label") for request in requests]
     union = np.unique(np.concatenate([each.forget_indices for each in splits]))
     gone = {place for each in splits if each.forget_kind == "class" for place in each.forgotten_class_ids}
@@ -120,7 +120,7 @@ class Looked:
         self.remaining = ~np.isin(self.labels["test"], list(task.gone))
 
     def figures(self, model: PreTrainedModel, target: dict[str, float] | None, done: int) -> dict[str, Any]:
-        """Accuracies in percent; the gap to `target` in points; recall of the union by a probe of features, percent.
+        """Accuracies, of `each` request too, and recall of the union by a probe, percent; the gap to `target`, points.
 
         Of the requests that were met (`done`; of none: of all) `membership` is how well the loss tells their samples
         from unseen ones of the same letters, percent, and of classes `probes` are the figures of each, by probe.
@@ -135,10 +135,10 @@ class Looked:
             "retain_accuracy": right[self.rest].mean(),
             "remaining_test_accuracy": accuracy(test_logits, self.labels["test"], self.remaining),
         }
-        found["each"] = [right[each.forget_indices].mean() for each in self.task.splits[:done]]
+        found["each"] = [right[each.forget_indices].mean() for each in self.task.splits]
         if target is not None:
             found["gap"] = float(np.mean([abs(found[name] - target[name]) for name in target]))
-        met = self.task.splits[: done or COUNT]
+        met = self.task.splits[: done or None]
         rows = np.unique(np.concatenate([each.forget_indices for each in met]))
         unseen = np.isin(self.labels["test"], labels[rows])
         theirs = SampleFigures.of(test_logits[unseen], self.labels["test"][unseen])
@@ -200,7 +200,8 @@ def unlearn(before: str, folder: Path, request: ForgetRequest, data: DatasetDict
 def run_sequence(
     flags: argparse.Namespace, architecture: str, sequence: str, trained: Trained, data: DatasetDict
 ) -> list[dict[str, Any]]:
-    task = task_of(sequence, data)
+    count = COUNT[architecture]
+    task = task_of(sequence, data, count)
     recipe = Recipe(architecture, DATASET, PASSES[architecture])
     looked = Looked(data, ARCHITECTURES[architecture].image_size, task)
     original = trained.model("sequence", recipe, "original")
@@ -218,10 +219,15 @@ def run_sequence(
         found = mean_depth(depths_of(first, mean_of(of[some]), targets, True))
         return None if found is None else found.share
 
+    of_each = references[0]["each"]
+
     def add(route: str, step: int, model: PreTrainedModel, done: int = 0, **more: Any) -> dict[str, Any]:
         found = looked.figures(model, target, done)
         probes, each = found.pop("probes", []), found.pop("each")
+        met = slice(done or None)
+        more["most_apart"] = max(abs(now - then) for now, then in zip(each[met], of_each[met], strict=True))
         if done:
+            each = each[met]
             known = at_first.setdefault(route, [])
             known += each[len(known) :]
             back = [now - first for now, first in zip(each[:-1], known, strict=False)]
@@ -241,8 +247,8 @@ def run_sequence(
         return rows[-1]
 
     add("do nothing", 0, original)
-    add("retrained", COUNT, others[0])
-    add("retrained again", COUNT, others[1])
+    add("retrained", count, others[0])
+    add("retrained again", count, others[1])
     here = Path(flags.work_dir) / "runs" / architecture / sequence
     first = str(original.name_or_path)
 
@@ -271,7 +277,7 @@ def run_sequence(
                 forget_first(folder)
             what = {"request": request.kind, "steps": steps, "seconds": seconds}
             add(route, number, load_image_classifier(before), number, **what)
-    for number in flags.looked_at:
+    for number in (*flags.looked_at, count):
         before, every = first, []
         for stage, request in enumerate(at_once(task.requests[:number]), start=1):
             folder = here / "from-the-first" / f"{number:02d}-{stage}"
@@ -291,47 +297,15 @@ def forget_first(folder: Path) -> None:
     path.write_text(json.dumps(kept))
 
 
-def draw(rows: list[dict[str, str]], path: Path) -> None:
-    """Remaining accuracy, gap and depth over the sequence.
-
-    Dashed: from the first model; dotted: where that was not kept; marks at the sides: do nothing and retrained.
-    """
-    kinds = sorted({(row["architecture"], row["sequence"]) for row in rows})
-    figures = {
-        "remaining_test_accuracy": "remaining test accuracy, %",
-        "gap": "gap, points",
-        "depth": "depth of the requests so far, %",
-    }
-    plot, axes = plt.subplots(1, len(figures), figsize=(12, 3.6), layout="constrained")
-    for place, kind in enumerate(kinds):
-        own = [row for row in rows if (row["architecture"], row["sequence"]) == kind]
-        for axis, name in zip(axes, figures, strict=True):
-            for route, style in ((ONE_BY_ONE, "-"), (FROM_FIRST, "--"), (UNKEPT, ":")):
-                line = [(int(row["step"]), float(row[name])) for row in own if row["route"] == route and row[name]]
-                if line:
-                    axis.plot(*zip(*line, strict=True), style, marker=".", color=f"C{place}")
-            # One entry a kind, whichever routes it has.
-            axis.plot([], [], color=f"C{place}", label=f"{kind[0]}, {kind[1]}")
-            for route, mark in (("retrained", "_"), ("do nothing", "|")):
-                ends = [(int(row["step"]), float(row[name])) for row in own if row["route"] == route and row[name]]
-                axis.scatter(*zip(*ends[-1:], strict=True), marker=mark, color=f"C{place}") if ends else None
-    for axis, title in zip(axes, figures.values(), strict=True):
-        axis.set(xlabel="requests so far", title=title)
-    axes[1].legend(fontsize="small")
-    plot.savefig(path, dpi=110, metadata={"Software": None})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--characters", default="outputs/characters", help="From make_characters.py.")
     parser.add_argument("--work_dir", default="outputs/study-sequence", help="Where models are kept.")
     parser.add_argument("--architectures", nargs="+", default=list(PASSES), choices=PASSES)
-    parser.add_argument("--looked_at", nargs="+", type=int, default=LOOKED_AT, help="Steps from the first model.")
+    parser.add_argument("--looked_at", nargs="*", type=int, default=[1], help="Steps from the first, beside the last.")
     parser.add_argument("--first_not_kept", nargs="*", default=[], choices=PASSES)
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=SEQUENCES)
-    here = Path(__file__).parent
-    parser.add_argument("--csv", type=Path, default=here / "results" / "study_sequence.csv")
-    parser.add_argument("--figure", type=Path, default=here.parent / "docs" / "images" / "study_sequence.png")
+    parser.add_argument("--csv", type=Path, default=RESULTS / "study_sequence.csv")
     flags = parser.parse_args()
     torch.set_num_threads(1)
     source = DataSource(flags.characters, "")
@@ -344,11 +318,11 @@ def main() -> None:
                 continue
             made = run_sequence(flags, architecture, sequence, trained, data)
             rows += [{name: str(row.get(name, "")) for name in FIELDS} for row in made]
+            rows.sort(key=lambda row: list(PASSES).index(row["architecture"]))
             with flags.csv.open("w", newline="") as file:
                 writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
-    draw(rows, flags.figure)
 
 
 if __name__ == "__main__":
