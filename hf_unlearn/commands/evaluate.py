@@ -148,9 +148,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         read_record(name)
     queued, no_queue = None, ""
     try:
-        queued = queue_of(name)
+        queued = queue_of(name, on_the_way=True)
     except UnlearningError as error:
-        # A run that failed, a stage on the way, a copy: the model can be judged all the same.
+        # A run that failed, a copy: the model can be judged all the same.
         no_queue = f"No figures of each request, because {error}"
     control, why_not = None, ""
     if flags.level == "deep":

@@ -75,7 +75,7 @@ def flags_of_last(name: str, given: tuple[Any, ...]) -> tuple[Any, ...]:
     """
     from hf_unlearn.commands.queue_stages import together
 
-    queued = queue_of(name)
+    queued = queue_of(name, on_the_way=True)
     if queued is None:
         return given
     if unasked := [each for group in given for each in given_flags(group)]:

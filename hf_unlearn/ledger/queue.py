@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -369,8 +369,11 @@ class Queue:
             )
 
 
-def queue_of(model: str | os.PathLike) -> tuple[Queue, Run] | None:
+def queue_of(model: str | os.PathLike, on_the_way: bool = False) -> tuple[Queue, Run] | None:
     """The queue that a model came of, and the run that made it; None where no ledger lies above its folder.
+
+    Args:
+        on_the_way: take the model of an earlier stage of a run, too. The run then has the stages up to it alone.
 
     Raises:
         UnlearningError: the ledger's chain is broken, or it does not say that the run met its requests.
@@ -380,7 +383,9 @@ def queue_of(model: str | os.PathLike) -> tuple[Queue, Run] | None:
     if models != MODELS or not Ledger(home).exists():
         return None
     queue = Queue(home).read()
-    for run in queue.runs:
-        if run.finished and os.path.realpath(queue.folder_of(run)) == path:
-            return queue, run
+    for run in filter(lambda run: run.finished, queue.runs):
+        for stage in range(run.begins_at if on_the_way else len(run.stages) - 1, len(run.stages)):
+            if os.path.realpath(queue.folder_of(run, stage)) == path:
+                prints = run.fingerprints[: stage + 1 - run.begins_at]
+                return queue, replace(run, stages=run.stages[: stage + 1], fingerprints=prints)
     raise UnlearningError(f"the ledger of {home!r} does not say that the run of {os.fspath(model)!r} met its requests")

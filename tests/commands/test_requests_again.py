@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 
+from hf_unlearn.commands.certificate import ledger_entry
 from hf_unlearn.commands.main import main
-from hf_unlearn.errors import DivergenceError
+from hf_unlearn.errors import DivergenceError, UnlearningError
 from hf_unlearn.publishing.record import read_record, set_disclosure
 from hf_unlearn.publishing.secrecy import published
 from tests.ledger.acting import BLUE, GREEN, P1, P2, RED, Killed, run, states
@@ -145,22 +146,34 @@ def test_evaluate_takes_data_and_request_from_the_ledger_and_shows_each(add, fol
     assert "together" not in read_record(newest)["evaluation"]
 
 
-def test_evaluate_judges_a_stage_on_the_way_and_says_why_it_has_no_figures_of_each_request(
-    add, folder, stand_in, saved_dataset, capsys
-):
+def test_evaluate_judges_a_stage_on_the_way_on_each_request_that_it_met(add, folder, queue, stand_in, capsys):
     add(*P1), add(*RED)
     run(folder)
     add(*BLUE)
     run(folder)
+    assert queue.read().runs[-1].stages == [[2, 3], [1]]
     stage = folder / "models" / "0003-1"
-    words = ["evaluate", "--model", str(stage), "--use_cpu", "--level", "fast"]
-    given = ["--dataset_name", saved_dataset, "--forget_classes", "red", "blue"]
     capsys.readouterr()
-    assert main([*words, *given]) == 0
+    assert main(["evaluate", "--model", str(stage), "--use_cpu", "--level", "fast"]) == 0
     said = capsys.readouterr().out
-    assert "No figures of each request, because the ledger of" in said and str(stage) in said
-    assert json.loads((stage / "results.json").read_text())["counts"]["forget"] == 24
-    # The ledger knows no request of it.
+    assert "Request 2, the class 'red': forget accuracy" in said and "Request 3, the class 'blue'" in said
+    assert "Request 1" not in said and "No figures of each request" not in said
+    results = json.loads((stage / "results.json").read_text())
+    assert results["counts"]["forget"] == 24 and [each["number"] for each in results["together"]] == [2, 3]
+    # It is not what the run came to, and is not certified as that.
+    with pytest.raises(UnlearningError, match="does not say that the run of"):
+        ledger_entry(str(stage))
+
+
+def test_evaluate_says_why_a_copy_has_no_figures_of_each_request(add, folder, stand_in, saved_dataset, capsys):
+    add(*RED)
+    run(folder)
+    copy = str(shutil.copytree(folder / "models" / "0001", folder / "models" / "copy"))
+    words = ["evaluate", "--model", copy, "--use_cpu", "--level", "fast"]
+    capsys.readouterr()
+    assert main([*words, "--dataset_name", saved_dataset, "--forget_classes", "red"]) == 0
+    said = capsys.readouterr().out
+    assert "No figures of each request, because the ledger of" in said and copy in said
     assert main(words) == 2 and "does not say that the run of" in capsys.readouterr().err
 
 
