@@ -145,11 +145,12 @@ def _form(options: Options) -> dict[str, Any]:
     kinds = [(each.title, name) for name, each in KINDS.items()]
     local = not options.is_public
     with gr.Group():
+        # Where things lie is not for strangers, who can choose neither of them.
         named: dict[str, Any] = {"info": "A name on the Hub, or a folder.", "visible": local}
-        model = gr.Textbox(options.model, label="Model", elem_id="model", **named)
+        model = gr.Textbox(options.model if local else "", label="Model", elem_id="model", **named)
         sources = [(title, name) for name, title in SOURCES.items() if local or name != SAMPLES]
         source = gr.Radio(sources, value=TRAINING_SET, label="Where the samples are", elem_id="source")
-        dataset = gr.Textbox(options.dataset, label="Data", elem_id="dataset", **named)
+        dataset = gr.Textbox(options.dataset if local else "", label="Data", elem_id="dataset", **named)
         photographs = gr.File(
             label="Photographs to forget",
             file_count="multiple",

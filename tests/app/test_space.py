@@ -9,13 +9,14 @@ import re
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import SpaceCard
 from packaging.requirements import Requirement
+from PIL import Image
 
+from tests.app.browser import PHONE, Tab, open_browser
 from tests.test_layout import PROJECT, ROOT
 
 SPACE = ROOT / "spaces" / "unlearning"
@@ -87,28 +88,70 @@ def test_it_is_written_over_nothing_else(tmp_path, monkeypatch, capsys, place):
     assert (clone / "outputs" / "space" / "hf_unlearn" / "kept.py").is_file()
 
 
-@pytest.mark.slow
-def test_it_starts_and_offers_strangers_no_more_than_it_should(tmp_path):
-    """As it is in its repository, on a model that is trained for a moment only."""
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Where the Space is up, as it is in its repository, on a model that is trained for a moment only."""
     pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
-    made = tmp_path / "space"
+    folder = tmp_path_factory.mktemp("space")
+    made = folder / "space"
     subprocess.run([sys.executable, ROOT / "scripts" / "make_space.py", made], check=True, capture_output=True)
     assert (made / "README.md").is_file() and not list(made.rglob("__pycache__"))
+    assert (made / "hf_unlearn" / "app" / "style.css").is_file()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"SPACE_EPOCHS": "0.1", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": "0"}
-    environment |= {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"SPACE_EPOCHS": "2", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": "0"}
+    environment |= {"TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
         [sys.executable, "app.py"], cwd=made, stdout=subprocess.PIPE, text=True, env=environment
     ) as space:
         try:
             said = next(line for line in space.stdout if line.startswith("The page is at"))
-            with urllib.request.urlopen(f"{said.split()[-1]}config", timeout=60) as answer:
-                config = json.load(answer)
+            yield said.split()[-1]
         finally:
             space.terminate()
+
+
+@pytest.mark.slow
+def test_it_offers_strangers_no_more_than_it_should(address):
+    with urllib.request.urlopen(f"{address}config", timeout=60) as answer:
+        config = json.load(answer)
     props = {each["props"]["elem_id"]: each["props"] for each in config["components"] if each["props"].get("elem_id")}
     assert not any(props[name]["visible"] for name in ("model", "dataset", "references", "test_dataset"))
     assert {"check", "forget", "own", "pack"} <= props.keys()
     assert not {"push", "certify", "key", "repo_id"} & props.keys()
     assert props["words"]["value"] == "eight"
-    assert Path(made / "hf_unlearn" / "app" / "style.css").is_file()
+
+
+@pytest.mark.slow
+def test_a_stranger_makes_it_forget_a_digit(address, tmp_path, digit="three"):
+    """By clicks, in a browser on a phone; and sees no sample of anybody's, nor where anything lies."""
+    path = str(tmp_path / "mine.png")
+    Image.new("L", (8, 8), 128).save(path)
+    with open_browser() as browser:
+        tab = Tab(browser, address, PHONE)
+        assert "ten handwritten digits" in tab.text("#title")
+        assert not any(tab.page.is_visible(f"#{name}") for name in ("model", "dataset"))
+        tab.page.fill("#words textarea", "eleven")
+        tab.check()
+        assert "forget class 'eleven' is not a label" in tab.text("#status .error")
+        assert str(tmp_path.parent) not in tab.page.content()
+        tab.page.evaluate("() => document.querySelector('#status .error').remove()")
+        tab.page.fill("#words textarea", digit)
+        tab.click("#more button")
+        tab.write("max_steps", "60")
+        assert "deep" not in tab.text("#level") and "found inside" not in tab.text("#level")
+        tab.check()
+        assert f"the class '{digit}'" in tab.text("dl.plan") and "at most 60 steps" in tab.text("dl.plan")
+        assert (tab.overflows(), tab.small_texts()) == ([], [])
+        tab.forget()
+        said = tab.text(".verdict")
+        assert said.startswith("Forgotten in its answers")
+        forgotten = next(
+            row for row in tab.page.query_selector_all("table.classes tbody tr") if row.inner_text().startswith(digit)
+        )
+        before, after = (float(each) for each in re.findall(r"([\d.]+) %", forgotten.inner_text()))
+        assert before > 50 and after < 5
+        assert tab.page.query_selector_all(".strip, button[role=tab]:has-text('Push')") == []
+        assert "Saved in" not in tab.text("#outcome") and str(tmp_path.parent) not in tab.page.content()
+        tab.page.set_input_files("#own input[type=file]", path)
+        tab.page.wait_for_selector("#answers table")
+        assert (tab.faults, tab.elsewhere, tab.overflows()) == ([], [], [])

@@ -55,9 +55,12 @@ def test_visitors_for_whom_there_is_no_room_are_told_so(serve, limits):
 
 
 @pytest.mark.parametrize("is_public", [True, False])
-def test_strangers_are_offered_what_they_can_have(serve, is_public):
+def test_strangers_are_offered_what_they_can_have(serve, options, is_public):
     with serve(is_public=is_public) as page:
-        components = json.loads(asked(page, "/config")[2])["components"]
+        said = asked(page, "/config")[2]
+        # Nor are they told where anything lies.
+        assert (options.model in said, options.dataset in said) == (not is_public, not is_public)
+        components = json.loads(said)["components"]
         (level,) = (each["props"] for each in components if each["props"].get("elem_id") == "level")
     assert [name for _, name in level["choices"]] == list(OF_STRANGERS if is_public else LEVELS)
 
