@@ -1,10 +1,10 @@
 """What reference samples add where labels stay: memorised models, with none and with 1,000 samples that they never saw.
 
-    python scripts/study_references.py --fashion_mnist outputs/fashion-mnist
+    python scripts/study_references.py
 
 Takes the study of regimes' originals and retrained models (trains what is missing) and writes
 scripts/results/study_references.csv. The references are training images of Fashion-MNIST that no model was trained on,
-and digits of the remaining sub-classes.
+and of a sub-class 500 retained samples: of its siblings and of other classes. What the CSV has is not run again.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import argparse
 import contextlib
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
 from regime_data import DataSource, with_folded
-from regime_grid import CASES, DIGITS, SEEDS, Case
+from regime_grid import CASES, SEEDS, Case
 from regime_models import ARCHITECTURES, Trained
 from regime_runs import RegimeMeasured
-from study_defaults import RESULTS, append_row
+from study_defaults import RESULTS, append_row, read_rows
 from study_settings import Request
 from transformers import PrinterCallback
 
@@ -56,12 +57,27 @@ def unseen(source: DataSource, splits: UnlearningSplits, count: int, dataset: st
     return with_folded(chosen, "superclass")["train"]
 
 
-def run(case: Case, request: Request, trained: Trained) -> None:
+def is_wanted(case: Case, request: Request) -> bool:
+    """Random samples, a person, and the sub-classes, of garments, digits and characters."""
+    if case.recipe.architecture != "resnet" or case.regime not in ("memorised", "early"):
+        return False
+    if case.recipe.label_column == "folded":
+        return True
+    return case.name == "memorised/fashion-mnist:3000/resnet" and request.name in ("random:5%", "person:7")
+
+
+def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
     """All seeds and numbers of reference samples."""
     data = trained.source.load(case.recipe.dataset)
     splits = make_splits(data, request.request, label_column_name=case.recipe.label_column)
     lock: Any = contextlib.nullcontext()
-    for seed in SEEDS:
+    done = {
+        int(row["seed"])
+        for row in read_rows(csv)
+        if (row["dataset"], row["model"], row["request"])
+        == (case.recipe.dataset, case.recipe.architecture, request.name)
+    }
+    for seed in [seed for seed in SEEDS if seed not in done]:
         recipe = case.recipe.with_seed(seed)
         original = trained.model(case.regime, recipe, "original")
         measured = RegimeMeasured(splits, original.config, ARCHITECTURES[recipe.architecture].image_size)
@@ -89,7 +105,7 @@ def run(case: Case, request: Request, trained: Trained) -> None:
         for variant, logits in rows.items():
             row: dict[str, Any] = {"dataset": recipe.dataset, "model": recipe.architecture, "seed": seed}
             row |= {"request": request.name, "variant": variant, **measured.row(logits, target, other)}
-            append_row(CSV, row, lock)
+            append_row(csv, row, lock)
             print(row["dataset"], row["request"], seed, variant, row["average_gap"], flush=True)
 
 
@@ -97,21 +113,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache_dir", default="outputs/regimes")
     parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist")
+    parser.add_argument("--characters", default="outputs/characters")
+    parser.add_argument("--csv", type=Path, default=CSV)
     flags = parser.parse_args()
     torch.set_num_threads(1)
-    trained = Trained(ModelCache(flags.cache_dir), DataSource("", flags.fashion_mnist))
-    wanted = ("random:5%", "person:7", DIGITS["subclass"].name)
-    chosen = [
-        (case, request)
-        for case in CASES
-        for request in case.requests
-        if (case.recipe.dataset, case.recipe.architecture) in (("fashion-mnist:3000", "resnet"), ("digits", "resnet"))
-        and case.regime in ("memorised", "early")
-        and request.name in wanted
-    ]
+    trained = Trained(ModelCache(flags.cache_dir), DataSource(flags.characters, flags.fashion_mnist))
+    chosen = [(case, request) for case in CASES for request in case.requests if is_wanted(case, request)]
     try:
         for case, request in chosen:
-            run(case, request, trained)
+            run(case, request, trained, flags.csv)
     except UnlearningError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

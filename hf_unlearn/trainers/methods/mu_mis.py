@@ -266,13 +266,13 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
 
     def before_first_step(self) -> None:
         if self.num_forget_samples and self._by_memory:
-            size = self.num_forget_samples
-            said = what_references_say(self.references, self.unseen_odds, self.forget_kind, self.train_dataset, size)
-            measured = self.original_model, self.train_dataset, size, self.args.jitter, self.args.seed
-            self.memory = measure_memory(*measured, said.odds, said.taught)
-            self.forward_equivalents += cost_of(size)
+            data, seed = (self.train_dataset, self.num_forget_samples), self.args.seed
+            said = what_references_say(self.references, self.unseen_odds, self.forget_kind, *data, seed)
+            model = self.original_model
+            self.memory = measure_memory(model, *data, self.args.jitter, seed, said.odds, said.taught)
+            self.forward_equivalents += cost_of(self.num_forget_samples)
             self.remove_callback(Steering)
-            self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, size)))
+            self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, self.num_forget_samples)))
             for line in (*said.lines, self.memory) if self.is_world_process_zero() else ():
                 logger.warning("%s", line)
         if self.num_forget_samples and self._goes and self.objective.features:

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
-from hf_unlearn.trainers.safety.reference import ASKS_FOR_REFERENCES, what_siblings_teach
-from hf_unlearn.trainers.safety.samples import Sample
+from hf_unlearn.trainers.safety.reference import ASKS_FOR_REFERENCES
 from tests.tiny import make_dataset, make_model, make_processor
 
 
@@ -94,33 +93,3 @@ def test_the_references_hold_the_model(tmp_path):
     assert len(pixels) == 16
     references = {bytes(image.numpy().tobytes()) for image in trainer.references.pixel_values}
     assert all(bytes(image.numpy().tobytes()) in references for image in pixels[12:])
-
-
-def test_what_siblings_teach_of_a_sub_class():
-    """Of two classes, dark and light, a forgotten part of the first that is light looks like the second to whoever
-    never saw it."""
-    generator = torch.Generator().manual_seed(0)
-    labels = (torch.arange(60) % 2).long()
-    level = torch.where(labels == 0, -1.0, 1.0).view(-1, 1, 1, 1)
-    pixels = level + 0.3 * torch.randn(60, 3, 16, 16, generator=generator)
-    references = Sample(pixels, labels, torch.arange(60))
-    alike, unlike = pixels[labels == 0][:10], pixels[labels == 1][:10]
-    items = [{"pixel_values": image, "labels": 0} for image in torch.cat([alike, unlike])]
-    taught = what_siblings_teach(items, 20, references)
-    assert taught.odds is not None
-    assert taught.odds[:10].min() > 0 and taught.odds[10:].max() < 0
-    assert "teach the labels of 50 % of the forget samples, and of 100 % of each other" in str(taught)
-    # A label that no reference sample has is taught by none.
-    other = what_siblings_teach([{**item, "labels": 5} for item in items], 20, references)
-    assert other.odds is not None and other.odds.max() < -20
-
-
-def test_references_that_do_not_tell_each_other_are_not_asked():
-    generator = torch.Generator().manual_seed(0)
-    noise = Sample(torch.randn(60, 3, 8, 8, generator=generator), torch.arange(60) % 4, torch.arange(60))
-    items = [{"pixel_values": noise.pixel_values[0], "labels": 0}]
-    taught = what_siblings_teach(items, 1, noise)
-    assert taught.odds is None and taught.accuracy < 0.6
-    assert "too few to say what siblings teach" in str(taught)
-    one = Sample(noise.pixel_values, torch.zeros(60, dtype=torch.long), noise.index)
-    assert what_siblings_teach(items, 1, one).odds is None, "one class teaches nothing of another"

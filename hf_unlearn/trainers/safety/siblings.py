@@ -1,0 +1,130 @@
+"""What the rest of a class teaches of a part of it that is forgotten: learned anew, from reference samples alone.
+
+The original cannot be asked. Its features put the sub-class where its siblings are, so that a head on them knows it
+whatever it was fitted on. So a few small networks learn the labels of the reference samples, from random weights, and
+say what they make of the forget samples, which none of them ever saw.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from torch import nn
+from torch.nn import functional
+
+from hf_unlearn.models.from_scratch import new_image_classifier
+from hf_unlearn.objectives.jitter import affine, draw_copies
+from hf_unlearn.objectives.labelling import log_odds
+from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, sample_logits
+
+# What the networks must tell of reference samples that were held out, before they are asked about the forget set.
+LEAST_ACCURACY = 0.7
+# A residual network of 0.3 million weights, on images of at most so many pixels a side.
+NETWORK = {"embedding_size": 16, "depths": [1, 1, 1], "hidden_sizes": [32, 64, 128], "layer_type": "basic"}
+SIDE = 32
+# Each network leaves out another fifth of the reference samples, and is held against it.
+NETWORKS, PARTS = 3, 5
+STEPS, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, MOVED = 250, 64, 5e-3, 0.05, 0.1
+# Nats: a label that no reference sample has is taught by none.
+UNKNOWN = -30.0
+
+
+class Taught(NamedTuple):
+    """What reference samples say of the forget samples of a sub-class.
+
+    Attributes:
+        accuracy: share of the held-out reference samples that the networks get right, 0 to 1.
+        odds: log-odds of each forget sample's label, in the mean over the networks, `(size,)`, nats; None where the
+            accuracy is below `LEAST_ACCURACY`: then a low share of forget samples that are recognised says nothing.
+    """
+
+    accuracy: float
+    odds: torch.Tensor | None
+
+    def __str__(self) -> str:
+        if self.odds is None:
+            return (
+                f"the reference samples are too few to say what siblings teach of the label: of each other they teach "
+                f"{100 * self.accuracy:.0f} %, expected {100 * LEAST_ACCURACY:.0f} %. They hold the model to its "
+                "answers, and no more"
+            )
+        return (
+            f"reference samples teach the labels of {100 * float((self.odds > 0).float().mean()):.0f} % of the forget "
+            f"samples, and of {100 * self.accuracy:.0f} % of each other"
+        )
+
+
+def what_siblings_teach(items: Any, size: int, references: Sample, seed: int = 0) -> Taught:
+    """What is learned of a forgotten sub-class from samples of its siblings and of other classes alone.
+
+    The first process finds it out, for all of them.
+
+    Args:
+        items: the forget set, of `size` items.
+        references: labelled samples without the forgotten sub-class, on the device that the networks are to use.
+        seed: of weights and order; the global random state is left as it was.
+    """
+    found = [_what_siblings_teach(items, size, references, seed) if PartialState().is_main_process else None]
+    (taught,) = broadcast_object_list(found)
+    return taught
+
+
+@torch.no_grad()
+def _what_siblings_teach(items: Any, size: int, references: Sample, seed: int) -> Taught:
+    known, labels = references.labels.unique(return_inverse=True)
+    if len(known) < 2 or len(labels) < PARTS:
+        return Taught(0.0, None)
+    pixels = _small(references.pixel_values)
+    networks, right = [], []
+    for part in range(NETWORKS):
+        held_out = torch.arange(len(labels), device=labels.device) % PARTS == part
+        network = _learned(pixels[~held_out], labels[~held_out], len(known), seed + part)
+        right.append((sample_logits(network, pixels[held_out]).argmax(1) == labels[held_out]).float())
+        networks.append(network)
+    accuracy = float(torch.cat(right).mean())
+    if accuracy < LEAST_ACCURACY:
+        return Taught(accuracy, None)
+    odds = []
+    for start in range(0, size, CHECKED_SAMPLES):
+        rows = [items[row] for row in range(start, min(start + CHECKED_SAMPLES, size))]
+        own = torch.tensor([int(item["labels"]) for item in rows], device=known.device)
+        place = torch.searchsorted(known, own).clamp(max=len(known) - 1)
+        images = _small(torch.stack([torch.as_tensor(item["pixel_values"]) for item in rows]).to(pixels.device))
+        said = torch.stack([log_odds(sample_logits(network, images), place) for network in networks]).mean(0)
+        odds.append(torch.where(known[place] == own, said, UNKNOWN).cpu())
+    return Taught(accuracy, torch.cat(odds))
+
+
+def _small(pixel_values: torch.Tensor) -> torch.Tensor:
+    """Images of at most `SIDE` pixels a side, float32."""
+    height, width = (min(side, SIDE) for side in pixel_values.shape[-2:])
+    return functional.adaptive_avg_pool2d(pixel_values.float(), (height, width))
+
+
+def _learned(pixels: torch.Tensor, labels: torch.Tensor, num_labels: int, seed: int) -> nn.Module:
+    """A small network that has learned images `(n, channels, height, width)`, moved a little, in eval mode."""
+    draws = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        names = [str(label) for label in range(num_labels)]
+        network = new_image_classifier("resnet", names, {**NETWORK, "num_channels": pixels.shape[1]}, seed)
+    # PyTorch's types do not know a device here.
+    network.to(pixels.device)  # type: ignore[arg-type]
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS, pct_start=0.1)
+    order: list[int] = []
+    with torch.enable_grad():
+        for _ in range(STEPS):
+            if len(order) < min(BATCH_SIZE, len(labels)):
+                order = torch.randperm(len(labels), generator=draws).tolist()
+            rows, order = order[:BATCH_SIZE], order[BATCH_SIZE:]
+            images = affine(pixels[rows], MOVED, draw_copies(len(rows), draws))
+            loss = functional.cross_entropy(network(pixel_values=images)["logits"], labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return network.eval()
