@@ -155,7 +155,8 @@ class UnlearningConfig(TrainingArguments):
                 "hub_strategy 'every_save' publishes models that still remember; expected --hub_private_repo or "
                 "--push_anyway with it"
             )
-        if not self.learning_rate > 0:
+        # A method's config may leave it open, too.
+        if self.learning_rate is not None and not self.learning_rate > 0:
             raise UnlearningError(f"learning_rate is {self.learning_rate}; expected a number above 0")
         if self.step_rule not in (None, *STEP_RULES, "optim"):
             raise UnlearningError(f"step_rule is {self.step_rule!r}; expected one of {', '.join(STEP_RULES)}, optim")

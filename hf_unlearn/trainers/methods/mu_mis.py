@@ -25,6 +25,7 @@ from hf_unlearn.objectives import (
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.sensitivities import TakesSensitivities
 from hf_unlearn.trainers.base.settings import setting
+from hf_unlearn.trainers.base.step_length import fill_step_length
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
 from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, cost_of, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise
@@ -47,8 +48,8 @@ class MUMisConfig(UnlearningConfig):
     r"""Settings of MU-Mis (arXiv 2402.15109).
 
     What depends on the request is None until the trainer knows it, which then says what it comes to: `max_steps`,
-    `num_rounds`, `stop_rule`, `step_rule`, `label_shift` and the weights. What is set stays as it is set. See
-    [`settings_of_request`].
+    `num_rounds`, `stop_rule`, `step_rule`, `label_shift` and the weights; and `learning_rate`, which depends on the
+    model. What is set stays as it is set. See [`settings_of_request`].
 
     Raises:
         UnlearningError: an unknown objective, or a value outside its range.
@@ -69,13 +70,11 @@ class MUMisConfig(UnlearningConfig):
         "(default: steps where features are moved or the labels stay in use, else round).",
         choices=["round", "steps", "forget_accuracy", "loss_drop", "irrelevant_recovery", "plateau", "unseen"],
     )
-
     num_rounds: int | None = setting(  # type: ignore[assignment]
         None,
         "Rounds that the steps are parted into; in each their length falls to nothing. 0: one for every 60 steps "
         "(default: 0, and 1 where the labels stay in use).",
     )
-
     step_rule: str | None = setting(  # type: ignore[assignment]
         None,
         "relative: w <- w - lr * |w| * g / |g|, which cannot run away; relative_adam: the same in Adam's direction; "
@@ -83,7 +82,11 @@ class MUMisConfig(UnlearningConfig):
         "(default: relative_adam where features are moved, else relative).",
         choices=["relative", "relative_adam", "optim"],
     )
-
+    learning_rate: float | None = setting(  # type: ignore[assignment]
+        None,
+        "Length of a step, as a fraction of the weights' norm (default: 0.002; above 128 features before the head "
+        "shorter, with the square root of their number).",
+    )
     objective: str = setting(
         "matched",
         "matched: bring the target's sensitivity to the level of irrelevant ones, with guards that keep the rest; "
@@ -132,16 +135,11 @@ class MUMisConfig(UnlearningConfig):
             raise UnlearningError(
                 f"objective {self.objective!r} is not known; {did_you_mean(self.objective, OBJECTIVES)}"
             )
-        if self.num_irrelevant_classes < 0:
-            raise UnlearningError(
-                f"num_irrelevant_classes is {self.num_irrelevant_classes}; expected 0 (all others) or more"
-            )
-        if self.irrelevant_cap is not None and not self.irrelevant_cap > 0:
-            raise UnlearningError(f"irrelevant_cap is {self.irrelevant_cap}; expected a factor above 0")
+        self.expect("num_irrelevant_classes", self.num_irrelevant_classes >= 0, "0 (all others) or more")
+        self.expect("irrelevant_cap", self.irrelevant_cap is None or self.irrelevant_cap > 0, "a factor above 0")
         if self.jitter not in JITTERS:
             raise UnlearningError(f"jitter {self.jitter!r} is not known; {did_you_mean(self.jitter, JITTERS)}")
-        if self.label_shift is not None and not self.label_shift >= 0:
-            raise UnlearningError(f"label_shift is {self.label_shift}; expected 0 or more nats")
+        self.expect("label_shift", self.label_shift is None or self.label_shift >= 0, "0 or more nats")
         if any(weight < 0 for weight in self.weights[1:]):
             raise UnlearningError(f"the objective has a negative weight: {self.weights[1:]}; expected 0 or more")
         if not any(self.weights[1:]):
@@ -237,6 +235,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
                 f"num_irrelevant_classes is {self.args.num_irrelevant_classes}; expected at most {num_labels - 1}, "
                 f"since the model has {num_labels} labels"
             )
+        fill_step_length(self.args, self.model, self.filled_settings)
         self.objective: Objective = self.args.weights
         check_features(self.args, self.objective.features, self.forget_kind)
         # With a guard sensitivities may fall before the confidence does; without one that is the wrong way.
@@ -268,8 +267,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.num_forget_samples and self._by_memory:
             data, seed = (self.train_dataset, self.num_forget_samples), self.args.seed
             said = what_references_say(self.references, self.unseen_odds, self.forget_kind, *data, seed)
-            model = self.original_model
-            self.memory = measure_memory(model, *data, self.args.jitter, seed, said.odds, said.taught)
+            self.memory = measure_memory(self.original_model, *data, self.args.jitter, seed, said.odds, said.taught)
             self.forward_equivalents += cost_of(self.num_forget_samples)
             self.remove_callback(Steering)
             self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, self.num_forget_samples)))
