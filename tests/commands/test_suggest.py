@@ -119,6 +119,14 @@ def test_doing_nothing_stands_on_the_seeds_of_the_method():
     assert advise(rows, "random", "forget", "accuracy").nothing == 4.0
 
 
+def test_a_figure_that_nobody_measured_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("hf_unlearn.commands.suggest.read_results", lambda: rows_of(mu_mis=3.0, floor=0.1))
+    assert main(["suggest", "--request", "random", "--sure", "depth"]) == 2
+    said = capsys.readouterr()
+    assert "no result has a figure of depth for requests of kind 'random'" in said.err
+    assert len(said.err.strip().splitlines()) == 1 and not said.out
+
+
 def test_no_seed_in_common_is_said(monkeypatch, capsys):
     rows = rows_of(mu_mis={0: 3.0}, delete={1: 1.0, 2: 2.0}, floor=0.1)
     held = held_against(rows[1], rows[0], "accuracy")
@@ -231,7 +239,6 @@ def test_exact_is_retraining(capsys, words, shown):
         (["--request", "class", "--sure", "very"], "sure 'very' is not known"),
         (["--request", "class", "--regime", "late"], "regime 'late' is not known"),
         (["--request", "class", "--model_type", ""], "model_type is ''; expected a kind of model"),
-        (["--request", "random", "--sure", "depth"], "no result has a figure of depth"),
         (["--request", "class", "--model_type", "vit", "--model_name_or_path", "x"], "are both given; expected one"),
         (["--request", "class", "--model_name_or_path", "no/such/place/at/all"], "cannot be read"),
         ([], "request"),
