@@ -14,7 +14,7 @@ from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, RETRAINED, WIT
 from make_suggestions import lines_of
 from page_parts import Part, main_of_report
 
-from hf_unlearn.commands.advice import CONTROLS, FLOOR, NOTHING, OURS, SURE, Held, held_against, value_of
+from hf_unlearn.commands.advice import CONTROLS, FLOOR, NOTHING, OURS, SURE, Held, held_against, spoils, value_of
 from hf_unlearn.commands.suggest import NEEDED
 from hf_unlearn.trainers.registry import METHODS
 
@@ -85,9 +85,11 @@ def table(rows: Rows) -> str:
 def verdicts(rows: Rows) -> str:
     """One setting: by gap, membership and depth, which methods are nearer to the retrained model than MU-Mis.
 
-    By more than two retrained models differ, on the training seeds that both have: see [`held_against`].
+    By more than two retrained models differ, on the training seeds that both have: see [`held_against`]. Refused runs
+    count as the original; what [`spoils`] the answers is not named.
     """
     lines = {line["method"]: line for line in lines_of(CSV.stem, rows)}
+    there = {(line["method"], line["needs"]): line for line in lines.values()}
     said = []
     for sure, (key, title) in SURE.items():
         measured = {name: line for name, line in lines.items() if key in line}
@@ -97,7 +99,7 @@ def verdicts(rows: Rows) -> str:
         held = [
             held_against(line, measured[OURS], sure)
             for name, line in measured.items()
-            if name not in (OURS, FLOOR, *CONTROLS)
+            if name not in (OURS, FLOOR, *CONTROLS) and not spoils(line, there)
         ]
         better = sorted((each for each in held if each.seeds and each.lead > floor), key=lambda each: each.theirs)
         parts = [

@@ -4,8 +4,8 @@
 
 Writes hf_unlearn/commands/suggest_rows.json, which travels with the package; a test holds it equal to the CSVs. A row
 is a method on one setting of one study, and has its seeds and a value of each figure for each of them (null: none). Of
-a method that ran several times with one seed the last run counts. Earlier defaults of a method stand beside later ones:
-a study says what it ran.
+a method that ran several times with one seed the last run counts; a run that was refused leaves the original, whose
+figures count. Earlier defaults of a method stand beside later ones: a study says what it ran.
 """
 
 from __future__ import annotations
@@ -66,8 +66,10 @@ def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
             unseen = (references and not called.startswith("0 ")) or method in WITH_UNSEEN
             groups[(*setting, method, needs(method, unseen))][int(row["seed"])] = row
     made = []
-    for key, found in groups.items():
-        setting, seeds = key[:4], sorted(found)
+    for key, runs in groups.items():
+        setting, seeds = key[:4], sorted(runs)
+        idle = groups.get((*setting, "do nothing", "forget"), {})
+        found = {seed: _left(row, idle.get(seed)) for seed, row in runs.items()}
         figures = {
             "gap": [_number(found[seed].get("average_gap")) for seed in seeds],
             "depth": [_number(found[seed].get("depth")) for seed in seeds],
@@ -78,6 +80,13 @@ def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
         measured = {name: values for name, values in figures.items() if values != [None] * len(seeds)}
         made.append({"source": source, **line, "seeds": seeds, **measured})
     return made
+
+
+def _left(row: dict[str, str], idle: dict[str, str] | None) -> dict[str, str]:
+    """What a run leaves its user with: a refused one the original, which is that of doing nothing."""
+    if idle is None or not row.get("stopped", "").startswith("refused"):
+        return row
+    return {**idle, "cost_percent": row.get("cost_percent", "")}
 
 
 def _number(text: str | None) -> float | None:

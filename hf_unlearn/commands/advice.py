@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,7 +102,8 @@ def advise(
 
     A method is held against MU-Mis on the settings that both ran in, and there on the training seeds that both have
     (on all of each where they share none). It is taken if it is better in the mean over these settings by more than two
-    retrained models differ, and nothing else is better by more. Controls are never taken.
+    retrained models differ, and nothing else is better by more. Controls are never taken, nor is a method that spoils
+    the answers: see [`spoils`].
 
     Args:
         rows: of [`read_results`].
@@ -130,7 +131,11 @@ def advise(
     best, lead, shared = OURS, 0.0, list(ours)
     for method, needs in sorted(contestants):
         both = [setting for setting in ours if (method, needs) in by_setting[setting]]
-        if not both or method == OURS:
+        if (
+            not both
+            or method == OURS
+            or any(spoils(by_setting[each][method, needs], by_setting[each]) for each in both)
+        ):
             continue
         ahead = statistics.mean(held_against(by_setting[each][method, needs], ours[each], sure).lead for each in both)
         if ahead > max(lead, floor or 0.0):
@@ -175,6 +180,21 @@ def held_against(row: Row, ours: Row, sure: str) -> Held:
     seeds = tuple(seed for seed in theirs if seed in mine)
     means = [statistics.mean(values[seed] for seed in seeds or values) for values in (theirs, mine)]
     return Held(row, ours, means[0], means[1], seeds)
+
+
+def spoils(row: Row, there: Mapping[tuple[str, str], Row]) -> bool:
+    """Whether a method leaves the answers farther from the retrained model's than doing nothing does.
+
+    By more than two retrained models differ. No attack tells a forget sample that is answered wrongly from others, so
+    that by membership such a method would look best.
+
+    Args:
+        there: the rows of the same setting, by method and the data that it takes.
+    """
+    idle, floor = there.get((NOTHING, "forget")), there.get((FLOOR, "forget"))
+    if idle is None:
+        return False
+    return -held_against(row, idle, "accuracy").lead > (0.0 if floor is None else value_of(floor, "accuracy"))
 
 
 def _like(rows: Sequence[Row], request: str, sure: str, regime: str | None, model: str | None) -> tuple[list[Row], str]:
@@ -235,7 +255,7 @@ def _losses(
         held = [
             held_against(row, mine, sure)
             for (method, _), row in there.items()
-            if method not in (OURS, FLOOR, *CONTROLS)
+            if method not in (OURS, FLOOR, *CONTROLS) and not spoils(row, there)
         ]
         for within, into in ((True, losses), (False, more)):
             better = [

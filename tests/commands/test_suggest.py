@@ -138,6 +138,18 @@ def test_no_seed_in_common_is_said(monkeypatch, capsys):
     assert "no seed in common: 2 seeds and 1 seed: delete 1.50, mu_mis 3.00" in shown
 
 
+def test_what_spoils_the_answers_is_never_taken():
+    rows = rows_of(mu_mis=2.0, random_labels=49.0, jit=4.0, do_nothing=3.8, floor=0.5)
+    attacked = {"mu_mis": 3.0, "random_labels": 0.5, "jit": 1.0, NOTHING: 16.0, FLOOR: 1.0}
+    rows = [{**row, "membership": [attacked[row["method"]]] * 2} for row in rows]
+    advice = advise(rows, "random", "forget", "membership")
+    # jit lies within the floor of doing nothing.
+    assert (advice.method, advice.value) == ("jit", 1.0) and [each.row["method"] for each in advice.losses] == ["jit"]
+    rows = [row for row in rows if row["method"] != "jit"]
+    advice = advise(rows, "random", "forget", "membership")
+    assert advice.method == "mu_mis" and not advice.losses
+
+
 def test_a_figure_that_a_seed_lacks_is_not_counted():
     rows = rows_of(mu_mis={0: 3.0, 1: None}, delete={0: None, 1: 1.0})
     assert held_against(rows[1], rows[0], "accuracy").seeds == () and value_of(rows[0], "accuracy") == 3.0
@@ -156,12 +168,16 @@ def test_rows_are_no_seeds_and_the_last_run_of_a_seed_counts(monkeypatch):
         row("delete", 1, 2.0, 70.0),
         row("delete", 0, 1.0, 65.0),
         row("delete", 10, 0.0, phase="search"),
+        row("do nothing", 0, 4.0, 67.0),
+        {**row("jit", 0, 50.0, 55.5), "stopped": "refused: the rest of the model collapsed", "cost_percent": "7.0"},
         row("retrained", 0, 0.0, 55.0),
     ]
     try:
-        (line,) = script.lines_of("benchmark_regimes", rows)
+        line, _, refused = script.lines_of("benchmark_regimes", rows)
     finally:
         forget_scripts()
+    # What is left is the original.
+    assert (refused["gap"], refused["membership"], refused["cost"]) == ([4.0], [12.0], [7.0])
     assert (line["seeds"], line["gap"], line["membership"]) == ([0, 1], [1.0, 2.0], [10.0, None])
 
 
