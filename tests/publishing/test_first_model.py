@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 import shutil
 
@@ -15,6 +16,7 @@ from hf_unlearn import (
     DeleteTrainer,
     FineTuneConfig,
     FineTuneTrainer,
+    ForgetRequest,
     GradientAscentConfig,
     GradientAscentTrainer,
     MUMisConfig,
@@ -126,8 +128,32 @@ def test_a_model_in_memory_that_was_unlearned_is_known_again(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer, "record", lambda: {**type(trainer).record(trainer), **met})
         assert trainer_of(trainer.model, red, "again").earlier == []
-    # Nor is a copy of it known, whose weights may be others by now.
-    assert trainer_of(copy.deepcopy(model), red, "copy").earlier == []
+    # So is a copy of it, and a model that its weights were put into, when nobody has the trainer any more.
+    copied, other = copy.deepcopy(model), make_reference(seed=7)
+    other.load_state_dict(model.state_dict())
+    del trainer, second, model
+    gc.collect()
+    for known in (copied, other):
+        with pytest.raises(UnlearningError, match="class 'red' was forgotten before, by request 1 of 1"):
+            trainer_of(known, red, "again")
+        third = trainer_of(known, green, "green")
+        assert third.earlier_labels.tolist() == [0] and third.earlier[0]["kept"]["num_forget"] == len(red.forget)
+    # Other weights are of another model.
+    with torch.no_grad():
+        next(copied.parameters()).add_(1e-3)
+    assert trainer_of(copied, red, "copy").earlier == []
+
+
+def test_weights_that_no_run_changed_are_not_taken_for_unlearned(tmp_path):
+    data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
+    splits = make_splits(data, ForgetRequest(indices=(0, 5, 9)), dataset_name="someone/colours")
+    args = MUMisConfig(str(tmp_path), use_cpu=True, dataloader_pin_memory=False, report_to="none", disable_tqdm=True)
+    model = make_model()
+    trainer = MUMisTrainer(copy.deepcopy(model), args, splits, processing_class=make_processor())
+    # Of a new model there is nothing to forget that could be measured.
+    trainer.train()
+    assert trainer.state.global_step == 0
+    assert MUMisTrainer(model, args, splits, processing_class=make_processor()).earlier == []
 
 
 def test_a_model_object_from_the_hub_is_known_again(connected_hub, chain, tmp_path):

@@ -19,6 +19,7 @@ from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.own_code import has_own_code
 from hf_unlearn.models.pretrained import load_image_processor
 from hf_unlearn.models.revisions import is_loaded_from_hub
+from hf_unlearn.models.weights import weights_digest
 from hf_unlearn.publishing.earlier import earlier_of, ids_forgotten, refuse_forgotten
 from hf_unlearn.request import UnlearningSplits
 from hf_unlearn.request.label_mapping import LabelMapping
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # The runs of this process whose models are still there: who unlearned a model in memory, and asks once more.
 _runs: weakref.WeakKeyDictionary[Any, weakref.ref[Any]] = weakref.WeakKeyDictionary()
+# The same by digest of the weights that they left: their models may be copies by now, and their trainers gone.
+_left: dict[str, list[dict[str, Any]]] = {}
 
 # What becomes of the forgotten samples' classes, and in words.
 FORGET_KINDS = {
@@ -56,11 +59,21 @@ def remember_run(model: PreTrainedModel, trainer: Any) -> None:
     _runs[model] = weakref.ref(trainer)
 
 
+def remember_weights(weights_sha256: str, requests: list[dict[str, Any]]) -> None:
+    """Know weights again, whatever model has them, as long as this process goes on.
+
+    Args:
+        requests: those that a model with these weights met, the oldest first; at least one.
+    """
+    _left[weights_sha256] = requests
+
+
 def find_earlier(
     model: PreTrainedModel, provenance: dict[str, Any], splits: UnlearningSplits | None
 ) -> list[dict[str, Any]]:
     """The requests that the model met before: those of its provenance, of the run that it comes from in this process,
-    or by the record in the folder or repository that it was loaded from.
+    by the record in the folder or repository that it was loaded from, or of a run in this process that left the same
+    weights, bit for bit.
 
     Raises:
         UnlearningError: it met this one already.
@@ -80,6 +93,9 @@ def find_earlier(
         except UnlearningError as error:
             # It was loaded from there, and is another one by now.
             logger.warning("%s", error)
+    if not earlier and run is None and _left:
+        # A copy, or one that was saved without its record.
+        earlier = _left.get(weights_digest(model))
     if splits is not None:
         refuse_forgotten(earlier or [], splits, id2label_of(model.config))
     return earlier or []

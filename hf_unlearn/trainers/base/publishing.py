@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,8 +31,9 @@ from hf_unlearn.publishing.push import push_folder, push_on_the_way
 from hf_unlearn.publishing.record import request_met, unlearning_record, write_record
 from hf_unlearn.publishing.settings import given_arguments, public_arguments
 from hf_unlearn.request.kept import keep_forget_set, recognised_by
-from hf_unlearn.trainers.base.inputs import remember_run
+from hf_unlearn.trainers.base.inputs import remember_run, remember_weights
 from hf_unlearn.trainers.base.own_figures import OwnFigures
+from hf_unlearn.trainers.safety.samples import sample_accuracy
 
 logger = logging.getLogger(__name__)
 
@@ -79,10 +81,26 @@ class Publishes(OwnFigures):
         self._progress = progress
         if progress == FINISHED:
             remember_run(self._whole_model, self)
+            # What cannot be read is said where it is saved, and a run is not lost for it.
+            with contextlib.suppress(UnlearningError):
+                self._remember_weights()
+
+    def _remember_weights(self) -> None:
+        """Know the weights that the run left again, if it changed them, by what a few samples say of them."""
+        record = self.record(figures=False)
+        digests = record["weights_sha256"]
+        if digests["unlearned"] == digests["original"]:
+            return
+        answered = 100.0 * sample_accuracy(self._whole_model, cast(Any, self).forget_sample())
+        record["checks"] = {"forget_accuracy": {"after": answered}}
+        if met := self._met_by(record):
+            remember_weights(digests["unlearned"], met)
 
     def requests_met(self) -> list[dict[str, Any]]:
         """The requests that the model has met by now, the oldest first: as a next run on it would know them."""
-        record = self.record()
+        return self._met_by(self.record())
+
+    def _met_by(self, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         if not request_met(record)[0]:
             # It is still to be forgotten.
             return self.earlier
@@ -173,11 +191,12 @@ class Publishes(OwnFigures):
         beside = ", without retained data" if self.references is None else " and reference samples"
         return f"the samples to forget{' alone' if self.references is None else ''}{beside}"
 
-    def record(self, in_progress: bool | None = None) -> dict[str, Any]:
+    def record(self, in_progress: bool | None = None, figures: bool = True) -> dict[str, Any]:
         """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`].
 
         Args:
             in_progress: whether the run is not finished; by default as it is.
+            figures: look at what the model answers on the request, and on earlier ones.
         """
         if in_progress is None:
             in_progress = self.progress != FINISHED
@@ -197,7 +216,7 @@ class Publishes(OwnFigures):
             "num_processes": self.args.world_size,
             **{name: self.provenance.get(name) for name in ("reference_split", "allow_pickle")},
             "forgotten_class_ids": self.classes_of_request(),
-            "earlier": self.earlier_checked(),
+            "earlier": self.earlier_checked() if figures else self.earlier,
             **self._beginning(),
         }
         return unlearning_record(
@@ -222,7 +241,7 @@ class Publishes(OwnFigures):
                 "original": weights_digest(self.original_model),
                 "unlearned": weights_digest(self._whole_model),
             },
-            checks=self.checks(),
+            checks=self.checks() if figures else {},
         )
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
