@@ -99,7 +99,7 @@ def _at_first_model(
     from hf_unlearn.models.revisions import resolve_revision
     from hf_unlearn.publishing.earlier import beginning, first_model, models_before, where_first
 
-    found, why_not = first_model(earlier, model, whole_classes=False)
+    found, why_not = first_model(earlier, model)
     if found is None:
         raise UnlearningError(why_not)
     name, revision = where_first(earlier)

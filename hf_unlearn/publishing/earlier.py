@@ -85,18 +85,13 @@ def classes_forgotten(earlier: Sequence[Mapping[str, Any]], model: PreTrainedMod
     return [labels[place] for place in ids_forgotten(earlier) if place in labels]
 
 
-def first_model(
-    earlier: Sequence[Mapping[str, Any]], model: PreTrainedModel, whole_classes: bool = True
-) -> tuple[PreTrainedModel | None, str]:
+def first_model(earlier: Sequence[Mapping[str, Any]], model: PreTrainedModel) -> tuple[PreTrainedModel | None, str]:
     """The model that the first of some requests began with, frozen, or None and why it cannot be had.
 
     Args:
         earlier: from [`earlier_of`], at least one.
         model: as it is now: the first one is loaded in its precision, to where it is.
-        whole_classes: it is not to be had where some of them were of samples whose labels stay, which it remembers.
     """
-    if whole_classes and not all(each.get("whole_classes") for each in earlier):
-        return None, "some requests before were of samples whose labels stay"
     if is_adapter(model):
         return None, "what is unlearned is an adapter"
     name, revision = where_first(earlier)

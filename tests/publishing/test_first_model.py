@@ -38,7 +38,7 @@ from tests.publishing.conftest import GREEN, RED, again
 from tests.tiny import make_dataset, make_model, make_processor, make_reference
 
 
-def test_the_first_model_is_the_guard_only_where_it_can_be_had_and_remembers_nobody(chain, tmp_path, caplog):
+def test_the_first_model_is_the_guard_only_where_it_can_be_had(chain, tmp_path, caplog):
     model = load_image_classifier(str(chain / "1"))
     earlier = earlier_of(str(chain / "1"), model)
     first = str(tmp_path / "first")
@@ -48,10 +48,6 @@ def test_the_first_model_is_the_guard_only_where_it_can_be_had_and_remembers_nob
     found, why_not = first_model(earlier, model)
     assert why_not == "" and not found.training and not any(each.requires_grad for each in found.parameters())
     assert weights_digest(found) == earlier[0]["weights_sha256"]["original"]
-    assert (
-        "samples whose labels stay"
-        in first_model(earlier_of(str(chain / "2"), load_image_classifier(str(chain / "2"))), model)[1]
-    )
     make_model(seed=4).save_pretrained(first)
     assert "holds other weights by now" in first_model(earlier, model)[1]
     shutil.rmtree(first)

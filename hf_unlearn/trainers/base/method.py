@@ -136,12 +136,13 @@ class UnlearningMethod(_Base):
 
     @cached_property
     def guide(self) -> PreTrainedModel:
-        """What the guard of whole classes holds the model to, beside the classes that go.
+        """What the guard holds the model to, beside what goes.
 
-        It is the original. After earlier requests, all of whole classes, it is the first model of all if that can be
-        had: what one run lost the next would keep as it is, and over ten of them that adds up to much.
+        It is the original. After earlier requests it is the first model of all if that can be had: what one run lost
+        the next would keep as it is, and over ten of them that adds up to much. The first model remembers the samples
+        of all of them; but it is asked beside those of this request alone, and the classes that went are masked.
         """
-        if not self.earlier or self.forget_kind != "class":
+        if not self.earlier:
             return self.original_model
         found, why_not = first_model(self.earlier, self.original_model)
         if found is None:
