@@ -47,17 +47,18 @@ def test_the_record_carries_the_requests_so_far(chain):
     assert published(records[2])["earlier"][0]["checks"] == records[2]["earlier"][0]["checks"]
 
 
-@pytest.mark.parametrize("request_", [P1, GREEN], ids=["a person", "a class"])
-def test_what_went_before_stays_masked_in_the_guard(chain, tmp_path, request_):
-    trainer = again(chain / "1", tmp_path / "f", request_)
+@pytest.mark.parametrize(
+    ("before", "request_"), [("1", P1), ("1", GREEN), ("2", GREEN)], ids=["a person", "a class", "after a person"]
+)
+def test_what_went_before_stays_masked_in_the_guard(chain, tmp_path, before, request_):
+    trainer = again(chain / before, tmp_path / "f", request_)
     assert 0 in trainer.classes_that_go().tolist()
     inputs = next(iter(trainer.get_train_dataloader()))
     labels = inputs["labels"]
-    model = load_image_classifier(str(chain / "1"))
+    model = load_image_classifier(str(chain / before))
     make_model().save_pretrained(tmp_path / "first")
     trainer.earlier[0]["kept"]["original_model"] = str(tmp_path / "first")
-    # A class is guarded by the first model, samples by the model as it was left.
-    assert (trainer.guide is trainer.original_model) == (request_ is P1)
+    assert trainer.guide is not trainer.original_model
     with torch.no_grad():
         said, other = (each(pixel_values=inputs["pixel_values"]).logits for each in (trainer.guide, model))
     _, _, figures = trainer.unlearning_loss(model, inputs)
