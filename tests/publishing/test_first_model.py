@@ -122,7 +122,7 @@ def test_a_model_in_memory_that_was_unlearned_is_known_again(tmp_path):
     # One that did not meet its request is still to be met.
     met = {"checks": {"forget_accuracy": {"before": 90.0, "after": 50.0}}}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "record", lambda: {**type(trainer).record(trainer), **met})
+        patch.setattr(trainer, "record", lambda run=trainer: {**type(run).record(run), **met})
         assert trainer_of(trainer.model, red, "again").earlier == []
     # So is a copy of it, and a model that its weights were put into, when nobody has the trainer any more.
     copied, other = copy.deepcopy(model), make_reference(seed=7)
