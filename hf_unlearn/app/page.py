@@ -27,9 +27,9 @@ MOST_EVENTS = 100
 CLEANED = (300, 3600)
 # What each level is, and what it costs beside the one before it.
 LEVELS_IN_WORDS = {
-    "fast": "Accuracies alone: the quickest",
-    "standard": "Attacks on it, too: longer, since it is trained again for up to 100 steps",
-    "deep": "What is still found inside, too: the longest, with up to 250 such steps more for each model",
+    "fast": "Fast: accuracies alone",
+    "standard": "Standard: attacks, too. Longer, since the model is trained again for up to 100 steps",
+    "deep": "Deep: what is still found inside, too. The longest, with up to 250 such steps more for each model",
 }
 LEVEL_HINT = "The check says about how long it takes here."
 

@@ -43,7 +43,7 @@ def plan_of(run: Run, level: str, num_references: int) -> Plan:
     ]
     seconds = _seconds_of_steps(trainer, a_sample)
     lines.append(("Cost", f"{steps}: about {seconds_as_text(seconds)} on this machine, and the checks beside it"))
-    lines.append(("Cost", f"judging at the level {level!r}: at most about {seconds_as_text(judging)}"))
+    lines.append(("Cost", f"judging at the level {level!r}: at most about {seconds_as_text(judging)}, and the report"))
     lines += [("Will be checked", line) for line in _checks(trainer, splits, level, num_references)]
     return Plan(lines)
 

@@ -59,6 +59,7 @@ def test_every_level_is_said_in_words():
     from hf_unlearn.app.page import LEVELS_IN_WORDS
 
     assert tuple(LEVELS_IN_WORDS) == LEVELS and set(OF_STRANGERS) < set(LEVELS)
+    assert all(words.lower().startswith(f"{level}: ") for level, words in LEVELS_IN_WORDS.items())
 
 
 def test_every_kind_has_a_test_above():

@@ -138,7 +138,7 @@ def test_a_stranger_makes_it_forget_a_digit(address, tmp_path, digit="three"):
         tab.page.fill("#words textarea", digit)
         tab.click("#more button")
         tab.write("max_steps", "60")
-        assert "deep" not in tab.text("#level") and "found inside" not in tab.text("#level")
+        assert "Deep" not in tab.text("#level") and "found inside" not in tab.text("#level")
         tab.check()
         assert f"the class '{digit}'" in tab.text("dl.plan") and "at most 60 steps" in tab.text("dl.plan")
         assert (tab.overflows(), tab.small_texts()) == ([], [])

@@ -126,7 +126,9 @@ def _depth(curves: Mapping[str, Any]) -> Figure:
                 axes.text(edge, place - 0.3, f"{share:.0f}", ha="center", fontsize=9, color=COLOURS[role])
     for place in range(len(names)):
         if all(shares[place] is None for shares in depth["shares"].values()):
-            axes.text(50, place, "tells nothing here", ha="center", va="center", fontsize=9, color="#5b6670")
+            # Over the lines at both ends.
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            axes.text(50, place, "tells nothing here", ha="center", va="center", fontsize=9, color="#5b6670", bbox=box)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="share of the way, %", xlim=(SHARES[0] - 8, SHARES[1] + 8), ylim=(len(names) - 0.5, -0.6))
     ends = axes.secondary_xaxis("top")
