@@ -37,8 +37,8 @@ from hf_unlearn.trainers.safety.wrong_way import WrongWay
 # Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
 # works what holds the model to its answers a little way off.
 STEPS_OF_A_SUBSET, PASSES_OF_A_SUBSET, GUARD_OF_A_SUBSET = 480, 40, 4.0
-# Where the features of whole classes are moved: the same, against what the moving does to the rest.
-STEPS_OF_FEATURES, SURROUNDINGS_OF_FEATURES = 360, 5.0
+# Where the features of whole classes are moved: the same, against what that does to the rest; so, too, a sub-class.
+STEPS_OF_FEATURES, SURROUNDINGS_HELD = 360, 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class MUMisConfig(UnlearningConfig):
     surroundings_weight: float | None = setting(
         None,
         "Weight of the same on inputs near the forget samples (default: the objective's, and 5 where features are "
-        "moved).",
+        "moved or a sub-class goes).",
     )
     features_weight: float | None = setting(
         None,
@@ -176,12 +176,14 @@ class MUMisConfig(UnlearningConfig):
                 if own.features and moves:
                     settings |= {"max_steps": STEPS_OF_FEATURES, "stop_rule": "steps", "step_rule": "relative_adam"}
                     if self.surroundings_weight is None:
-                        settings["surroundings_weight"] = SURROUNDINGS_OF_FEATURES
+                        settings["surroundings_weight"] = SURROUNDINGS_HELD
             elif OBJECTIVES[self.objective].guard:
                 # That the shift is left to the samples follows from the request: it is published with the rest.
                 settings |= {"label_shift": None, "sensitivity_weight": 0.0, "guard_weight": GUARD_OF_A_SUBSET}
                 # One long round: each new one would begin with steps that undo what the last had settled.
                 settings |= {"max_steps": STEPS_OF_A_SUBSET, "num_rounds": 1, "stop_rule": "steps"}
+                if forget_kind == "subclass" and own.surroundings and self.surroundings_weight is None:
+                    settings["surroundings_weight"] = SURROUNDINGS_HELD
         return settings
 
     @property
@@ -327,7 +329,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
     ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor]]:
         labels, index = inputs["labels"], inputs["index"]
         pixel_values = inputs["pixel_values"].detach()
-        near = self._near(pixel_values, index) if self.objective.surroundings else None
+        near = self._near(pixel_values, labels, index) if self.objective.surroundings else None
         targets = None if self._unfamiliar is None else self._unfamiliar.targets(index, self._stop_rules)
         outputs = model(pixel_values=pixel_values.requires_grad_(bool(self.objective.sensitivity)))
         logits = outputs["logits"]
@@ -380,7 +382,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
     def classes_that_go(self) -> torch.Tensor:
         return super().classes_that_go() if self._goes else self.earlier_labels
 
-    def _near(self, pixel_values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    def _near(self, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         if self._surroundings is None:
             self._surroundings = Surroundings(self.num_forget_samples, self.args.seed)
         near = self._surroundings.near(pixel_values, index, self.pass_number)
@@ -388,7 +390,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
             return near
         if self._held is None:
             self._held = HeldBeside(self.memory, self.num_forget_samples, self.args.seed, self.references)
-        return torch.cat([near, *self._held.beside(pixel_values, index, self.pass_number)])
+        return torch.cat([near, *self._held.beside(pixel_values, labels, index, self.pass_number)])
 
     def _amounts(self, index: torch.Tensor) -> float | torch.Tensor:
         """By how much the own logits of some samples are lowered, in nats."""

@@ -23,6 +23,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
 from hf_unlearn.objectives.draws import PassDraws
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, bisected, calibrated_shift, own_logits
+from hf_unlearn.trainers.safety.siblings import SiblingsBeside
 
 STRENGTHS = tuple(0.0025 * 2 ** (step / 2) for step in range(16))
 # How far off copies of each kind are at which most of what is memory's has gone. It does not depend on who is
@@ -102,11 +103,18 @@ class HeldBeside:
     def __init__(self, memory: Memory, num_samples: int, seed: int, references: Sample | None):
         self.memory, self.references = memory, references
         self._copies = PassDraws(partial(draw_copies, num_samples), seed, 4)
+        self._siblings = None
+        if memory.source == "siblings" and references is not None:
+            self._siblings = SiblingsBeside(memory.jitter, memory.strength, num_samples, seed, references)
         among = 1 if references is None else len(references.labels)
         self._rows = PassDraws(lambda drawn: torch.randint(among, (num_samples,), generator=drawn), seed, 5)
 
-    def beside(self, pixel_values: torch.Tensor, index: torch.Tensor, pass_number: int) -> list[torch.Tensor]:
+    def beside(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor, pass_number: int
+    ) -> list[torch.Tensor]:
         """One or two batches shaped as `pixel_values`, of the samples at `index` in the forget set."""
+        if self._siblings is not None:
+            return self._siblings.beside(pixel_values, labels, index, pass_number)
         drawn = self._copies.of(index, pass_number)
         near, far = self.memory.strength, self.memory.ended
         # In turn, so that a pass costs one copy.

@@ -16,7 +16,8 @@ from torch import nn
 from torch.nn import functional
 
 from hf_unlearn.models.from_scratch import new_image_classifier
-from hf_unlearn.objectives.jitter import affine, draw_copies
+from hf_unlearn.objectives.draws import PassDraws
+from hf_unlearn.objectives.jitter import DRAWS, JITTERS, affine, draw_copies
 from hf_unlearn.objectives.labelling import log_odds
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, sample_logits
 
@@ -30,6 +31,43 @@ NETWORKS, PARTS = 3, 5
 STEPS, BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, MOVED = 250, 64, 5e-3, 0.05, 0.1
 # Nats: a label that no reference sample has is taught by none.
 UNKNOWN = -30.0
+
+
+class SiblingsBeside:
+    """Reference samples on which the original's answers stay, drawn anew in each pass, for a forgotten sub-class.
+
+    For each forget sample one of its label, where there is any, and one of any label; moved a little, so that few do
+    for many. No copies of the forget samples, as where a subset is forgotten: they show the sub-class, too.
+
+    Args:
+        jitter, strength: of the copies of reference samples (see `hf_unlearn.objectives.JITTERS`).
+        num_samples: size of the forget set.
+        seed: of the draws, which are tied to sample and pass.
+        references: labelled samples without the forgotten sub-class.
+    """
+
+    def __init__(self, jitter: str, strength: float, num_samples: int, seed: int, references: Sample):
+        self.jitter, self.strength, self.references = jitter, strength, references
+        self._labels = references.labels.cpu()
+        self._copies = PassDraws(lambda drawn: torch.randn(num_samples, 2 * DRAWS, generator=drawn), seed, 4)
+        self._rows = PassDraws(lambda drawn: torch.rand(num_samples, 2, generator=drawn), seed, 5)
+
+    def beside(
+        self, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor, pass_number: int
+    ) -> list[torch.Tensor]:
+        """Two batches shaped as `pixel_values`, of the samples at `index` in the forget set, of these labels."""
+        uniform, normal = self._rows.of(index, pass_number), self._copies.of(index, pass_number)
+        everyone = torch.arange(len(self._labels))
+        siblings = {label: everyone[self._labels == label] for label in set(labels.tolist())}
+        among = [[siblings[label] if len(siblings[label]) else everyone, everyone] for label in labels.tolist()]
+        held = []
+        for place, drawn in enumerate(normal.split(DRAWS, 1)):
+            rows = torch.stack(
+                [each[place][int(len(each[place]) * u)] for each, u in zip(among, uniform[:, place], strict=True)]
+            )
+            pixels = self.references.pixel_values[rows.to(self.references.pixel_values.device)].to(pixel_values)
+            held.append(JITTERS[self.jitter](pixels, self.strength, drawn))
+        return held
 
 
 class Taught(NamedTuple):

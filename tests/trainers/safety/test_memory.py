@@ -239,10 +239,10 @@ def test_what_is_held_beside_goes_from_where_memory_is_to_where_it_has_ended(ima
     memory = remembered_of(images, HEIGHT)
     held = HeldBeside(memory, 120, 0, None)
     index = torch.arange(120)
-    apart = [(held.beside(images, index, number)[0] - images).square().mean().sqrt() for number in range(6)]
+    apart = [(held.beside(images, None, index, number)[0] - images).square().mean().sqrt() for number in range(6)]
     # Drawn anew each time, a third of the time at each distance.
     assert apart[0] < apart[1] < apart[2] and apart[3] < apart[4] < apart[5]
-    assert not torch.equal(held.beside(images, index, 0)[0], held.beside(images, index, 3)[0])
+    assert not torch.equal(held.beside(images, None, index, 0)[0], held.beside(images, None, index, 3)[0])
 
 
 def test_with_nothing_to_forget_no_step_is_made(tmp_path, monkeypatch):

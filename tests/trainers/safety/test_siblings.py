@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hf_unlearn.trainers.safety import siblings
+from hf_unlearn.trainers.safety.memory import HeldBeside, Memory
 from hf_unlearn.trainers.safety.samples import Sample
 from hf_unlearn.trainers.safety.siblings import what_siblings_teach
 
@@ -83,3 +84,25 @@ def test_one_process_finds_it_out_for_all(monkeypatch):
     references = dark_and_light(torch.Generator().manual_seed(0))
     assert what_siblings_teach([], 0, references) == "what the first one says"
     assert sent == [[None]]
+
+
+def test_siblings_are_held_and_no_copies_of_what_is_forgotten():
+    references = dark_and_light(torch.Generator().manual_seed(0), 40)
+    memory = Memory("affine", 0.0, 0.1, 1.0, 1.0, 0.0, torch.ones(12), source="siblings")
+    labels = torch.tensor([0, 1, 5] * 4)
+    forget, index = torch.zeros(12, 3, 16, 16), torch.arange(12)
+    held = HeldBeside(memory, 12, 0, references)
+    first = held.beside(forget, labels, index, 0)
+    assert len(first) == 2 and all(each.shape == forget.shape for each in first)
+
+    def rows_of(pixels):
+        return [int((references.pixel_values - each).abs().flatten(1).sum(1).argmin()) for each in pixels]
+
+    for label, row, pixels in zip(labels.tolist(), rows_of(first[0]), first[0], strict=True):
+        # At no strength copies are the reference samples themselves, up to the resampling's rounding.
+        assert torch.allclose(references.pixel_values[row], pixels, atol=1e-4)
+        assert label == 5 or int(references.labels[row]) == label
+    assert len({int(references.labels[row]) for row in rows_of(first[1])}) == 2, "the others are of any label"
+    again = held.beside(forget[3:], labels[3:], index[3:], 0)
+    assert all(torch.equal(one[3:], other) for one, other in zip(first, again, strict=True)), "whatever the batch"
+    assert rows_of(held.beside(forget, labels, index, 1)[0]) != rows_of(first[0]), "drawn anew in each pass"
