@@ -126,7 +126,8 @@ CASES = [
     Case("augmented", Recipe("vit-wide", "characters:60", 50, 1e-3, augmentation=_AUGMENTED), (CHARACTERS["class"],)),
     Case("augmented", Recipe("resnet-18", "characters:60", 25, augmentation=_AUGMENTED), (CHARACTERS["class"],)),
     Case("memorised", _FASHION, (FASHION["classes"], FASHION["class 2"])),
-    Case("memorised", _CHARACTERS, (RANDOM[0], RANDOM[2], CHARACTERS["class 2"])),
+    Case("memorised", _CHARACTERS, (CHARACTERS["class 2"], RANDOM[0], RANDOM[2])),
+    Case("memorised", Recipe("convnext", "fashion-mnist:3000", 30, 1e-3), (FASHION["class"],)),
 ]
 REGIMES = list(dict.fromkeys(case.regime for case in CASES))
 

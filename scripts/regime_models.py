@@ -26,6 +26,8 @@ RESNET18 = {
     "layer_type": "basic",
 }
 
+CONVNEXT = {"hidden_sizes": [32, 64, 96, 128], "depths": [1, 1, 2, 1], "patch_size": 2}
+
 
 class Architecture(NamedTuple):
     """An architecture's name in transformers, its configuration, and the side of its images in pixels."""
@@ -46,6 +48,7 @@ ARCHITECTURES = {
     "resnet-18": Architecture("resnet", RESNET18, 32),
     "vit": _vit(96, 3, 32, 8),
     "vit-wide": _vit(128, 3, 32, 8),
+    "convnext": Architecture("convnext", CONVNEXT, 32),
     # For many runs in a row.
     "resnet-tiny": Architecture("resnet", {**RESNET, "depths": [1, 1, 1], "hidden_sizes": [16, 32, 64]}, 16),
     "vit-tiny": _vit(48, 2, 16, 4),

@@ -4,7 +4,7 @@ the controls.
     python scripts/study_depth.py --num_workers 2
 
 Originals and retrained models are those of scripts/study_regimes.py, from its cache; what is missing there is trained.
-A run is resumable: settings that are in the CSV are not made again. All of it takes about an hour on two cores.
+A run is resumable: settings that are in the CSV are not made again. All of it takes about two hours on two cores.
 scripts/depth_report.py makes the table of docs/depth.md of the CSV.
 """
 
@@ -39,6 +39,15 @@ SETTINGS = (
     ("augmented", "characters", "resnet", "class:R"),
     ("memorised", "characters", "resnet", "class:R"),
     ("early", "fashion-mnist", "resnet", "class:Pullover"),
+)
+# Settings in which the default and the controls ran, and nothing else.
+MORE_SETTINGS = (
+    ("fine-tuned", "characters-upper", "resnet", "class:R"),
+    ("memorised", "fashion-mnist", "convnext", "class:Pullover"),
+    ("fine-tuned", "digits", "resnet", "class:six"),
+    ("early", "fashion-mnist", "vit", "class:Pullover"),
+    ("memorised", "characters", "resnet", "class:%"),
+    ("many weights", "characters", "resnet-18", "class:R"),
 )
 SEED = 0
 
@@ -84,6 +93,8 @@ def run_setting(flags: argparse.Namespace, chosen: tuple[str, str, str, str], lo
     models: dict[str, Any] = {}
     runs: dict[str, dict[str, Any]] = {}
     for variant, settings in RUNS.items():
+        if chosen in MORE_SETTINGS and variant not in ("default", HEAD_ONLY):
+            continue
         model = trained.model(regime, case.recipe.with_seed(SEED), "original")
         if settings is None:
             freeze_all_but_head(model, measured)
@@ -164,7 +175,7 @@ def main(argv: list[str] | None = None) -> int:
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
         lock = manager.Lock()
-        tasks = [(flags, chosen, lock) for chosen in SETTINGS]
+        tasks = [(flags, chosen, lock) for chosen in (*SETTINGS, *MORE_SETTINGS)]
         problems = [problem for problem in pool.starmap(run_setting, tasks, chunksize=1) if problem]
     for problem in dict.fromkeys(problems):
         print(f"error: {problem}", file=sys.stderr)
