@@ -6,7 +6,8 @@
     python scripts/study_questions.py --report         # tables of docs/questions.md and figures, from the CSVs
 
 A question says what it will cost, then measures the cells that scripts/results/question_NAME.csv lacks; start it again
-to go on. No trained model is kept. The report is made of the committed rows alone and measures nothing.
+to go on. Of the trained models only the large ones, of the study of regimes, are kept. The report is made of the
+committed rows alone and measures nothing.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--results_dir", type=Path, default=RESULTS, help="Where the CSVs of the measurements lie.")
     parser.add_argument("--characters", default="outputs/characters", help="From make_characters.py.")
     parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
+    parser.add_argument("--cache_dir", default="outputs/regimes", help="Of study_regimes.py, for the large models.")
     flags = parser.parse_args(argv)
     named = list(QUESTIONS) if "all" in flags.questions or not flags.questions else flags.questions
     unknown = [name for name in named if name not in QUESTIONS]
@@ -77,10 +79,10 @@ def main(argv: list[str] | None = None) -> int:
 def measure(questions: list[Question], flags: argparse.Namespace) -> int:
     """Run what is missing of some questions, on one core."""
     import torch
-    from regime_data import DataSource
+    from questions.models import Source
 
     torch.set_num_threads(1)
-    source = DataSource(flags.characters, flags.fashion_mnist)
+    source = Source(flags.characters, flags.fashion_mnist, flags.cache_dir)
     try:
         for question in questions:
             question.run(flags.results_dir / question.csv.name, source, functools.partial(print, flush=True))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from regime_data import DataSource
-from regime_models import ARCHITECTURES, augment
+from regime_models import ARCHITECTURES, Trained, augment
 from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 
@@ -18,6 +18,7 @@ from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.evaluation.metrics.accuracies import accuracy
 from hf_unlearn.evaluation.predict import predict_logits
 from hf_unlearn.models.from_scratch import new_image_classifier, new_image_processor
+from hf_unlearn.models.model_cache import ModelCache
 
 IMAGE_SIZE = 16
 # The small architectures by short names, and the rates they learn with.
@@ -55,14 +56,29 @@ class Samples:
         return Samples(self.pixels[:count], self.labels[:count])
 
 
-def load(source: DataSource, dataset: str, image_size: int = IMAGE_SIZE) -> tuple[Samples, Samples]:
-    """Training and test samples of a dataset of `DataSource`, greyscale."""
+class Source(DataSource):
+    """The datasets, and the trained models of the study of regimes.
+
+    Args:
+        characters, fashion_mnist: see `DataSource`.
+        cache_dir: of scripts/study_regimes.py; what is missing there is trained and kept.
+    """
+
+    def __init__(self, characters: str, fashion_mnist: str, cache_dir: str):
+        super().__init__(characters, fashion_mnist)
+        self.trained = Trained(ModelCache(cache_dir), self)
+
+
+def load(
+    source: DataSource, dataset: str, image_size: int = IMAGE_SIZE, num_channels: int = 1
+) -> tuple[Samples, Samples]:
+    """Training and test samples of a dataset of `DataSource`, greyscale or of more channels."""
     data, processor = source.load(dataset), new_image_processor(image_size)
     splits = []
     for name in ("train", "test"):
         split = data[name]
         classes = range(split.features["label"].num_classes)
-        pixels = PixelDataset(split, processor, "image", "label", classes, num_channels=1)
+        pixels = PixelDataset(split, processor, "image", "label", classes, num_channels=num_channels)
         splits.append(Samples(pixels.process(range(len(pixels))), pixels.labels))
     return splits[0], splits[1]
 

@@ -2,17 +2,20 @@
 
 A class is unlearned with each thing that one can do with the sensitivities, in steps of the same relative length on the
 forget samples alone, and measured on the way: forget accuracy against accuracy on the other classes' test samples. No
-guard holds the rest of the model: the objectives are seen bare.
+guard holds the rest of the model: the objectives are seen bare. The large network is the study of regimes' ResNet-18.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from regime_grid import CASES
+from regime_models import ARCHITECTURES
 
+from hf_unlearn.data.spacing import evenly_spaced
 from hf_unlearn.evaluation.metrics.accuracies import GAP_FIGURES, average_gap
 from hf_unlearn.objectives import (
     RelativeSGD,
@@ -35,6 +38,8 @@ REGIMES: dict[str, tuple[int, tuple[str, ...]]] = {
     "memorised": (24, ()),
     "augmented": (24, AUGMENTATION),
 }
+# Trained there for a few passes, without augmentation.
+LARGE = next(case for case in CASES if case.recipe.architecture == "resnet-18")
 STEPS, EVERY, STEP_LENGTH, BATCH = 40, 4, 2e-3, 32
 # Few enough left to call it forgotten, percent.
 FORGOTTEN_AT = 5.0
@@ -96,8 +101,17 @@ def descend(
         optimizer.step()
 
 
-def measure(cell: Cell, source: Any) -> list[dict[str, Any]]:
-    """A row for each objective and point of its course, and one of the retrained model."""
+class Setting(NamedTuple):
+    """A trained model, the samples of the class that goes, test samples, and a model trained without the class."""
+
+    original: Any
+    forget: Samples
+    test: Samples
+    retrained: Any
+
+
+def small_setting(cell: Cell, source: Any) -> Setting:
+    """Trained here, in a moment."""
     training, test = load(source, DATASET)
     kind, (passes, augmentation) = cell["model"], REGIMES[cell["regime"]]
     num_labels = int(training.labels.max()) + 1
@@ -107,10 +121,29 @@ def measure(cell: Cell, source: Any) -> list[dict[str, Any]]:
         model = new_model(kind, num_labels, cell["seed"], cell["width"])
         return train(model, samples, passes, RATES[kind], cell["seed"], augmentation)
 
-    original = trained(training)
+    return Setting(trained(training), training.at(gone), test.first(TEST_SAMPLES), trained(training.at(~gone)))
+
+
+def large_setting(seed: int, source: Any) -> Setting:
+    """The study of regimes' largest network, which is kept there."""
+    recipe, request = LARGE.recipe.with_seed(seed), LARGE.requests[0]
+    training, test = load(source, recipe.dataset, ARCHITECTURES[recipe.architecture].image_size, num_channels=3)
+    (name,) = request.request.classes
+    gone = training.labels == source.load(recipe.dataset)["train"].features["label"].names.index(name)
+    left_out = np.flatnonzero(gone.numpy())
+    original, retrained = (
+        source.trained.model(LARGE.regime, recipe, *named) for named in (("original",), (request.name, left_out))
+    )
+    # They lie font by font, in the order of the classes.
+    return Setting(original, training.at(gone), test.at(evenly_spaced(len(test), TEST_SAMPLES)), retrained)
+
+
+def measure(cell: Cell, source: Any) -> list[dict[str, Any]]:
+    """A row for each objective and point of its course, and one of the retrained model."""
+    is_large = cell["regime"] == LARGE.regime
+    original, forget, test, retrained = large_setting(cell["seed"], source) if is_large else small_setting(cell, source)
     weights = {name: value.clone() for name, value in original.state_dict().items()}
-    forget, test = training.at(gone), test.first(TEST_SAMPLES)
-    target = figures(trained(training.at(~gone)), forget, test)
+    target = figures(retrained, forget, test)
     rows = [{"objective": "retrained", "step": 0, **target, "gap": 0.0}]
     level = float(contributions(original, forget)["irrelevant"].mean())
     for name, loss in losses(level).items():
@@ -127,7 +160,7 @@ def measure(cell: Cell, source: Any) -> list[dict[str, Any]]:
 
 def figures(model: Any, forget: Samples, test: Samples) -> dict[str, Any]:
     """What the gap is made of, percent: forget samples, test samples of the other classes, all test samples."""
-    others = (test.labels != FORGOTTEN).numpy()
+    others = (test.labels != forget.labels[0]).numpy()
     right = logits_of(model, test).argmax(1) == test.labels.numpy()
     values = (percent_right(model, forget), 100 * float(right[others].mean()), 100 * float(right.mean()))
     return dict(zip(GAP_FIGURES, values, strict=True))
@@ -163,7 +196,7 @@ def table(rows: Rows) -> str:
 def draw(rows: Rows) -> Any:
     """The courses of the first seed."""
     panels = groups([row for row in rows if row["seed"] == "0"], "model", "width", "regime")
-    chart, axes = figure(-(-len(panels) // 2), 2, width=3.2, height=2.8, sharex=True, sharey=True)
+    chart, axes = figure(3, -(-len(panels) // 3), width=3.2, height=2.8, sharex=True, sharey=True)
     for ax, ((model, width, regime), chosen) in zip(axes, panels.items(), strict=False):
         for name in (*NAMES, "retrained"):
             course = [row for row in chosen if row["objective"] == name]
@@ -182,8 +215,12 @@ def draw(rows: Rows) -> Any:
 QUESTION = Question(
     number="2 and 3",
     name="objectives",
-    cells=grid(seed=[0], width=[1], model=["resnet", "vit"], regime=list(REGIMES)),
-    minutes=1.5,
+    cells=(
+        *grid(seed=[0, 1], width=[1], model=["resnet", "vit"], regime=list(REGIMES)),
+        *grid(seed=[0], width=[4], model=["resnet", "vit"], regime=["memorised"]),
+        *grid(seed=[0, 1], width=[1], model=["resnet-18"], regime=[LARGE.regime]),
+    ),
+    minutes=9,
     measure=measure,
     table=table,
     draw=draw,

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hf_unlearn import ForgetRequest
+from tests.tiny import make_model
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 OWN = ("questions", "study_", "regime_", "page_parts")
@@ -99,6 +100,21 @@ def test_the_effect_of_presence_by_hand(questions):
     assert questions.influence.effect_of_presence(inside, scores) == pytest.approx([0.5, 0.4])
     halves = questions.influence.halves(10, 6, 0)
     assert (halves.sum(1) == 5).all() and (halves.sum(0) == 3).all()
+
+
+def test_how_far_a_perfect_signal_would_get(questions):
+    """Of a value and noise of the same size in each half: the halves' r is 1/2, all have the reliability 2/3."""
+    rng = np.random.default_rng(0)
+    true, *noise = rng.normal(size=(3, 40_000))
+    first, second = (true + each for each in noise)
+    columns = {"by_first_half": first, "by_second_half": second, "contribution": (first + second) / 2, "true": true}
+    rows = [{"seed": "0", **dict(zip(columns, values, strict=True))} for values in zip(*columns.values(), strict=True)]
+    # Ranks correlate a little less than the values of a normal distribution, 0.483 for 0.5.
+    assert questions.influence.ceiling(rows) == pytest.approx(np.sqrt(2 / 3), abs=0.02)
+    perfect, _ = questions.influence.correlation(rows, "true")
+    assert perfect == pytest.approx(questions.influence.ceiling(rows), abs=0.02)
+    # Halves that agree by chance alone, or less than that.
+    assert questions.influence.ceiling([{**row, "by_second_half": -row["by_first_half"]} for row in rows]) == 0.0
 
 
 def test_rows_move_as_the_objective_says(questions):
@@ -313,12 +329,17 @@ def noise_source(questions):
             names = [chr(code) for code in range(33, 127)]
         return DatasetDict({part: split(names, 2 * len(names), seed) for seed, part in enumerate(("train", "test"))})
 
-    return types.SimpleNamespace(load=load)
+    def model(folder, recipe, name, left_out=None):
+        assert (folder, recipe.architecture) == ("many weights", "resnet-18")
+        assert (name == "original") == (left_out is None)
+        return make_model(label_names=load(recipe.dataset)["train"].features["label"].names)
+
+    return types.SimpleNamespace(load=load, trained=types.SimpleNamespace(model=model))
 
 
 @pytest.mark.slow
 def test_every_question_measures_what_its_rows_hold(questions, noise_source, monkeypatch):
-    small = {"PASSES": 2, "SEEN": 1, "STEPS": 2, "EVERY": 1, "LOOKED_AT": (0, 2), "RETRAININGS": 2, "TENTHS": 2}
+    small = {"PASSES": 2, "SEEN": 1, "STEPS": 2, "EVERY": 1, "LOOKED_AT": (0, 2), "RETRAININGS": 4, "TENTHS": 2}
     small |= {"FORGOTTEN": 1, "RANDOM_SHARE": 0.5, "REQUESTS": {"two": ForgetRequest(count=2)}}
     for module in questions.entry.MODULES:
         for name, value in small.items():
@@ -336,6 +357,15 @@ def test_every_question_measures_what_its_rows_hold(questions, noise_source, mon
             assert {*questions.entry.read_rows(question.csv)[0]} == set(rows[0]), question.name
         numeric = [value for row in rows for value in row.values() if isinstance(value, float)]
         assert np.isfinite(numeric).all(), question.name
+
+
+def test_the_large_networks_class_is_that_of_the_study_of_regimes(questions, noise_source):
+    setting = questions.objectives.large_setting(0, noise_source)
+    named = noise_source.load("characters")["train"].features["label"].names
+    assert {named[label] for label in setting.forget.labels} == {"R"} and len(setting.forget) == 2
+    assert len(set(setting.test.labels.tolist())) == len(named)
+    found = questions.objectives.figures(setting.original, setting.forget, setting.test)
+    assert all(0 <= value <= 100 for value in found.values())
 
 
 def test_rows_are_added_under_the_columns_that_are_there(questions, tmp_path):
