@@ -10,10 +10,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, Trainer
 
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.publishing.earlier import first_model, ids_forgotten
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.inputs import refuse_none_left
 from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
+from hf_unlearn.trainers.safety.samples import Sample
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class UnlearningMethod(_Base):
         paper: `title`, `id` (the arXiv number) and `citation` (BibTeX) of its paper; see [`cite`].
         config_class: the class of its settings.
         retain_free: whether it gets by without retained samples. Then it is not shown any.
+        needs_references: whether it needs labelled samples that are not to be forgotten (`reference_dataset`).
         trains_on: `"forget"`, `"retain"` or `"both"`. Unless `sample_order` says otherwise a pass is one over all of
             them, shuffled as in any `Trainer`.
         judged_by: what shows that the rest of the model is gone: `"surroundings"` (inputs near the forget samples),
@@ -53,6 +56,7 @@ class UnlearningMethod(_Base):
     paper: dict[str, str] = {"title": "", "id": ""}
     config_class: type[UnlearningConfig] = UnlearningConfig
     retain_free = True
+    needs_references = False
     trains_on = "forget"
     judged_by = "surroundings"
     least_agreement = LEAST_AGREEMENT
@@ -66,6 +70,7 @@ class UnlearningMethod(_Base):
     args: UnlearningConfig
     model: PreTrainedModel
     original_model: PreTrainedModel
+    references: Sample | None
     earlier: list[dict[str, Any]]
     forget_kind: str
 
@@ -91,7 +96,16 @@ class UnlearningMethod(_Base):
         return ()
 
     def prepare(self) -> None:
-        """What the method sets up once the trainer is made: its model, settings and samples are known."""
+        """What the method sets up once the trainer is made: its model, settings and samples are known.
+
+        Raises:
+            UnlearningError: it needs reference samples, and there are none.
+        """
+        if self.needs_references and self.references is None:
+            raise UnlearningError(
+                f"method {self.method_name!r} needs labelled samples that are not to be forgotten; expected "
+                "reference_dataset, or --reference_split"
+            )
 
     def forget_last_run(self) -> None:
         """Let go of what the method keeps of a run, as before the next one of the same trainer."""

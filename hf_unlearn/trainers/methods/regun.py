@@ -54,6 +54,7 @@ class ReGUnTrainer(TakesPairs):
     title = "ReGUn"
     method_name = "regun"
     paper = cite("mirlach2026reference", "Reference-Guided Machine Unlearning", "2603.11210")
+    needs_references = True
     mixes_samples = True
 
     config_class = ReGUnConfig
@@ -63,14 +64,6 @@ class ReGUnTrainer(TakesPairs):
     def num_pairs_of_pass(self) -> int:
         """Pairs of a pass: one for each forget sample."""
         return self.num_forget_samples
-
-    def prepare(self) -> None:
-        super().prepare()
-        if self.references is None:
-            raise UnlearningError(
-                "method 'regun' needs labelled samples that are not to be forgotten; expected reference_dataset, or "
-                "--reference_split"
-            )
 
     def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
         self._ask_held_out()

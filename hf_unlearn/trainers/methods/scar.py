@@ -68,6 +68,7 @@ class SCARTrainer(UnlearningTrainer):
         "Out-Of-Distribution Images",
         "2312.02052",
     )
+    needs_references = True
     keeps_earlier = True
     unlearns_adapters = False
 
@@ -78,14 +79,6 @@ class SCARTrainer(UnlearningTrainer):
     def forward_equivalents_per_sample(self) -> float:
         # Forward and back on two inputs, and the original on the reference sample.
         return 7.0
-
-    def prepare(self) -> None:
-        super().prepare()
-        if self.references is None:
-            raise UnlearningError(
-                "method 'scar' needs labelled samples that are not to be forgotten; expected reference_dataset, or "
-                "--reference_split"
-            )
 
     def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
         try:
