@@ -50,7 +50,7 @@ def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     levels: dict[tuple[str, ...], float] = {}
     for row in rows:
         row = {"regime": "early", "dataset": "fashion-mnist", "seed": "0", **row}
-        if source == "study_references" and row["dataset"].startswith("fashion-mnist"):
+        if source == "study_references" and row["dataset"] != "digits":
             row["regime"] = "memorised"
         if row.get("phase") == "search":
             continue

@@ -75,6 +75,7 @@ class Advice:
         value, nothing, floor: means over the settings of that figure: of the method, of doing nothing (on the method's
             seeds, where it has them), and of another retrained model; None where it was not measured.
         settings: how many; one that several studies ran counts once.
+        untried: settings of MU-Mis in which the method did not run.
         rows: of the method, one for each setting of each study.
         losses: settings in which a method that takes no more data is better than MU-Mis by more than the floor.
         loses_with_more: the same for methods that take more data than is at hand.
@@ -88,6 +89,7 @@ class Advice:
     nothing: float | None
     floor: float | None
     settings: int
+    untried: int
     rows: list[Row]
     losses: list[Held]
     loses_with_more: list[Held]
@@ -155,6 +157,7 @@ def advise(
         nothing=_mean(idle),
         floor=_mean([_value(each[FLOOR, "forget"], key) for each in some if (FLOOR, "forget") in each]),
         settings=len({setting[1:] for setting in shared}),
+        untried=len({setting[1:] for setting in ours} - {setting[1:] for setting in shared}),
         rows=chosen,
         losses=losses,
         loses_with_more=more,

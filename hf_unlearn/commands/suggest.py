@@ -109,6 +109,9 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
     lines.append(f"  {advice.figure}: {advice.value:.2f} over {over} ({said})")
     if advice.nothing is not None and advice.method != NOTHING and advice.value >= advice.nothing:
         lines.append("  That is no better than doing nothing.")
+    if advice.untried:
+        more = "setting" if advice.untried == 1 else "settings"
+        lines.append(f"  In {advice.untried} more {more} like yours {OURS} ran, and {advice.method} did not.")
     if advice.unpaired:
         lines.append(f"  In {advice.unpaired} of {len(advice.rows)} rows {OURS} ran with other training seeds.")
     if advice.widened:

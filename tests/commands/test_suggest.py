@@ -181,6 +181,20 @@ def test_rows_are_no_seeds_and_the_last_run_of_a_seed_counts(monkeypatch):
     assert (line["seeds"], line["gap"], line["membership"]) == ([0, 1], [1.0, 2.0], [10.0, None])
 
 
+def test_settings_in_which_a_method_did_not_run_are_told_of(monkeypatch, capsys):
+    rows = [
+        *rows_of(mu_mis=3.0, jit=1.0, floor=0.1),
+        *rows_of("random:1%", mu_mis=1.0),
+        *rows_of(model="vit", mu_mis=1.0),
+    ]
+    rows += rows_of(source="another", mu_mis=3.0)
+    assert (advice := advise(rows, "random", "forget", "accuracy")).method == "jit" and advice.untried == 2
+    monkeypatch.setattr("hf_unlearn.commands.suggest.read_results", lambda: rows)
+    assert main(["suggest", "--request", "random"]) == 0
+    assert "In 2 more settings like yours mu_mis ran, and jit did not." in capsys.readouterr().out
+    assert advise(rows[:1], "random", "forget", "accuracy").untried == 0
+
+
 def test_controls_are_never_taken():
     rows = rows_of("class:a", mu_mis=1.0, mask_logit=0.0, head_only=0.0, floor=0.1)
     advice = advise(rows, "class", "forget", "accuracy")
