@@ -107,8 +107,8 @@ def draw(rows: Rows) -> Any:
 QUESTION = Question(
     number="10",
     name="noise",
-    cells=grid(model=["resnet", "vit"], augmentation=["no", "yes"], seed=[0]),
-    minutes=1.3,
+    cells=grid(model=["resnet", "vit"], augmentation=["no", "yes"], seed=[0, 1]),
+    minutes=2.6,
     measure=measure,
     table=table,
     draw=draw,
