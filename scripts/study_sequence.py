@@ -30,7 +30,7 @@ import torch
 from datasets import DatasetDict
 from regime_data import DataSource
 from regime_models import ARCHITECTURES, Recipe, Trained
-from study_defaults import RESULTS
+from sequence_report import CSV, FROM_FIRST, ONE_BY_ONE, UNKEPT
 from transformers import PreTrainedModel, PrinterCallback
 
 from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningSplits, make_splits
@@ -66,7 +66,6 @@ FIELDS = (
     *("union_accuracy", "retain_accuracy", "remaining_test_accuracy", "gap", "linear_probe"),
     *("depth", "depth_of_first", "membership"),
 )
-ONE_BY_ONE, UNKEPT, FROM_FIRST = "one by one", "first not kept", "from the first"
 
 
 class Task(NamedTuple):
@@ -305,7 +304,7 @@ def main() -> None:
     parser.add_argument("--looked_at", nargs="*", type=int, default=[1], help="Steps from the first, beside the last.")
     parser.add_argument("--first_not_kept", nargs="*", default=[], choices=PASSES)
     parser.add_argument("--sequences", nargs="+", default=list(SEQUENCES), choices=SEQUENCES)
-    parser.add_argument("--csv", type=Path, default=RESULTS / "study_sequence.csv")
+    parser.add_argument("--csv", type=Path, default=CSV)
     flags = parser.parse_args()
     torch.set_num_threads(1)
     source = DataSource(flags.characters, "")
