@@ -64,8 +64,8 @@ class Ledger:
             yield
 
     def exists(self) -> bool:
-        """Whether there is one."""
-        return self.path.is_file()
+        """Whether there is one: a file with a whole line. A first writer that was killed leaves less."""
+        return self.path.is_file() and b"\n" in self.path.read_bytes()
 
     def read(self) -> list[dict[str, Any]]:
         """The entries, in order. What a writer that was killed left of a last one is none.
@@ -82,7 +82,7 @@ class Ledger:
             UnlearningError: the chain is broken.
             OSError: it cannot be written.
         """
-        entries, whole = self._read() if self.exists() else ([], 0)
+        entries, whole = self._read() if self.path.is_file() else ([], 0)
         entry = {
             "number": len(entries) + 1,
             "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -116,7 +116,7 @@ class Queue:
         """Look at the ledger as it is now.
 
         Raises:
-            UnlearningError: there is none, or its chain is broken.
+            UnlearningError: there is none, or its chain is broken, or nothing says which model it is of.
         """
         self.requests, self.runs, self.model = [], [], {}
         for entry in self.ledger.read():
@@ -129,6 +129,11 @@ class Queue:
                     f"entry {entry['number']} of {str(self.ledger.path)!r} ({entry['kind']!r}) does not say what such "
                     "an entry says, or follows none that it could; expected a ledger that hf-unlearn wrote"
                 ) from error
+        if not self.model:
+            raise UnlearningError(
+                f"{str(self.ledger.path)!r} does not say which model it is of: its first entry was cut short; expected "
+                "hf-unlearn requests add with --model_name_or_path, which begins it anew"
+            )
         return self
 
     def open(self, model: Mapping[str, Any]) -> None:

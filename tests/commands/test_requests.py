@@ -66,6 +66,18 @@ def test_a_request_that_leaves_no_class_is_refused_when_it_comes_in(add, folder,
     assert main(["requests", "add", str(other), *words, "--forget_count", "47"]) == 2 and not other.exists()
 
 
+@pytest.mark.parametrize("left", [b"", b'{"number": 1, "kind": "ope'])
+def test_a_ledger_whose_first_entry_was_cut_short_is_begun_anew(add, folder, queue, saved_model, capsys, left):
+    folder.mkdir()
+    queue.ledger.path.write_bytes(left)
+    for words in (["list", str(folder)], ["run", str(folder)], ["cancel", str(folder), "1"]):
+        assert main(["requests", *words]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "does not say which model it is of: its first entry was cut short" in line
+    assert queue.ledger.path.read_bytes() == left
+    assert add(*RED) == 0 and states(queue) == ["open"]
+
+
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_that_was_killed_is_finished_and_nothing_is_done_twice(add, folder, queue, stand_in, moment):
     add(*RED), add(*P1)

@@ -92,6 +92,15 @@ def test_lines_that_are_taken_out_moved_or_repeated_are_found(tmp_path, content,
         ledger.read()
 
 
+def test_a_first_line_without_its_end_is_broken_and_stays(tmp_path, content):
+    """Somebody changed it: a writer that was killed leaves less than the whole of it."""
+    changed = content.splitlines(keepends=True)[0][:-1] + b"x"
+    ledger = over(tmp_path, changed)
+    with ledger.locked(), pytest.raises(UnlearningError, match="broken at line 1: it has no end"):
+        ledger.append("added", {}, "me")
+    assert ledger.path.read_bytes() == changed
+
+
 def writer(folder, name, count, **how):
     words = [sys.executable, "-c", WRITER, str(folder), name, str(count)]
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, **how)
