@@ -15,7 +15,7 @@ from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.trainers.registry import METHODS
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 from tests.trainers.methods.test_mu_mis import weights
-from tests.trainers.runs import RETAINING
+from tests.trainers.runs import RETAINING, WITH_UNSEEN
 
 RED = {"classes": ("red",)}
 
@@ -59,7 +59,8 @@ def test_the_splits_columns_and_labels_lead(tmp_path):
 
 @pytest.mark.parametrize("name", RETAINING)
 def test_methods_that_need_retained_samples_take_them_from_the_splits(tmp_path, splits, name):
-    trainer = make(tmp_path, name, splits=splits)
+    unseen = {"reference_dataset": make_dataset(40, seed=5)} if name in WITH_UNSEEN else {}
+    trainer = make(tmp_path, name, splits=splits, **unseen)
     assert trainer.retain_dataset.source is splits.retain and len(trainer.retain_dataset) == 24
 
 
