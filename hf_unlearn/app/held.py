@@ -49,8 +49,10 @@ def clear_left(parent: str, prefix: str = "") -> None:
     """
     with contextlib.suppress(OSError), os.scandir(parent) as found:
         for each in found:
-            if each.name.startswith(prefix) and each.is_dir(follow_symlinks=False) and _is_ours(each):
-                _remove_unless_held(each.path)
+            # One that goes while it is looked at, or may not be, keeps none of the others.
+            with contextlib.suppress(OSError):
+                if each.name.startswith(prefix) and each.is_dir(follow_symlinks=False) and _is_ours(each):
+                    _remove_unless_held(each.path)
 
 
 def _remove_unless_held(path: str) -> None:

@@ -73,6 +73,12 @@ class Session:
         """Whether something is going on."""
         return self.work is not None and self.work.is_going_on
 
+    @property
+    def idle_since(self) -> float:
+        """When it was last of use: something was asked of it, or what it did ended. Who waits asks nothing."""
+        ended = None if self.work is None else self.work.ended
+        return self.used if ended is None else max(self.used, ended)
+
     def plan(self, form: Form) -> Work:
         """Prepare the run that the form asks for; its result is a [`Plan`].
 

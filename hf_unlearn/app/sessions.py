@@ -62,7 +62,8 @@ class Sessions:
         if limits.sessions is None or len(self._open) < limits.sessions:
             return None
         before = time.monotonic() - limits.idle
-        alone = {name: each.used for name, each in self._open.items() if not each.is_busy and each.used <= before}
+        idle = {name: each.idle_since for name, each in self._open.items() if not each.is_busy}
+        alone = {name: since for name, since in idle.items() if since <= before}
         if not alone:
             raise UnlearningError(
                 f"{len(self._open)} visitors are here, as many as there is room for; expected to come again later"

@@ -41,6 +41,7 @@ class Work:
         error: why it failed, on one line, if it did.
         warnings: what the library's log warned of meanwhile.
         cancelled: whether it was cancelled, and heeded it.
+        ended: when it did, by `time.monotonic`.
     """
 
     def __init__(self, job: Callable[[Work], Any], most_seconds: float | None = None):
@@ -52,6 +53,7 @@ class Work:
         self.result: Any = None
         self.error: str | None = None
         self.cancelled = False
+        self.ended: float | None = None
         self.waits = True
         self.warnings: list[str] = []
 
@@ -116,9 +118,15 @@ class Work:
             time.sleep(_TICK)
 
     def _run(self) -> None:
-        if not self._waited():
-            self.cancelled = True
-            return
+        try:
+            if self._waited():
+                self._do()
+            else:
+                self.cancelled = True
+        finally:
+            self.ended = time.monotonic()
+
+    def _do(self) -> None:
         try:
             if self._most_seconds is not None:
                 self._until = time.monotonic() + self._most_seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import threading
 
 import pytest
 
+from hf_unlearn.app import held as held_folders
 from hf_unlearn.app import session as sessions
 from hf_unlearn.app.held import LOCK_NAME, HeldFolder, clear_left
 from hf_unlearn.app.session import UNFINISHED, Session, clear_what_is_left
@@ -61,6 +63,25 @@ def test_nothing_else_goes(tmp_path):
     held.close()
     assert not os.path.exists(held.path)
     clear_left(str(tmp_path / "none"), "x-")
+
+
+def test_one_that_goes_meanwhile_keeps_none_of_the_others(tmp_path, monkeypatch):
+    """Another page that starts clears, too."""
+    left = [HeldFolder(str(tmp_path), "x-") for _ in range(3)]
+    for each in left:
+        each._lock.release()
+    with os.scandir(tmp_path) as found:
+        order = [each.name for each in found]
+    is_ours = held_folders._is_ours
+
+    def seen(entry):
+        if entry.name == order[0]:
+            shutil.rmtree(entry.path)
+        return is_ours(entry)
+
+    monkeypatch.setattr(held_folders, "_is_ours", seen)
+    clear_left(str(tmp_path), "x-")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.fixture

@@ -67,6 +67,22 @@ def test_nobody_gives_way_who_was_here_a_moment_ago(public):
     sessions.close_all()
 
 
+def test_nobody_gives_way_whose_run_ended_a_moment_ago(public):
+    """However long ago it was begun: who waits for a long run asks nothing meanwhile."""
+    sessions = Sessions(public(sessions=1, idle=3600.0))
+    try:
+        first = sessions.of(tab("a"))
+        first.work = Work(lambda work: "done").start()
+        assert first.work.wait(60) and not first.is_busy
+        first.used = time.monotonic() - 3601
+        with pytest.raises(UnlearningError, match="1 visitors are here"):
+            sessions.of(tab("b"))
+        first.work.ended -= 3601
+        assert sessions.of(tab("b")) is not first
+    finally:
+        sessions.close_all()
+
+
 def test_a_page_of_ones_own_has_no_limits(options, form):
     assert dataclasses.replace(options, is_public=True).limits == settings.PUBLIC
     assert None not in dataclasses.astuple(settings.PUBLIC)
