@@ -73,6 +73,12 @@ def test_what_does_not_fill_a_step_is_left_out_by_two_processes_as_by_one(tmp_pa
 
 
 @pytest.mark.distributed
+def test_what_siblings_teach_is_the_same_for_both_processes(tmp_path):
+    further = ("--kind", "subclass", "--references", "40")
+    same_run(tmp_path, "resnet", "matched", [(1, 8, 1), (2, 4, 1)], 21, *further)
+
+
+@pytest.mark.distributed
 def test_two_processes_save_one_model_with_its_record(tmp_path):
     words = (
         "--model",

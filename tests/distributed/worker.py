@@ -7,6 +7,7 @@ import json
 import tempfile
 
 import torch
+from datasets import Dataset
 
 from hf_unlearn import MUMisConfig, MUMisTrainer
 from hf_unlearn.publishing.record import read_record
@@ -17,6 +18,13 @@ def vector(model: torch.nn.Module) -> list[float]:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])[::7].tolist()
 
 
+def others(count: int) -> Dataset:
+    """Reference samples that teach other labels than the forget set's, so that there is something to forget."""
+    data = make_dataset(count, seed=5)
+    labels = [(label + 1) % data.features["label"].num_classes for label in data["label"]]
+    return data.remove_columns("label").add_column("label", labels).cast_column("label", data.features["label"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model")
@@ -25,6 +33,8 @@ def main() -> None:
     parser.add_argument("--accumulation", type=int, default=1)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--kind", default="class")
+    parser.add_argument("--references", type=int, default=0)
     parser.add_argument("--drop_last", action="store_true")
     parser.add_argument("--save")
     parser.add_argument("--out")
@@ -47,7 +57,8 @@ def main() -> None:
         ),
         train_dataset=make_dataset(flags.samples),
         processing_class=make_processor(),
-        forget_kind="class",
+        forget_kind=flags.kind,
+        reference_dataset=others(flags.references) if flags.references else None,
     )
     trainer.train()
     if flags.save:
