@@ -32,7 +32,7 @@ def unlearn(folder, request, **kwargs):
     return trainer
 
 
-def again(before, folder, request, **settings):
+def again(before, folder, request, references=None, **settings):
     """A trainer of two steps on a model in a folder."""
     data = DatasetDict({"train": make_dataset(32), "test": make_dataset(16, seed=1)})
     splits = make_splits(data, request, dataset_name="someone/colours")
@@ -42,7 +42,7 @@ def again(before, folder, request, **settings):
         **{"use_cpu": True, "disable_tqdm": True, "dataloader_pin_memory": False, "report_to": "none"},
         **{"max_steps": 2, "num_rounds": 1, "stop_rule": "steps", **shift, **settings},
     )
-    return MUMisTrainer(str(before), args, splits)
+    return MUMisTrainer(str(before), args, splits, reference_dataset=references)
 
 
 @pytest.fixture(scope="module")

@@ -242,3 +242,34 @@ def test_evaluate_looks_at_every_request(chain, tmp_path, capsys):
     assert "unlearned" in record["earlier"][0]["evaluation"]["models"] and "evaluation" not in record["earlier"][1]
     assert "earlier" not in record["evaluation"] and "earlier" in json.loads((chain / "3" / "results.json").read_text())
     assert published(record)["earlier"][0]["evaluation"]["counts"]["forget"] == 8
+
+
+def test_how_much_a_later_sample_remembers_is_read_off_the_model_that_guards(chain, tmp_path, monkeypatch):
+    """Of samples that went before, too: measured on the model that forgot them there would be nothing to lower, and
+    the guard would teach them again."""
+    from hf_unlearn.trainers.methods import mu_mis
+
+    asked = []
+
+    def measure(model, *_args):
+        asked.append(model)
+        raise StopIteration
+
+    monkeypatch.setattr(mu_mis, "measure_memory", measure)
+    for references in (None, make_dataset(24, seed=5)):
+        trainer = again(chain / "1", tmp_path / "f", P1, references=references, label_shift=None)
+        make_model().save_pretrained(tmp_path / "first")
+        trainer.earlier[0]["kept"]["original_model"] = str(tmp_path / "first")
+        with pytest.raises(StopIteration):
+            trainer.before_first_step()
+        assert asked[-1] is trainer.guide
+        # Who went before may be among the reference samples, which the guard is asked about, too.
+        assert (trainer.guide is trainer.original_model) == (references is not None)
+
+
+def test_reference_samples_of_a_class_that_went_are_not_looked_at(chain, tmp_path):
+    trainer = again(chain / "1", tmp_path / "f", P1, references=make_dataset(24, seed=5))
+    assert set(trainer.references.labels.tolist()) == {1, 2, 3}
+    red = make_dataset(24, seed=5).filter(lambda label: label == 0, input_columns="label")
+    with pytest.raises(UnlearningError, match="all of 6 reference samples are of classes that were forgotten before"):
+        again(chain / "1", tmp_path / "f", P1, references=red)

@@ -154,9 +154,10 @@ class UnlearningMethod(_Base):
 
         It is the original. After earlier requests it is the first model of all if that can be had: what one run lost
         the next would keep as it is, and over ten of them that adds up to much. The first model remembers the samples
-        of all of them; but it is asked beside those of this request alone, and the classes that went are masked.
+        of all of them; but it is asked beside those of this request alone, and the classes that went are masked. Where
+        reference samples are held, too, it is the model as it came: who went before may be among them.
         """
-        if not self.earlier:
+        if not self.earlier or (self.references is not None and self.forget_kind != "class"):
             return self.original_model
         found, why_not = first_model(self.earlier, self.original_model)
         if found is None:

@@ -43,6 +43,7 @@ from hf_unlearn.trainers.base.origin import find_model, with_origin
 from hf_unlearn.trainers.base.publishing import FAILED, FINISHED, RUNNING, Publishes
 from hf_unlearn.trainers.base.rounds import StepsInRounds
 from hf_unlearn.trainers.base.sampling import LoopsOverSamples
+from hf_unlearn.trainers.base.settings import settled_in_words
 from hf_unlearn.trainers.base.step_sums import batch_sums, logged_means
 from hf_unlearn.trainers.base.unserved import PlainRefusals
 from hf_unlearn.trainers.safety.idle_rules import refuse_idle_rule
@@ -192,7 +193,8 @@ class UnlearningTrainer(
         self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
         self.mismatch: str | None = None
-        self.references = None if unseen is None else take_references(unseen, len(unseen), self.model)
+        gone = self.earlier_labels
+        self.references = None if unseen is None else take_references(unseen, len(unseen), self.model, gone)
         self.unseen_odds = None if self.references is None else own_logits(self.original_model, self.references)
         self._rule: StopRule | None = None
         self._renew_stop_rule()
@@ -205,12 +207,9 @@ class UnlearningTrainer(
 
     @property
     def settled(self) -> list[str]:
-        """The settings that followed from the kind of request, since nobody had set them, in words."""
+        """The settings that followed from the kind of request or the model, since nobody had set them, in words."""
         values = {name: value for name in self.filled_settings if (value := getattr(self.args, name)) is not None}
-        shown = [
-            f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
-        ]
-        return [f"{', '.join(shown)}: for {FORGET_KINDS[self.forget_kind]}"] if shown else []
+        return settled_in_words(values, FORGET_KINDS[self.forget_kind])
 
     # What the Trainer asks
 

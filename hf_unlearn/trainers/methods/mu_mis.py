@@ -269,7 +269,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.num_forget_samples and self._by_memory:
             data, seed = (self.train_dataset, self.num_forget_samples), self.args.seed
             said = what_references_say(self.references, self.unseen_odds, self.forget_kind, *data, seed)
-            self.memory = measure_memory(self.original_model, *data, self.args.jitter, seed, said.odds, said.taught)
+            self.memory = measure_memory(self.guide, *data, self.args.jitter, seed, said.odds, said.taught)
             self.forward_equivalents += cost_of(self.num_forget_samples)
             self.remove_callback(Steering)
             self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, self.num_forget_samples)))

@@ -140,7 +140,7 @@ def measure_memory(
     Costs no more forward passes than `cost_of` says.
 
     Args:
-        model: the original, in eval mode.
+        model: the original, or else what the guard holds the model to, in eval mode.
         items: the forget set, of `size` items.
         jitter: which of `hf_unlearn.objectives.JITTERS` the copies are.
         seed: of the copies.

@@ -28,14 +28,24 @@ TOO_FEW = (
 )
 
 
-def take_references(references: Any, size: int, model: PreTrainedModel) -> Sample:
+def take_references(references: Any, size: int, model: PreTrainedModel, gone: torch.Tensor) -> Sample:
     """The reference samples that a run looks at, as `model` takes them.
 
     Args:
         references: items of `{"pixel_values", "labels"}`, `size` of them, 1 at the least.
+        gone: ids of the classes that went with earlier requests, which they are not to teach again.
+
+    Raises:
+        UnlearningError: all of them are of such classes.
     """
     values = torch.as_tensor(references[0]["pixel_values"]).numel()
-    return Sample.of(references, size, model, min(MOST_REFERENCES, max(LEAST_REFERENCES, _MOST_VALUES // values)))
+    taken = Sample.of(references, size, model, min(MOST_REFERENCES, max(LEAST_REFERENCES, _MOST_VALUES // values)))
+    stay = torch.isin(taken.labels, gone.to(taken.labels.device), invert=True)
+    if not bool(stay.any()):
+        raise UnlearningError(
+            f"all of {size} reference samples are of classes that were forgotten before; expected some that are not"
+        )
+    return Sample(taken.pixel_values[stay], taken.labels[stay], taken.index[stay.cpu()])
 
 
 def check_references(sample: Sample | None, forget: Any, num_forget: int, model: PreTrainedModel) -> None:

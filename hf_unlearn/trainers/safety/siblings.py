@@ -19,6 +19,7 @@ from hf_unlearn.models.from_scratch import new_image_classifier
 from hf_unlearn.objectives.draws import PassDraws
 from hf_unlearn.objectives.jitter import DRAWS, JITTERS, affine, draw_copies
 from hf_unlearn.objectives.labelling import log_odds
+from hf_unlearn.objectives.matching import matched_rows
 from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, sample_logits
 
 # What the networks must tell of reference samples that were held out, before they are asked about the forget set.
@@ -57,16 +58,14 @@ class SiblingsBeside:
     ) -> list[torch.Tensor]:
         """Two batches shaped as `pixel_values`, of the samples at `index` in the forget set, of these labels."""
         uniform, normal = self._rows.of(index, pass_number), self._copies.of(index, pass_number)
-        everyone = torch.arange(len(self._labels))
-        siblings = {label: everyone[self._labels == label] for label in set(labels.tolist())}
-        among = [[siblings[label] if len(siblings[label]) else everyone, everyone] for label in labels.tolist()]
+        theirs = self.references.pixel_values
         held = []
-        for place, drawn in enumerate(normal.split(DRAWS, 1)):
-            rows = torch.stack(
-                [each[place][int(len(each[place]) * u)] for each, u in zip(among, uniform[:, place], strict=True)]
-            )
-            pixels = self.references.pixel_values[rows.to(self.references.pixel_values.device)].to(pixel_values)
-            held.append(JITTERS[self.jitter](pixels, self.strength, drawn))
+        # Of one class all are alike.
+        for place, known in enumerate((self._labels, torch.zeros_like(self._labels))):
+            wanted = labels.cpu() if place == 0 else torch.zeros(len(labels), dtype=torch.long)
+            rows = matched_rows(wanted, known, uniform[:, place])
+            drawn = normal[:, place * DRAWS : (place + 1) * DRAWS]
+            held.append(JITTERS[self.jitter](theirs[rows.to(theirs.device)].to(pixel_values), self.strength, drawn))
         return held
 
 
@@ -74,7 +73,7 @@ class Taught(NamedTuple):
     """What reference samples say of the forget samples of a sub-class.
 
     Attributes:
-        accuracy: share of the held-out reference samples that the networks get right, 0 to 1.
+        accuracy: of the networks on the reference samples held out of each, in the mean over their labels, 0 to 1.
         odds: log-odds of each forget sample's label, in the mean over the networks, `(size,)`, nats; None where the
             accuracy is below `LEAST_ACCURACY`: then a low share of forget samples that are recognised says nothing.
     """
@@ -113,16 +112,19 @@ def what_siblings_teach(items: Any, size: int, references: Sample, seed: int = 0
 @torch.no_grad()
 def _what_siblings_teach(items: Any, size: int, references: Sample, seed: int) -> Taught:
     known, labels = references.labels.unique(return_inverse=True)
-    if len(known) < 2 or len(labels) < PARTS:
+    if len(known) < 2:
         return Taught(0.0, None)
     pixels = _small(references.pixel_values)
-    networks, right = [], []
+    # In a drawn order: the labels of references often come in turn.
+    part_of = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed)).to(labels.device) % PARTS
+    networks, asked, right = [], [], []
     for part in range(NETWORKS):
-        held_out = torch.arange(len(labels), device=labels.device) % PARTS == part
+        held_out = part_of == part
         network = _learned(pixels[~held_out], labels[~held_out], len(known), seed + part)
-        right.append((sample_logits(network, pixels[held_out]).argmax(1) == labels[held_out]).float())
+        asked.append(labels[held_out])
+        right.append((sample_logits(network, pixels[held_out]).argmax(1) == labels[held_out]).double())
         networks.append(network)
-    accuracy = float(torch.cat(right).mean())
+    accuracy = mean_recall(torch.cat(right), torch.cat(asked))
     if accuracy < LEAST_ACCURACY:
         return Taught(accuracy, None)
     odds = []
@@ -136,6 +138,18 @@ def _what_siblings_teach(items: Any, size: int, references: Sample, seed: int) -
     return Taught(accuracy, torch.cat(odds))
 
 
+def mean_recall(right: torch.Tensor, labels: torch.Tensor) -> float:
+    """Accuracy in the mean over labels, 0 to 1: to answer with the most frequent one alone is no knowledge.
+
+    Args:
+        right: 1 where a sample was answered with its label, else 0, `(n,)`.
+        labels: integer `(n,)`.
+    """
+    counts = labels.bincount()
+    known = counts > 0
+    return float((labels.bincount(weights=right)[known] / counts[known]).mean())
+
+
 def _small(pixel_values: torch.Tensor) -> torch.Tensor:
     """Images of at most `SIDE` pixels a side, float32."""
     height, width = (min(side, SIDE) for side in pixel_values.shape[-2:])
@@ -145,7 +159,9 @@ def _small(pixel_values: torch.Tensor) -> torch.Tensor:
 def _learned(pixels: torch.Tensor, labels: torch.Tensor, num_labels: int, seed: int) -> nn.Module:
     """A small network that has learned images `(n, channels, height, width)`, moved a little, in eval mode."""
     draws = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
+    # The seed of the weights is set for GPUs, too.
+    gpus = [pixels.device.index] if pixels.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
         names = [str(label) for label in range(num_labels)]
         network = new_image_classifier("resnet", names, {**NETWORK, "num_channels": pixels.shape[1]}, seed)
     # PyTorch's types do not know a device here.

@@ -8,7 +8,7 @@ import torch
 from hf_unlearn.trainers.safety import siblings
 from hf_unlearn.trainers.safety.memory import HeldBeside, Memory
 from hf_unlearn.trainers.safety.samples import Sample
-from hf_unlearn.trainers.safety.siblings import what_siblings_teach
+from hf_unlearn.trainers.safety.siblings import mean_recall, what_siblings_teach
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +66,34 @@ def test_references_that_do_not_teach_each_other_are_not_asked():
     assert "too few to say what siblings teach" in str(taught)
     one = Sample(noise.pixel_values, torch.zeros(60, dtype=torch.long), noise.index)
     assert what_siblings_teach(items, 1, one).odds is None, "one class teaches nothing of another"
+
+
+@pytest.mark.parametrize("period", [5, 10])
+def test_labels_that_come_in_turn_are_parted_like_others(period):
+    """Every fifth sample left out would leave out a whole class."""
+    generator = torch.Generator().manual_seed(2)
+    labels = (torch.arange(100) % period).long()
+    pixels = torch.zeros(100, 3, 16, 16) + 0.05 * torch.randn(100, 3, 16, 16, generator=generator)
+    pixels[:, 0] += labels.view(-1, 1, 1) / period
+    pixels[:, 1] += (labels % 2).view(-1, 1, 1)
+    items = [{"pixel_values": pixels[0], "labels": 0}]
+    found = what_siblings_teach(items, 1, Sample(pixels, labels, torch.arange(100)))
+    assert found.accuracy > 0.5
+
+
+def test_to_answer_with_the_commonest_label_is_no_knowledge():
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    right = (labels == 0).double()
+    assert mean_recall(right, labels) == 0.5
+    assert mean_recall(torch.ones(4).double(), torch.tensor([3, 3, 3, 5])) == 1.0
+    generator = torch.Generator().manual_seed(0)
+    noise = Sample(
+        torch.randn(100, 3, 8, 8, generator=generator),
+        labels[torch.randperm(100, generator=generator)],
+        torch.arange(100),
+    )
+    items = [{"pixel_values": noise.pixel_values[0], "labels": 0}]
+    assert what_siblings_teach(items, 1, noise).odds is None
 
 
 def test_one_process_finds_it_out_for_all(monkeypatch):
