@@ -25,6 +25,7 @@ from hf_unlearn.publishing.earlier import classes_forgotten, earlier_of, ids_for
 from hf_unlearn.publishing.push import push_folder
 from hf_unlearn.publishing.record import read_record, request_met, write_record
 from hf_unlearn.publishing.secrecy import Disclosure, published
+from hf_unlearn.trainers.safety.samples import own_logits
 from tests.publishing.conftest import GREEN, P1, RED, again, unlearn
 from tests.publishing.test_secrecy import what_goes_out
 from tests.tiny import make_dataset, make_model
@@ -244,27 +245,29 @@ def test_evaluate_looks_at_every_request(chain, tmp_path, capsys):
     assert published(record)["earlier"][0]["evaluation"]["counts"]["forget"] == 8
 
 
-def test_how_much_a_later_sample_remembers_is_read_off_the_model_that_guards(chain, tmp_path, monkeypatch):
-    """Of samples that went before, too: measured on the model that forgot them there would be nothing to lower, and
-    the guard would teach them again."""
+def test_no_sample_is_taught_again_by_the_model_that_guards(chain, tmp_path, monkeypatch):
+    """It knows the samples that went before: no target is above what the model itself says now."""
     from hf_unlearn.trainers.methods import mu_mis
+    from hf_unlearn.trainers.safety.memory import Memory
 
-    asked = []
-
-    def measure(model, *_args):
-        asked.append(model)
-        raise StopIteration
-
-    monkeypatch.setattr(mu_mis, "measure_memory", measure)
+    amounts = torch.tensor([0.0, 0.5, 0.0, 0.0, 0.0, 0.0])
+    monkeypatch.setattr(
+        mu_mis, "measure_memory", lambda *_: Memory("affine", 0.05, 0.14, 1.0, 1.0, 0.5, amounts.clone())
+    )
     for references in (None, make_dataset(24, seed=5)):
         trainer = again(chain / "1", tmp_path / "f", P1, references=references, label_shift=None)
         make_model().save_pretrained(tmp_path / "first")
         trainer.earlier[0]["kept"]["original_model"] = str(tmp_path / "first")
-        with pytest.raises(StopIteration):
-            trainer.before_first_step()
-        assert asked[-1] is trainer.guide
+        with torch.no_grad():
+            trainer.original_model.classifier[1].bias[1] -= 5.0
+        trainer.before_first_step()
         # Who went before may be among the reference samples, which the guard is asked about, too.
         assert (trainer.guide is trainer.original_model) == (references is not None)
+        sample = trainer.forget_sample(len(amounts))
+        now, first = (own_logits(each, sample) for each in (trainer.original_model, trainer.guide))
+        assert torch.allclose(trainer.memory.amounts, torch.maximum(amounts, first - now), atol=1e-5)
+        assert (first - trainer.memory.amounts <= now + 1e-5).all()
+        assert references is not None or (first > now + amounts).any()
 
 
 def test_reference_samples_of_a_class_that_went_are_not_looked_at(chain, tmp_path):

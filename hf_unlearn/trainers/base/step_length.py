@@ -19,11 +19,13 @@ def step_length(model: PreTrainedModel) -> float:
 
     A step moves weights together along a few directions, so that the norm that decides what it does is the spectral
     one, while it is measured against the Frobenius norm, which for weights in no order is larger with the square root
-    of the width (arXiv 2310.17813, Sec. 3). With the same length in each, a ResNet with 512 features lost
-    twice as much on the remaining classes as with half the length, and forgot no deeper.
+    of the width (arXiv 2310.17813, Sec. 3). What it does to a ResNet-18 stands in docs/defaults.md.
+
+    The width is that of the last linear layer with as many outputs as there are labels: a guess where several heads are
+    averaged, as in DeiT, whose widths are alike.
 
     Args:
-        model: without a linear head, or with an adapter, whose few weights are of low rank, it has no width to go by.
+        model: without such a layer, or with an adapter, whose few weights are of low rank, it has no width to go by.
     """
     num_labels = int(model.config.num_labels or 0)
     widths = [

@@ -34,8 +34,7 @@ from hf_unlearn.trainers.safety.steering import Steering
 from hf_unlearn.trainers.safety.unfamiliar import Exchange, Unfamiliar, answers_alone, check_features, find_unfamiliar
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 
-# Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term, against which
-# works what holds the model to its answers a little way off.
+# Where the labels stay in use: the most steps and passes, and the weight of the forget samples' own term.
 STEPS_OF_A_SUBSET, PASSES_OF_A_SUBSET, GUARD_OF_A_SUBSET = 480, 40, 4.0
 # Where the features of whole classes are moved: the same, against what that does to the rest; so, too, a sub-class.
 STEPS_OF_FEATURES, SURROUNDINGS_HELD = 360, 5.0
@@ -269,7 +268,8 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.num_forget_samples and self._by_memory:
             data, seed = (self.train_dataset, self.num_forget_samples), self.args.seed
             said = what_references_say(self.references, self.unseen_odds, self.forget_kind, *data, seed)
-            self.memory = measure_memory(self.guide, *data, self.args.jitter, seed, said.odds, said.taught)
+            measured = measure_memory(self.original_model, *data, self.args.jitter, seed, said.odds, said.taught)
+            self.memory = measured.not_taught_again(self.original_model, self.guide, self.train_dataset)
             self.forward_equivalents += cost_of(self.num_forget_samples)
             self.remove_callback(Steering)
             self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, self.num_forget_samples)))

@@ -10,7 +10,7 @@ not remember, fall by the damage alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -73,6 +73,24 @@ class Memory:
     def nothing(self) -> bool:
         """Whether there is nothing to forget that could be measured."""
         return not bool(self.amounts.any())
+
+    def not_taught_again(self, model: PreTrainedModel, guide: PreTrainedModel, items: Any) -> Memory:
+        """The same with amounts below a `guide` at which no sample's label is to become surer than `model` is of it.
+
+        The guide knows samples that the model has forgotten before.
+
+        Args:
+            items: the forget set.
+        """
+        if guide is model or self.nothing:
+            return self
+        amounts = self.amounts.clone()
+        for start in range(0, len(amounts), CHECKED_SAMPLES):
+            rows = range(start, min(start + CHECKED_SAMPLES, len(amounts)))
+            sample = Sample.at(items, rows, model)
+            surer = (own_logits(guide, sample) - own_logits(model, sample)).cpu()
+            amounts[rows.start : rows.stop] = torch.maximum(amounts[rows.start : rows.stop], surer.to(amounts))
+        return replace(self, amounts=amounts)
 
     def __str__(self) -> str:
         rests = f"of the log-odds of their labels {self.remembered:.1f} nats are memory's"
@@ -140,7 +158,7 @@ def measure_memory(
     Costs no more forward passes than `cost_of` says.
 
     Args:
-        model: the original, or else what the guard holds the model to, in eval mode.
+        model: the original, in eval mode.
         items: the forget set, of `size` items.
         jitter: which of `hf_unlearn.objectives.JITTERS` the copies are.
         seed: of the copies.
