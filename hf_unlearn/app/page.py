@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import gradio as gr
@@ -79,16 +79,19 @@ def make_page(options: Options, may_publish: bool) -> tuple[gr.Blocks, Sessions]
             return handle
 
         def checked(session: Session, *values: Any) -> Iterator[dict[Any, Any]]:
-            yield {planned: "", judged: "", after: gr.update(visible=False), **busy()}
-            yield from _followed(lambda: session.plan(form_of(values)), status)
-            work = session.work
-            found = shown.plan(work.result, work.warnings) if work is not None and session.is_planned else ""
-            yield {planned: found, **idle(session)}
+            yield busy()
+            # What was there before stays there if this may not begin.
+            cleared = {planned: "", judged: "", after: gr.update(visible=False)}
+            work = yield from _followed(lambda: session.plan(form_of(values)), status, cleared)
+            if work is not None and session.is_planned:
+                yield {planned: shown.plan(work.result, work.warnings)}
+            yield idle(session)
 
         def forgotten(session: Session, *values: Any) -> Iterator[dict[Any, Any]]:
-            yield {judged: "", after: gr.update(visible=False), **busy()}
-            yield from _followed(lambda: session.forget(form_of(values)), status)
-            if session.outcome is not None:
+            yield busy()
+            cleared = {judged: "", after: gr.update(visible=False)}
+            work = yield from _followed(lambda: session.forget(form_of(values)), status, cleared)
+            if work is not None and session.outcome is not None:
                 fresh = dict.fromkeys(stale, gr.update(value=None))
                 yield {
                     judged: shown.outcome(session.outcome, options.is_public),
@@ -125,19 +128,27 @@ def _off() -> Any:
     return gr.update(interactive=False)
 
 
-def _followed(begin: Callable[[], Work], status: gr.HTML) -> Iterator[dict[Any, Any]]:
-    """What is to be shown of work while it goes on, and of how it ended."""
+def _followed(
+    begin: Callable[[], Work], status: gr.HTML, cleared: dict[Any, Any]
+) -> Generator[dict[Any, Any], None, Work | None]:
+    """What is to be shown of work while it goes on, and of how it ended; `cleared` once it began.
+
+    Returns:
+        The work; None where it may not begin.
+    """
     try:
         work = begin()
     except UnlearningError as error:
         yield {status: shown.note(str(error), "error")}
-        return
+        return None
+    yield cleared
     for now in work.watched():
         yield {status: shown.progress(now, work.waits, work.is_asked_to_end)}
     if work.error is not None:
         yield {status: shown.note(work.error, "error")}
     else:
         yield {status: shown.note("Cancelled: nothing was kept.") if work.cancelled else ""}
+    return work
 
 
 def _form(options: Options) -> dict[str, Any]:

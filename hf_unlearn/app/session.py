@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.app.form import PHOTOGRAPHS, Form
@@ -82,32 +83,37 @@ class Session:
     def plan(self, form: Form) -> Work:
         """Prepare the run that the form asks for; its result is a [`Plan`].
 
+        What was planned before, and what came of it, goes once this is sure to begin.
+
         Raises:
-            UnlearningError: something is going on already, or the tab is gone.
+            UnlearningError: something is going on already, too many runs wait, or the tab is gone.
         """
         self._refuse_busy()
-        self._drop_plan()
-        self._drop_outcome()
-        self._checked = form
-        form = form.as_allowed(self.options)
-        return self._begin(lambda work: self._prepare(form, work))
+        allowed = form.as_allowed(self.options)
+
+        def give_way() -> None:
+            self._drop_plan()
+            self._drop_outcome()
+            self._checked = form
+
+        return self._begin(lambda work: self._prepare(allowed, work), give_way)
 
     def forget(self, form: Form | None = None) -> Work:
-        """Begin the planned run; its result is an [`Outcome`].
+        """Begin the planned run; its result is an [`Outcome`]. Until it is its turn it stays planned.
 
         Args:
             form: what the boxes say by now.
 
         Raises:
             UnlearningError: something is going on already, nothing was planned, the boxes say something else than when
-                they were checked, or the tab is gone.
+                they were checked, too many runs wait, or the tab is gone.
         """
         self._refuse_busy()
         if form is not None and self._planned is not None and form != self._checked:
             raise UnlearningError(
                 "the boxes were changed since they were checked; expected another check before the run"
             )
-        planned, self._planned = self._planned, None
+        planned = self._planned
         if planned is None:
             raise UnlearningError("nothing is ready to run; expected a check before it")
         return self._begin(lambda work: self._run(planned, work))
@@ -143,14 +149,14 @@ class Session:
         if self.is_busy:
             raise UnlearningError("something is going on in this tab already; expected to wait for it, or to cancel it")
 
-    def _begin(self, job: Any) -> Work:
+    def _begin(self, job: Callable[[Work], Any], give_way: Callable[[], None] | None = None) -> Work:
         # What begins after the tab was closed would make its folder anew, and nobody would remove it.
         with self._lock:
             if self._closed:
                 raise UnlearningError("this tab was closed; expected to load the page anew")
             limits = self.options.limits
             work = Work(job, limits.seconds)
-            work.start(limits.waiting)
+            work.start(limits.waiting, give_way)
             self.work = work
             return work
 
@@ -196,6 +202,8 @@ class Session:
         from hf_unlearn.evaluation.predict import Contestant
         from hf_unlearn.publishing.card import record_evaluation
 
+        # From here on this removes its folder; a job that never begins leaves that to whoever drops the plan.
+        self._planned = None
         run, trainer = planned.run, planned.run.trainer
         try:
             work.say(Progress("Reading samples, and checks before the first step"))

@@ -57,11 +57,12 @@ class Work:
         self.waits = True
         self.warnings: list[str] = []
 
-    def start(self, most_waiting: int | None = None) -> Work:
+    def start(self, most_waiting: int | None = None, give_way: Callable[[], None] | None = None) -> Work:
         """Begin, once it is its turn.
 
         Args:
             most_waiting: other jobs that may wait for their turn already; None: any number.
+            give_way: called once it is not refused, and before the job is.
 
         Raises:
             UnlearningError: more do.
@@ -72,6 +73,8 @@ class Work:
                     f"{len(_WAITING)} runs wait for their turn already; expected to try again in some minutes"
                 )
             _WAITING.add(self)
+        if give_way is not None:
+            give_way()
         self._thread.start()
         return self
 

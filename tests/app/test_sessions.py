@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
 import types
@@ -10,7 +11,7 @@ import types
 import pytest
 
 from hf_unlearn.app import options as settings
-from hf_unlearn.app.session import Session
+from hf_unlearn.app.session import UNFINISHED, Session
 from hf_unlearn.app.sessions import Sessions
 from hf_unlearn.app.uploads import keep_pictures
 from hf_unlearn.app.work import Work
@@ -139,6 +140,77 @@ def test_so_many_runs_wait_and_no_more(public, form, held):
         goes_on.set()
         for each in (one, other, third):
             each.close()
+
+
+@pytest.fixture
+def full(public):
+    """Gives a session, and makes its queue full, until the event is set."""
+    goes_on, running = threading.Event(), threading.Event()
+    session, works = Session(public(waiting=1)), []
+
+    def takes_all():
+        works.append(Work(lambda work: (running.set(), goes_on.wait(60))).start())
+        assert running.wait(60)
+        works.append(Work(lambda work: None).start())
+
+    yield session, takes_all, goes_on
+    goes_on.set()
+    assert all(each.wait(60) for each in works)
+    session.close()
+
+
+def unfinished(session):
+    folder = os.path.join(session.options.output_dir, UNFINISHED)
+    return os.listdir(folder) if os.path.isdir(folder) else []
+
+
+def test_a_run_that_is_refused_stays_planned(full, form):
+    session, takes_all, _ = full
+    assert session.plan(form).wait(120) and session.is_planned
+    takes_all()
+    with pytest.raises(UnlearningError, match="1 runs wait"):
+        session.forget(form)
+    with pytest.raises(UnlearningError, match="1 runs wait"):
+        session.plan(dataclasses.replace(form, words="blue"))
+    assert session.is_planned and len(unfinished(session)) == 1
+    # As it was checked, whatever the check that was refused said.
+    with pytest.raises(UnlearningError, match="boxes were changed"):
+        session.forget(dataclasses.replace(form, words="blue"))
+    session.close()
+    assert unfinished(session) == []
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_of_a_run_that_is_cancelled_while_it_waits_nothing_is_left(full, public, form, is_closed):
+    """Once the tab is closed; else it can be begun again, or another takes its place."""
+    session, takes_all, goes_on = full
+    assert session.plan(form).wait(120) and session.is_planned
+    takes_all()
+    public(waiting=2)
+    work = session.forget(form)
+    assert work.waits and len(unfinished(session)) == 1
+    if is_closed:
+        session.close()
+    else:
+        assert session.cancel() and work.wait(60) and session.is_planned
+        goes_on.set()
+        assert session.plan(form).wait(120) and len(unfinished(session)) == 1
+        assert session.forget(form).wait(120) and session.outcome is not None and not session.is_planned
+    assert work.cancelled and unfinished(session) == []
+
+
+def test_a_check_that_is_refused_takes_no_model(full, public, form):
+    session, takes_all, goes_on = full
+    assert session.plan(form).wait(120) and session.forget(form).wait(120)
+    outcome = session.finished()
+    takes_all()
+    with pytest.raises(UnlearningError, match="1 runs wait"):
+        session.plan(form)
+    assert session.finished() is outcome and os.path.isfile(os.path.join(outcome.folder, "model.safetensors"))
+    goes_on.set()
+    public(waiting=2)
+    assert session.plan(form).wait(120)
+    assert session.outcome is None and not os.path.exists(outcome.folder)
 
 
 def test_a_run_ends_when_its_time_is_up(public, form, monkeypatch):

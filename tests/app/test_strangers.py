@@ -12,7 +12,9 @@ import pytest
 
 from hf_unlearn.app import options as settings
 from hf_unlearn.app.form import OF_STRANGERS, Form
+from hf_unlearn.app.work import Work
 from hf_unlearn.commands.main import main
+from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import LEVELS
 from tests.app.asking import asked, elements, events_of, sent, uploaded
 
@@ -52,6 +54,19 @@ def test_visitors_for_whom_there_is_no_room_are_told_so(serve, limits):
         for component, given in (("max_steps", boxes), ("own", [picture])):
             said = sent(page, events_of(page, component)[0], given)
             assert "0 visitors are here, as many as there is room for" in said
+
+
+def test_what_is_on_the_page_stays_there_if_nothing_begins():
+    from hf_unlearn.app.page import _followed
+
+    def refused():
+        raise UnlearningError("5 runs wait")
+
+    (said,) = _followed(refused, "status", {"judged": ""})
+    assert said.keys() == {"status"} and "5 runs wait" in said["status"]
+    work = Work(lambda work: None).start()
+    assert work.wait(60)
+    assert list(_followed(lambda: work, "status", {"judged": ""})) == [{"judged": ""}, {"status": ""}]
 
 
 @pytest.mark.parametrize("is_public", [True, False])
