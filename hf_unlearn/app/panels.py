@@ -28,7 +28,7 @@ def result_panels(options: Options, session_of: Callable[[gr.Request], Session],
         may_publish: with push and certificate. Without, there is nothing that a request of any kind could reach.
     """
     with gr.Tabs():
-        stale = [*_try_panel(options, session_of), *_download_panel(session_of)]
+        stale = [*_try_panel(options, session_of), *_download_panel(options, session_of)]
         if may_publish:
             stale += [*_push_panel(session_of), *_certificate_panel(options, session_of)]
     return stale
@@ -43,14 +43,15 @@ def _try_panel(options: Options, session_of: Callable[[gr.Request], Session]) ->
         if path is None:
             return ""
         return _or_error(
-            lambda: shown.answers(answers_to(path, session_of(request).finished(), options.max_upload_mb), path)
+            lambda: shown.answers(answers_to(path, session_of(request).finished(), options.max_upload_mb), path),
+            options.is_public,
         )
 
     picture.change(ask, picture, said, **EVENT)
     return [picture, said]
 
 
-def _download_panel(session_of: Callable[[gr.Request], Session]) -> list[Any]:
+def _download_panel(options: Options, session_of: Callable[[gr.Request], Session]) -> list[Any]:
     with gr.Tab("Download"):
         button = gr.Button("Pack the model, its card and its record", elem_id="pack")
         said = gr.HTML("", elem_id="packed")
@@ -61,7 +62,7 @@ def _download_panel(session_of: Callable[[gr.Request], Session]) -> list[Any]:
             session = session_of(request)
             return [packed(session.finished().folder, session.folder)]
 
-        return _files(made, said, file)
+        return _files(made, said, file, options.is_public)
 
     button.click(pack, None, [said, file], **EVENT)
     return [said, file]
@@ -109,7 +110,7 @@ def _certificate_panel(options: Options, session_of: Callable[[gr.Request], Sess
     return [said, files]
 
 
-def _files(make: Callable[[], list[str]], said: gr.HTML, files: gr.File) -> dict[Any, Any]:
+def _files(make: Callable[[], list[str]], said: gr.HTML, files: gr.File, is_public: bool = False) -> dict[Any, Any]:
     """Offer what `make` made, or say why it could not."""
     found: list[str] = []
 
@@ -117,14 +118,14 @@ def _files(make: Callable[[], list[str]], said: gr.HTML, files: gr.File) -> dict
         found.extend(make())
         return ""
 
-    text = _or_error(made)
+    text = _or_error(made, is_public)
     value: Any = found if files.file_count == "multiple" else next(iter(found), None)
     return {said: text, files: gr.update(value=value, visible=bool(found))}
 
 
-def _or_error(say: Callable[[], str]) -> str:
+def _or_error(say: Callable[[], str], is_public: bool = False) -> str:
     """What `say` says, or its error on one line."""
     try:
         return say()
     except Exception as error:
-        return shown.note(error_line(error), "error")
+        return shown.note(error_line(error, is_public), "error")

@@ -155,7 +155,7 @@ class Session:
             if self._closed:
                 raise UnlearningError("this tab was closed; expected to load the page anew")
             limits = self.options.limits
-            work = Work(job, limits.seconds)
+            work = Work(job, limits.seconds, self.options.is_public)
             work.start(limits.waiting, give_way)
             self.work = work
             return work
@@ -232,7 +232,7 @@ class Session:
                 raise
             except Exception as error:
                 # The model is whole, and the work was not for nothing, whatever the judging failed of.
-                why_not = error_line(error)
+                why_not = error_line(error, self.options.is_public)
             work.check()
             folder = self._take(folder)
         finally:

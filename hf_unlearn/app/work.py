@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 import traceback
@@ -18,6 +19,9 @@ _TURN = threading.Lock()
 _WAITING: set[Work] = set()
 _DOOR = threading.Lock()
 _TICK = 0.25
+# From the root, the home or a drive on; in quotes with its spaces. After a letter a stroke begins no path: and/or.
+_ROOT = r"(?:/|~[\w.-]*/|[A-Za-z]:[\\/])"
+_PATH = re.compile(rf"""(?P<quote>['"]){_ROOT}.*?(?P=quote)|(?<!\w){_ROOT}[^\s'"<>,;)]+""")
 
 
 class Cancelled(Exception):
@@ -34,6 +38,7 @@ class Work:
     Args:
         job: what is to be done; it is given this, to say how far it is and to ask whether to go on.
         most_seconds: for so long, once it is its turn; None: as long as it takes.
+        is_public: strangers read what is said: see [`error_line`].
 
     Attributes:
         shown: the latest that the job said of itself; whatever the page knows how to show.
@@ -44,8 +49,8 @@ class Work:
         ended: when it did, by `time.monotonic`.
     """
 
-    def __init__(self, job: Callable[[Work], Any], most_seconds: float | None = None):
-        self._job, self._most_seconds = job, most_seconds
+    def __init__(self, job: Callable[[Work], Any], most_seconds: float | None = None, is_public: bool = False):
+        self._job, self._most_seconds, self._is_public = job, most_seconds, is_public
         self._until: float | None = None
         self._cancel = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -133,7 +138,7 @@ class Work:
         try:
             if self._most_seconds is not None:
                 self._until = time.monotonic() + self._most_seconds
-            with _Warnings(self.warnings):
+            with _Warnings(self.warnings, self._is_public):
                 self.check()
                 self.result = self._job(self)
         except TooLong as error:
@@ -141,7 +146,7 @@ class Work:
         except Cancelled:
             self.cancelled = True
         except Exception as error:
-            self.error = error_line(error)
+            self.error = error_line(error, self._is_public)
         finally:
             _TURN.release()
 
@@ -157,27 +162,41 @@ class Work:
             _WAITING.discard(self)
 
 
-def error_line(error: Exception) -> str:
-    """What the page says of an error: one line, and never where in the code it was."""
+def error_line(error: Exception, is_public: bool = False) -> str:
+    """What the page says of an error: one line, and never where in the code it was.
+
+    Args:
+        is_public: strangers read it. What other libraries and the system say may be anything of this machine: they are
+            told its type alone, and no path.
+    """
     line = mendable(error)
-    if line is None:
-        # Not the user's to mend; where it happened is for whoever started the page.
+    if line is not None and isinstance(error, UnlearningError):
+        return without_paths(line) if is_public else line
+    if line is None or is_public:
+        # Not the reader's to mend; where it happened is for whoever started the page.
         traceback.print_exception(error)
-        line = f"this should not have happened ({type(error).__name__}: {one_line(error)})"
+        said = type(error).__name__ if is_public else f"{type(error).__name__}: {one_line(error)}"
+        line = f"this should not have happened ({said})"
     return line
+
+
+def without_paths(text: str) -> str:
+    """A line that may name folders and files by their whole path, with … in the place of each."""
+    return _PATH.sub(r"\g<quote>…\g<quote>", text)
 
 
 class _Warnings(logging.Handler):
     """Takes what the library's log warns of in this thread."""
 
-    def __init__(self, taken: list[str]):
+    def __init__(self, taken: list[str], is_public: bool):
         super().__init__(logging.WARNING)
-        self._taken = taken
+        self._taken, self._is_public = taken, is_public
         self._own = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.thread == self._own:
-            self._taken.append(" ".join(record.getMessage().split()))
+            line = " ".join(record.getMessage().split())
+            self._taken.append(without_paths(line) if self._is_public else line)
 
     def __enter__(self) -> _Warnings:
         logging.getLogger("hf_unlearn").addHandler(self)

@@ -33,6 +33,14 @@ def events_of(page, component):
     return [each["id"] for each in config["dependencies"] if ids & set(each["inputs"])]
 
 
+def begun_by(page, component):
+    """The number of the event that a component begins."""
+    config = json.loads(asked(page, "/config")[2])
+    ids = {each["id"] for each in config["components"] if each["props"].get("elem_id") == component}
+    (found,) = (each["id"] for each in config["dependencies"] if ids & {target[0] for target in each["targets"]})
+    return found
+
+
 def sent(page, event, data):
     """What the page answers to an event that a browser would send; all of the stream."""
     session = uuid.uuid4().hex

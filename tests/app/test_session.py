@@ -237,8 +237,11 @@ def test_of_strangers_no_model_is_left_and_of_others_each_one(form, options):
     for is_public, kept in ((True, []), (False, ["resnet-unlearned", "resnet-unlearned-2"])):
         session = Session(dataclasses.replace(options, is_public=is_public))
         for _ in range(2):
-            done(session.plan(form))
-            done(session.forget())
+            said = shown.plan(done(session.plan(form)).result)
+            said += shown.outcome(done(session.forget()).result, is_public)
+            # Nor is any told where things lie.
+            assert is_public != (os.path.dirname(options.output_dir) in said)
+            assert not is_public or not any(os.path.dirname(each) in said for each in options.real_folders)
         assert len(left(options)[0]) == (1 if is_public else 2)
         session.close()
         assert left(options) == (kept, False)

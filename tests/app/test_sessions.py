@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import threading
 import time
 import types
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hf_unlearn.app import options as settings
 from hf_unlearn.app.session import UNFINISHED, Session
 from hf_unlearn.app.sessions import Sessions
 from hf_unlearn.app.uploads import keep_pictures
-from hf_unlearn.app.work import Work
+from hf_unlearn.app.work import Work, without_paths
 from hf_unlearn.errors import UnlearningError
 
 
@@ -226,6 +229,52 @@ def test_a_run_ends_when_its_time_is_up(public, form, monkeypatch):
         session.close()
     assert work.error == "this took longer than 60 min 0 s, which is the most here; nothing was kept"
     assert session.outcome is None
+
+
+SECRET = "/srv/secret place/model"
+
+
+def fails(error):
+    def job(work):
+        logging.getLogger("hf_unlearn").warning("read again, %s", f"from {SECRET!r} and /srv/secret/x: 3 rows")
+        raise error
+
+    return job
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "of_ones_own"),
+    [
+        (FileNotFoundError(2, "No such file or directory", SECRET), "FileNotFoundError", SECRET),
+        (KeyError(SECRET), "KeyError", SECRET),
+        (MemoryError(SECRET), "MemoryError", "out of memory"),
+        (UnlearningError(f"data {SECRET!r} has no label"), "data '…' has no label", f"data {SECRET!r} has no label"),
+    ],
+)
+def test_strangers_are_not_told_what_is_where(options, error, told, of_ones_own, capsys):
+    for is_public, said, warned in (
+        (True, told, "read again, from '…' and … 3 rows"),
+        (False, of_ones_own, f"read again, from {SECRET!r} and /srv/secret/x: 3 rows"),
+    ):
+        session = Session(dataclasses.replace(options, is_public=is_public))
+        work = session._begin(fails(error))
+        assert work.wait(60)
+        session.close()
+        assert said in work.error and work.warnings == [warned]
+        assert not is_public or "srv" not in work.error
+        # Whoever started the page is.
+        assert not is_public or isinstance(error, UnlearningError) or SECRET in capsys.readouterr().err
+
+
+@given(
+    st.text(st.characters(exclude_characters="'\"\\", exclude_categories=["C", "Z"]), min_size=1),
+    st.sampled_from(["/", "~/", "C:/"]),
+)
+def test_no_path_is_left_in_a_line(name, root):
+    path = f"{root}{name} x/y"
+    assert without_paths(f"file {path!r}: gone") == "file '…': gone"
+    assert without_paths("24/36 right, and/or 3 / 4") == "24/36 right, and/or 3 / 4"
+    assert without_paths("(at /a/b), from ~me/c") == "(at …), from …"
 
 
 def test_strangers_bring_fewer_pictures(public, form, picture, tmp_path):

@@ -12,11 +12,12 @@ import pytest
 
 from hf_unlearn.app import options as settings
 from hf_unlearn.app.form import OF_STRANGERS, Form
+from hf_unlearn.app.session import Session
 from hf_unlearn.app.work import Work
 from hf_unlearn.commands.main import main
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.evaluation.limits import LEVELS
-from tests.app.asking import asked, elements, events_of, sent, uploaded
+from tests.app.asking import asked, begun_by, elements, events_of, sent, uploaded
 
 pytest.importorskip("gradio", reason="Gradio is not installed (the extra app)")
 
@@ -54,6 +55,20 @@ def test_visitors_for_whom_there_is_no_room_are_told_so(serve, limits):
         for component, given in (("max_steps", boxes), ("own", [picture])):
             said = sent(page, events_of(page, component)[0], given)
             assert "0 visitors are here, as many as there is room for" in said
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+@pytest.mark.parametrize("button", ["own", "pack"])
+def test_what_fails_on_a_panel_is_not_told_strangers(serve, button, is_public, picture, monkeypatch):
+    def fails(self):
+        raise FileNotFoundError(2, "No such file", "/srv/secret")
+
+    monkeypatch.setattr(Session, "finished", fails)
+    with serve(is_public=is_public) as page, open(picture, "rb") as file:
+        (path,) = json.loads(uploaded(page, file.read())[2])
+        given = {"path": path, "orig_name": "x.png", "meta": {"_type": "gradio.FileData"}}
+        said = sent(page, begun_by(page, button), [given] if button == "own" else [])
+    assert ("(FileNotFoundError)" in said, "secret" in said) == (is_public, not is_public)
 
 
 def test_what_is_on_the_page_stays_there_if_nothing_begins():
