@@ -36,6 +36,7 @@ OURS, NOTHING, FLOOR = "mu_mis", "do nothing", "floor"
 
 # A method on one setting of one study: `seeds`, and of each figure a value (or None) for each of them.
 Row = dict[str, Any]
+# With the study before it, or without.
 Setting = tuple[str, ...]
 
 
@@ -76,7 +77,7 @@ class Advice:
             seeds, where it has them), and of another retrained model; None where it was not measured.
         settings: how many; one that several studies ran counts once.
         untried: settings of MU-Mis in which the method did not run.
-        rows: of the method, one for each setting of each study.
+        rows: of the method, one for each setting of each study; of MU-Mis those with the most data.
         losses: settings in which a method that takes no more data is better than MU-Mis by more than the floor.
         loses_with_more: the same for methods that take more data than is at hand.
         unpaired: in how many of the rows the method and MU-Mis have no training seed in common.
@@ -103,7 +104,8 @@ def advise(
     """What to take on settings like these.
 
     A method is held against MU-Mis on the settings that both ran in, and there on the training seeds that both have
-    (on all of each where they share none). It is taken if it is better in the mean over these settings by more than two
+    (on all of each where they share none). Of MU-Mis the row with the most data of what is at hand counts, of whichever
+    study it is. It is taken if it is better in the mean over these settings by more than two
     retrained models differ, and nothing else is better by more. Controls are never taken, nor is a method that spoils
     the answers: see [`spoils`].
 
@@ -122,15 +124,16 @@ def advise(
     found, widened = _like(rows, request, sure, regime, model)
     by_setting: dict[Setting, dict[tuple[str, str], Row]] = {}
     for row in found:
-        by_setting.setdefault(_setting(row), {})[(row["method"], row["needs"])] = row
-    ours = {setting: mine for setting, each in by_setting.items() if (mine := _ours(each, data)) is not None}
+        by_setting.setdefault((row["source"], *_setting(row)), {})[(row["method"], row["needs"])] = row
+    ours = {setting: mine for setting in by_setting if (mine := _ours(found, setting, data)) is not None}
     floor = _mean([_value(each[FLOOR, "forget"], key) for each in by_setting.values() if (FLOOR, "forget") in each])
     contestants = {
         (row["method"], row["needs"])
         for row in found
         if row["method"] not in (FLOOR, *CONTROLS) and DATA.index(row["needs"]) <= DATA.index(data)
     }
-    best, lead, shared = OURS, 0.0, list(ours)
+    # Another study's row counts once, where it stands.
+    best, lead, shared = OURS, 0.0, [setting for setting, mine in ours.items() if mine["source"] == setting[0]]
     for method, needs in sorted(contestants):
         both = [setting for setting in ours if (method, needs) in by_setting[setting]]
         if (
@@ -150,14 +153,15 @@ def advise(
         if (NOTHING, "forget") in each
     ]
     losses, more = _losses(by_setting, ours, sure, data)
+    places = {setting[1:] for setting in shared}
     return Advice(
         method=best,
         figure=figure,
         value=statistics.mean(_value(row, key) for row in chosen),
         nothing=_mean(idle),
-        floor=_mean([_value(each[FLOOR, "forget"], key) for each in some if (FLOOR, "forget") in each]),
-        settings=len({setting[1:] for setting in shared}),
-        untried=len({setting[1:] for setting in ours} - {setting[1:] for setting in shared}),
+        floor=_mean([_value(row, key) for row in found if row["method"] == FLOOR and _setting(row) in places]),
+        settings=len(places),
+        untried=len({setting[1:] for setting in ours} - places),
         rows=chosen,
         losses=losses,
         loses_with_more=more,
@@ -237,13 +241,18 @@ def _is_ours(row: Row, other: Row) -> bool:
 
 
 def _setting(row: Row) -> Setting:
-    return tuple(row[name] for name in ("source", "regime", "dataset", "model", "request"))
+    """What was run on, whichever study did: they share the models."""
+    return tuple(row[name] for name in ("regime", "dataset", "model", "request"))
 
 
-def _ours(rows: dict[tuple[str, str], Row], data: str) -> Row | None:
-    """MU-Mis with the most data of what is at hand."""
-    able = [needs for needs in DATA[: DATA.index(data) + 1] if (OURS, needs) in rows]
-    return rows[OURS, able[-1]] if able else None
+def _ours(rows: Sequence[Row], setting: Setting, data: str) -> Row | None:
+    """MU-Mis with the most data of what is at hand; where several studies have it, by the one of the `setting`."""
+    able = [
+        row
+        for row in rows
+        if row["method"] == OURS and _setting(row) == setting[1:] and DATA.index(row["needs"]) <= DATA.index(data)
+    ]
+    return max(able, key=lambda row: (DATA.index(row["needs"]), row["source"] == setting[0]), default=None)
 
 
 def _losses(

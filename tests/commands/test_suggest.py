@@ -92,6 +92,23 @@ def test_unseen_samples_are_used_where_they_are_at_hand():
     assert advise(rows, "random", "unseen", "accuracy").value == 2.0
 
 
+def test_what_another_study_measured_with_more_data_counts():
+    # One study ran MU-Mis with unseen samples, the other the methods beside it, on the same models.
+    rows = [*rows_of(mu_mis={0: 30.0}, delete={0: 2.0}, floor=0.5), *rows_of("random:1%", mu_mis=4.0)]
+    rows += [*rows_of(source="two", mu_mis={0: 30.0, 1: 40.0}, do_nothing={0: 30.0, 1: 40.0})]
+    rows += rows_of(source="two", needs="unseen", mu_mis={0: 1.0, 1: 3.0})
+    advice = advise(rows, "random", "unseen", "accuracy")
+    assert (advice.method, advice.value, advice.settings, advice.untried) == ("mu_mis", 3.0, 2, 0)
+    # It counts once, where it stands, and so does doing nothing beside it.
+    assert [row["source"] for row in advice.rows] == ["study", "two"]
+    assert (advice.nothing, advice.floor) == (35.0, 0.5) and not advice.losses
+    without = advise(rows, "random", "forget", "accuracy")
+    assert (without.method, without.value, len(without.losses)) == ("delete", 2.0, 1)
+    # Where a study has no row of MU-Mis at all, another's stands against its methods.
+    alone = [*rows_of(delete={0: 1.0, 1: 2.0}, floor=0.5), *rows_of(source="two", mu_mis=4.0)]
+    assert advise(alone, "random", "forget", "accuracy").method == "delete"
+
+
 def test_methods_are_compared_where_both_ran():
     # The other method ran in the easy setting alone: its mean is lower, and it is no better there.
     rows = [*rows_of(mu_mis=8.0, floor=0.1), *rows_of(model="vit", mu_mis=1.0, delete=1.0, floor=0.1)]
@@ -235,6 +252,9 @@ def test_a_sub_class_without_reference_samples_asks_for_them(capsys):
         assert main(["suggest", "--request", "subclass", "--data", data]) == 0
         shown[data] = capsys.readouterr().out
     assert "give --reference_split" in shown["forget"] and "give --reference_split" not in shown["unseen"]
+    # As docs/methods.md has it.
+    assert shown["unseen"].startswith("take mu_mis")
+    assert "study_references.csv: memorised, characters:30, resnet, subclass:E, 2 seeds: 1.04" in shown["unseen"]
 
 
 def test_it_says_where_mu_mis_loses(capsys):
