@@ -17,7 +17,7 @@ from hf_unlearn.trainers.base.forget_pass import labels_of
 from hf_unlearn.trainers.base.paper import cite
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.methods.neggrad_plus import PairsConfig, TakesPairs
-from hf_unlearn.trainers.safety.samples import chunk_size
+from hf_unlearn.trainers.safety.samples import sample_logits
 
 
 @dataclass
@@ -81,8 +81,7 @@ class ReGUnTrainer(TakesPairs):
         if not stays.any():
             raise UnlearningError("every reference sample is of a class that goes; expected some of others")
         held = pixel_values[stays.to(pixel_values.device)]
-        said = [self.original_model(pixel_values=chunk)["logits"].softmax(1) for chunk in held.split(chunk_size(held))]
-        self.held_labels, self.said = labels[stays], torch.cat(said)
+        self.held_labels, self.said = labels[stays], sample_logits(self.original_model, held).softmax(1)
         self.forward_equivalents += len(held)
         size = self.num_forget_samples
         self._uniform = PassDraws(lambda draws: torch.rand(size, generator=draws), self.args.seed, 15)

@@ -31,6 +31,14 @@ def test_regun_by_the_paper(tmp_path):
     torch.testing.assert_close(seen["losses"].mean(), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_regun_of_a_half_precision_model_takes_whole_probabilities(tmp_path):
+    trainer = make(tmp_path, "regun", model=make_model("vit").to(torch.bfloat16), kind="subset", max_steps=1)
+    trainer._ask_held_out()
+    held = trainer.references.pixel_values
+    assert held.dtype == torch.bfloat16 and trainer.said.dtype == torch.float32
+    torch.testing.assert_close(trainer.said, trainer.original_model(pixel_values=held).logits.float().softmax(1))
+
+
 def test_regun_draws_anew_in_each_step_and_the_same_in_each_run(tmp_path):
     runs = []
     for _ in range(2):
