@@ -100,6 +100,7 @@ def test_its_features_are_the_originals(tmp_path):
         ({"weights_sha256": {"original": "0" * 64}}, "other weights"),
         ({"settings": {"stop_rule": "unseen"}}, "reference samples"),
         ({"data_used": "the samples to forget and reference samples"}, "reference samples"),
+        ({"data_used": "the samples to forget, all retained data and reference samples"}, "reference samples"),
         ({}, "keeps its seed"),
     ],
 )

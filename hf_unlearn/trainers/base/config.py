@@ -190,7 +190,7 @@ class UnlearningConfig(TrainingArguments):
                 of a class goes, its label stays), `"subset"` (other samples like them stay).
         """
         # The defaults of the class, for who set them to None.
-        return {name: getattr(type(self), name) for name in ("max_steps", "stop_rule", "step_rule")}
+        return {name: getattr(type(self), name) for name in ("max_steps", "stop_rule", "step_rule", "learning_rate")}
 
     def for_request(self, forget_kind: str) -> tuple[Self, dict[str, Any]]:
         """A copy in which nothing that depends on the request is left open, and what was filled in, by name.

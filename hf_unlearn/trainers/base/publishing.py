@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
@@ -81,9 +80,15 @@ class Publishes(OwnFigures):
         self._progress = progress
         if progress == FINISHED:
             remember_run(self._whole_model, self)
-            # What cannot be read is said where it is saved, and a run is not lost for it.
-            with contextlib.suppress(UnlearningError):
+            try:
                 self._remember_weights()
+            except Exception as error:
+                # A run is not lost for it, whatever it is.
+                logger.warning(
+                    "the weights of this run will not be known again by themselves: %s: %s",
+                    type(error).__name__,
+                    one_line(error),
+                )
 
     def _remember_weights(self) -> None:
         """Know the weights that the run left again, if it changed them, by what a few samples say of them."""
@@ -187,9 +192,16 @@ class Publishes(OwnFigures):
     def data_used(self) -> str:
         """What the method looked at, in words: the three are not to be compared with each other."""
         if not self.retain_free:
+            if self.references is not None:
+                return "the samples to forget, all retained data and reference samples"
             return "the samples to forget and all retained data"
-        beside = ", without retained data" if self.references is None else " and reference samples"
-        return f"the samples to forget{' alone' if self.references is None else ''}{beside}"
+        beside = " alone, without retained data" if self.references is None else " and reference samples"
+        return f"the samples to forget{beside}"
+
+    @property
+    def followed_settings(self) -> dict[str, Any]:
+        """What followed from the kind of request, by name, but for what was set on `args` since then."""
+        return {name: value for name, value in self.filled_settings.items() if getattr(self.args, name) == value}
 
     def record(self, in_progress: bool | None = None, figures: bool = True) -> dict[str, Any]:
         """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`].
@@ -234,7 +246,8 @@ class Publishes(OwnFigures):
             dataset_private=self.provenance.get("dataset_private"),
             run=run,
             settings=public_arguments(self.args),
-            settings_given=given_arguments(self.args, self.filled_settings),
+            settings_given=given_arguments(self.args, self.followed_settings),
+            # More than that: whoever sets one of them by hand may know the request.
             settled=list(self.filled_settings),
             disclosure=self.disclosure(),
             weights_sha256={

@@ -208,7 +208,7 @@ class UnlearningTrainer(
     @property
     def settled(self) -> list[str]:
         """The settings that followed from the kind of request or the model, since nobody had set them, in words."""
-        values = {name: value for name in self.filled_settings if (value := getattr(self.args, name)) is not None}
+        values = {name: value for name, value in self.followed_settings.items() if value is not None}
         return settled_in_words(values, FORGET_KINDS[self.forget_kind])
 
     # What the Trainer asks

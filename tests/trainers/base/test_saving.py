@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -32,6 +33,17 @@ def ended(trainer):
 
 def names(folder):
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else None
+
+
+@pytest.mark.parametrize("error", [FULL, ValueError("no such row"), UnlearningError("unreadable")])
+def test_a_run_is_not_lost_for_what_cannot_be_read_after_it(tmp_path, monkeypatch, caplog, error):
+    trainer = make(tmp_path, "delete", max_steps=1)
+    before = trainer.model.classifier.weight.detach().clone()
+    monkeypatch.setattr(type(trainer), "record", raising(error))
+    with caplog.at_level(logging.WARNING):
+        trainer.train()
+    assert trainer.progress == "finished" and not torch.equal(trainer.model.classifier.weight, before)
+    assert f"will not be known again by themselves: {type(error).__name__}: {error}" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["whole", "adapter"])

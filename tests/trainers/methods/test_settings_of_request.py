@@ -84,6 +84,15 @@ def test_what_was_set_stays_as_it_was_set(tmp_path, name, value):
     assert f"{name} " not in trainer.settled[0]
 
 
+def test_what_was_set_on_the_trainer_since_then_followed_from_nothing(tmp_path):
+    trainer = trainer_for(tmp_path, fraction=0.2)
+    trainer.args.learning_rate, trainer.args.max_steps = 0.25, 7
+    assert "max_steps" not in trainer.settled[0] and "learning_rate" not in trainer.settled[0]
+    record = trainer.record(figures=False)
+    assert record["settings_given"] == {"use_cpu": True, "learning_rate": 0.25, "max_steps": 7}
+    assert {"learning_rate", "max_steps"} <= set(record["settled"]), "their names alone say what kind of request it was"
+
+
 def test_a_config_may_serve_several_requests(tmp_path):
     args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
     before = dataclasses.asdict(args)
@@ -130,12 +139,14 @@ def test_no_method_leaves_a_setting_open_once_the_request_is_known(name):
     import hf_unlearn
 
     config = getattr(hf_unlearn, METHODS[name].config)
-    for left in ({}, {"stop_rule": None}, {"max_steps": None}, {"step_rule": None}):
+    for left in ({}, {"stop_rule": None}, {"max_steps": None}, {"step_rule": None}, {"learning_rate": None}):
         if name in AT_ONCE and left:
             continue  # They have one value for each.
         for kind in ("class", "subclass", "subset"):
             settled, _ = config("unused", use_cpu=True, **left).for_request(kind)
             assert None not in (settled.max_steps, settled.stop_rule, settled.step_rule)
+            # That of MU-Mis follows from the model.
+            assert name == "mu_mis" or settled.learning_rate == config.learning_rate
 
 
 def test_all_classes_that_go_are_lowered_together(tmp_path):

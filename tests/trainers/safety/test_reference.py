@@ -10,6 +10,7 @@ import torch
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.trainers.safety.reference import ASKS_FOR_REFERENCES
 from tests.tiny import make_dataset, make_model, make_processor
+from tests.trainers import runs
 
 
 def make(tmp_path, references, kind="subset", **settings):
@@ -72,6 +73,9 @@ def test_a_sub_class_asks_for_references(tmp_path, caplog):
 def test_which_data_were_used_is_said(tmp_path):
     assert make(tmp_path, None).data_used == "the samples to forget alone, without retained data"
     assert make(tmp_path, make_dataset(24, seed=5)).data_used == "the samples to forget and reference samples"
+    both = runs.make(tmp_path, "regun").data_used
+    assert both == "the samples to forget, all retained data and reference samples"
+    assert runs.make(tmp_path, "fine_tune").data_used == "the samples to forget and all retained data"
 
 
 def test_the_references_hold_the_model(tmp_path):
