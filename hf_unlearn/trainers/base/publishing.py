@@ -200,8 +200,13 @@ class Publishes(OwnFigures):
 
     @property
     def followed_settings(self) -> dict[str, Any]:
-        """What followed from the kind of request, by name, but for what was set on `args` since then."""
-        return {name: value for name, value in self.filled_settings.items() if getattr(self.args, name) == value}
+        """What followed from request or model, by name: no default of the class, and nothing set on `args` since."""
+        now, usual = self.args, type(self.args)
+        return {
+            name: value
+            for name, value in self.filled_settings.items()
+            if getattr(now, name) == value != getattr(usual, name)
+        }
 
     def record(self, in_progress: bool | None = None, figures: bool = True) -> dict[str, Any]:
         """What `unlearning.json` says of the run, as it is now; see [`unlearning_record`].

@@ -9,12 +9,12 @@ import pytest
 import torch
 from datasets import ClassLabel, DatasetDict
 
-from hf_unlearn import ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningError, make_splits
+from hf_unlearn import FineTuneConfig, ForgetRequest, MUMisConfig, MUMisTrainer, UnlearningError, make_splits
 from hf_unlearn.publishing.settings import public_arguments
 from hf_unlearn.trainers.registry import METHODS
 from tests.tiny import LABELS, make_dataset, make_model, make_processor
 from tests.trainers.methods.test_mu_mis import make_trainer
-from tests.trainers.runs import AT_ONCE
+from tests.trainers.runs import AT_ONCE, make
 
 OPEN = ("max_steps", "stop_rule", "label_shift", "sensitivity_weight", "step_rule", "features_weight")
 WHOLE = {"max_steps": 360, "stop_rule": "steps", "label_shift": math.inf, "sensitivity_weight": 0.1}
@@ -56,7 +56,7 @@ def settings_of(trainer):
 def test_what_depends_on_the_request_follows_from_the_splits(tmp_path, request_fields, expected):
     trainer = trainer_for(tmp_path, **request_fields)
     assert settings_of(trainer) == expected
-    (line,) = trainer.settled
+    line, _ = trainer.settled
     assert f"max_steps {expected['max_steps']}" in line
     assert ("label_shift inf" in line) == (expected is WHOLE)
     written = public_arguments(trainer.args)
@@ -91,6 +91,16 @@ def test_what_was_set_on_the_trainer_since_then_followed_from_nothing(tmp_path):
     record = trainer.record(figures=False)
     assert record["settings_given"] == {"use_cpu": True, "learning_rate": 0.25, "max_steps": 7}
     assert {"learning_rate", "max_steps"} <= set(record["settled"]), "their names alone say what kind of request it was"
+
+
+def test_a_default_follows_from_nothing(tmp_path):
+    trainer = make(tmp_path, "fine_tune", learning_rate=None, stop_rule=None)
+    assert (
+        trainer.args.learning_rate == FineTuneConfig.learning_rate
+        and trainer.args.stop_rule == "steps"
+        and trainer.settled == []
+    )
+    trainer.train()
 
 
 def test_a_config_may_serve_several_requests(tmp_path):
