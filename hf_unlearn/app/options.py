@@ -20,7 +20,7 @@ class Limits:
         waiting: runs that wait for their turn; one goes on at a time.
         seconds: of one run, or one check.
         pictures: that are forgotten at once.
-        uploads: megabytes of files that lie there.
+        uploads: megabytes of uploads, those on the way among them, and of what lies in the tabs' folders.
     """
 
     sessions: int | None = None

@@ -10,13 +10,14 @@ import socket
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_unlearn.app.held import HeldFolder, clear_left
 from hf_unlearn.app.options import Options
+from hf_unlearn.app.room import Messages, Room
 from hf_unlearn.app.session import clear_what_is_left
 from hf_unlearn.commands.parsing import say
 from hf_unlearn.errors import UnlearningError
@@ -33,7 +34,6 @@ MOST_OF_EVENT = 2**23
 # What a page's folder of uploads is called, in the temporary folder.
 OF_PAGE = "hf-unlearn-uploads-"
 _IN_USE = "port {} is in use, or not yours; expected --server_port 0"
-Messages = Callable[..., Awaitable[Any]]
 
 
 @dataclass
@@ -57,13 +57,11 @@ class Guard:
 
     Args:
         hosts: names that the page may be asked for by; none: by any.
-        uploads: the folder where they lie.
-        most_uploaded: bytes that may lie there; None: any number.
+        room: for uploads; None: as much as there is.
     """
 
-    def __init__(self, app: Any, hosts: tuple[str, ...], uploads: str, most_uploaded: int | None = None):
-        self._app, self._hosts = app, hosts
-        self._uploads, self._most_uploaded = uploads, most_uploaded
+    def __init__(self, app: Any, hosts: tuple[str, ...], room: Room | None = None):
+        self._app, self._hosts, self._room = app, hosts, room
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Messages, send: Messages) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -82,14 +80,13 @@ class Guard:
             if self._hosts and origin is not None and _host_of(origin) not in self._hosts:
                 await _refuse(send)
                 return
-            if scope["path"].rstrip("/").endswith("/upload"):
-                if self._most_uploaded is not None:
-                    room = self._most_uploaded - _bytes_in(self._uploads)
-                    if room <= 0:
-                        await _refuse(send)
-                        return
-                    receive = _at_most(room, receive)
-            else:
+            is_upload = scope["path"].rstrip("/").endswith("/upload")
+            if is_upload and self._room is not None:
+                if self._room.is_full():
+                    await _refuse(send)
+                    return
+                receive = self._room.taken_by(receive)
+            elif not is_upload:
                 body = await _body_of(receive)
                 if body is None or _names_address(body):
                     await _refuse(send)
@@ -128,29 +125,6 @@ async def _body_of(receive: Messages) -> bytes | None:
             return None
         if not message.get("more_body"):
             return body
-
-
-def _bytes_in(folder: str) -> int:
-    found = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            # Old files are removed meanwhile.
-            with contextlib.suppress(OSError):
-                found += os.path.getsize(os.path.join(place, name))
-    return found
-
-
-def _at_most(room: int, receive: Messages) -> Messages:
-    """A request's body as it comes, and its end where it is longer than there is room for."""
-    left = room
-
-    async def taken() -> Any:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        return message if left >= 0 else {"type": "http.disconnect"}
-
-    return taken
 
 
 def _names_address(body: bytes) -> bool:
@@ -214,12 +188,10 @@ def served(options: Options, server_name: str = "127.0.0.1", server_port: int = 
         is_local = server_name in LOCAL_NAMES
         may_publish = not options.is_public and (is_local or options.others_may_publish)
         page, sessions = make_page(options, may_publish)
-        guard = Middleware(
-            Guard,
-            hosts=LOCAL_NAMES if is_local else (),
-            uploads=uploads,
-            most_uploaded=None if options.limits.uploads is None else options.limits.uploads * 2**20,
-        )
+        room, most = None, options.limits.uploads
+        if most is not None:
+            room = Room(lambda: [uploads, *sessions.folders()], most * 2**20)
+        guard = Middleware(Guard, hosts=LOCAL_NAMES if is_local else (), room=room)
         try:
             _, url, _ = page.launch(
                 # As an address in the browser has it.

@@ -39,6 +39,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    def folders(self) -> list[str]:
+        """Where their uploads and copies lie."""
+        with self._lock:
+            return [each.folder for each in self._open.values()]
+
     def close(self, request: Any) -> None:
         """The tab was closed or loaded anew."""
         with self._lock:

@@ -37,7 +37,12 @@ def keep_pictures(paths: Sequence[str], folder: str, max_upload_mb: int, most: i
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     for number, (path, ending) in enumerate(zip(paths, endings, strict=True)):
-        shutil.copyfile(path, os.path.join(folder, f"{number:05}{ending}"))
+        place = os.path.join(folder, f"{number:05}{ending}")
+        try:
+            # A second name for it takes no room.
+            os.link(os.path.realpath(path), place)
+        except OSError:
+            shutil.copyfile(path, place)
     return folder
 
 

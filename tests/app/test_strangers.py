@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import json
 import os
+import time
 import types
+import urllib.parse
 
 import pytest
 
@@ -105,6 +108,44 @@ def test_strangers_fill_no_disk(serve, limits):
         with open(os.path.join(folder, "more"), "wb") as file:
             file.truncate(2**19)
         assert uploaded(page, b"x")[0] == 403
+
+
+def test_what_a_tab_keeps_takes_of_the_room(serve, limits):
+    limits(uploads=1)
+    with serve(is_public=True) as page:
+        assert uploaded(page, b"x")[0] == 200
+        session = page.sessions.of(types.SimpleNamespace(session_hash="a"))
+        with open(os.path.join(session.folder, "packed.zip"), "wb") as file:
+            file.truncate(2**20)
+        assert uploaded(page, b"x")[0] == 403
+        page.sessions.close(types.SimpleNamespace(session_hash="a"))
+        assert uploaded(page, b"x")[0] == 200
+
+
+def test_uploads_that_come_at_once_share_the_room(serve, limits):
+    limits(uploads=1)
+    with serve(is_public=True) as page, contextlib.ExitStack() as stack:
+        place = urllib.parse.urlsplit(page.url).netloc
+        body = b'--m\r\nContent-Disposition: form-data; name="files"; filename="%d.png"\r\n\r\n%b\r\n--m--\r\n'
+        begun = []
+        for number in range(2):
+            each = stack.enter_context(contextlib.closing(http.client.HTTPConnection(place, timeout=60)))
+            content = body % (number, os.urandom(600 * 2**10))
+            each.putrequest("POST", "/gradio_api/upload")
+            each.putheader("Content-Type", "multipart/form-data; boundary=m")
+            each.putheader("Content-Length", str(len(content)))
+            each.endheaders(content[: len(content) // 2])
+            begun.append((each, content[len(content) // 2 :]))
+        # Both were let in while nothing lay there.
+        time.sleep(0.5)
+        answers = []
+        for each, rest in begun:
+            try:
+                each.send(rest)
+                answers.append(each.getresponse().status)
+            except OSError:
+                answers.append(400)
+        assert answers[0] == 200 and answers[1] >= 400
 
 
 @pytest.mark.parametrize(

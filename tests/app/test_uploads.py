@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from hf_unlearn.app import uploads
+from hf_unlearn.app.room import bytes_in
 from hf_unlearn.app.uploads import keep_pictures
 from hf_unlearn.errors import UnlearningError
 
@@ -28,6 +29,26 @@ def test_pictures_are_kept_under_other_names(tmp_path):
     # Those of before are gone.
     keep_pictures(paths[:1], folder, 1, 9)
     assert os.listdir(folder) == ["00000.jpg"]
+
+
+def test_what_is_kept_takes_no_further_room(tmp_path, monkeypatch):
+    path, folder = saved(tmp_path, "x.png"), str(tmp_path / "kept")
+    kept = os.path.join(keep_pictures([path], folder, 1, 9), "00000.png")
+    assert os.path.samefile(path, kept)
+    assert bytes_in([str(tmp_path)]) == bytes_in([folder]) == os.path.getsize(path)
+    assert bytes_in([str(tmp_path), folder, str(tmp_path / "none")]) == os.path.getsize(path)
+    # What was uploaded may go before it.
+    os.remove(path)
+    assert Image.open(kept).size == (8, 6)
+
+    def refused(*args):
+        raise OSError
+
+    # Not on every disk can a file have two names.
+    monkeypatch.setattr(os, "link", refused)
+    path = saved(tmp_path, "y.png", size=(3, 2))
+    keep_pictures([path], folder, 1, 9)
+    assert Image.open(kept).size == (3, 2) and not os.path.samefile(path, kept)
 
 
 def test_what_is_refused(tmp_path, monkeypatch):
