@@ -29,7 +29,12 @@ SHOWN = ("do nothing", "head only", "no features (answers alone)", "default", "r
 
 def settings_of(rows: Rows) -> list[tuple[str, ...]]:
     """The settings of the study, in order."""
-    return list(dict.fromkeys(tuple(row[name] for name in ("regime", "dataset", "model", "request")) for row in rows))
+    return list(dict.fromkeys(key_of(row) for row in rows))
+
+
+def key_of(row: dict[str, str]) -> tuple[str, ...]:
+    """The setting that a row belongs to."""
+    return tuple(row[name] for name in ("regime", "dataset", "model", "request"))
 
 
 def values(rows: Rows, variant: str, figure: str) -> list[float]:
@@ -46,7 +51,7 @@ def body(rows: Rows) -> str:
     lines = ["| setting |  | " + " | ".join(SHOWN) + " |", "|" + "---|" * (2 + len(SHOWN))]
     figures = {"depth": ("**depth, %**", 1), "average_gap": ("gap, points", 2), **PROBES}
     for key in settings_of(rows):
-        chosen = [row for row in rows if tuple(row[name] for name in ("regime", "dataset", "model", "request")) == key]
+        chosen = [row for row in rows if key_of(row) == key]
         name = ", ".join(key)
         for figure, (title, digits) in figures.items():
             cells = [mean(values(chosen, variant, figure), digits) for variant in SHOWN]
@@ -57,17 +62,26 @@ def body(rows: Rows) -> str:
 
 
 def ablation(rows: Rows) -> str:
-    """Depth and price of each variant, means over settings."""
+    """Depth and price of each variant, means over the settings in which all of them ran; then over all settings."""
     lines = [
         "| | settings | depth, % | lowest depth, % | gap, points | largest gap | from the rest alone, % | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for variant in dict.fromkeys(row["variant"] for row in rows):
-        depths, gaps = values(rows, variant, "depth"), values(rows, variant, "average_gap")
-        ends = f"{min(depths):.1f}" if depths else "–"
-        cells = [str(len(gaps)), mean(depths, 1), ends, mean(gaps, 2), f"{max(gaps):.2f}"]
-        cells += [mean(values(rows, variant, "remembered_accuracy"), 1), mean(values(rows, variant, "seconds"), 0)]
-        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    ran = {key: {row["variant"] for row in rows if key_of(row) == key} for key in settings_of(rows)}
+    whole = [row for row in rows if ran[key_of(row)] == set(variants)]
+    everywhere = [name for name in variants if all(name in each for each in ran.values())]
+    parts = [("", whole, variants)] + ([(", all settings", rows, everywhere)] if len(whole) < len(rows) else [])
+    for suffix, chosen, names in parts:
+        for variant in names:
+            depths, gaps = values(chosen, variant, "depth"), values(chosen, variant, "average_gap")
+            ends = f"{min(depths):.1f}" if depths else "–"
+            cells = [str(len(gaps)), mean(depths, 1), ends, mean(gaps, 2), f"{max(gaps):.2f}"]
+            cells += [
+                mean(values(chosen, variant, "remembered_accuracy"), 1),
+                mean(values(chosen, variant, "seconds"), 0),
+            ]
+            lines.append(f"| {variant}{suffix} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

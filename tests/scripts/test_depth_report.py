@@ -36,7 +36,15 @@ def test_the_page_holds_the_committed_csv(report):
 
 def test_cells_by_hand(report):
     rows = [row("default", "40", "0.1"), row("default", "80", "0.5", "resnet"), row("do nothing", "", "30")]
+    rows.append(row("do nothing", "", "20", "resnet"))
     assert "| default | 2 | 60.0 | 40.0 | 0.30 | 0.50 | 0.0 | – |" in report.ablation(rows)
+    assert "all settings" not in report.ablation(rows)
+    # A term is held against the default where both ran; the default has a line of its own over all settings.
+    table = report.ablation([*rows, row("no features", "30", "0.2")])
+    assert "| default | 1 | 40.0 | 40.0 | 0.10 | 0.10 | 0.0 | – |" in table
+    assert "| no features | 1 | 30.0 | 30.0 | 0.20 | 0.20 | 0.0 | – |" in table
+    assert "| default, all settings | 2 | 60.0 | 40.0 | 0.30 | 0.50 | 0.0 | – |" in table
+    assert "no features, all settings" not in table
     assert "| early, digits, vit, class:two | **depth, %** | – | – | – | 40.0 | – |" in report.body(rows)
 
 
