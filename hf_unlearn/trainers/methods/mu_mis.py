@@ -306,7 +306,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
 
     def num_steps(self) -> int:
         steps = super().num_steps()
-        if self.memory is None or "max_steps" not in self.filled_settings:
+        if self.memory is None or "max_steps" not in self.followed_settings:
             return steps
         return min(steps, math.ceil(PASSES_OF_A_SUBSET * self.num_forget_samples / self.step_size))
 

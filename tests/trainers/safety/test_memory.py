@@ -301,6 +301,8 @@ def test_a_run_makes_so_many_passes_and_no_more(tmp_path):
     trainer = MUMisTrainer(make_model("vit"), args, train_dataset=make_dataset(3), **given)
     trainer.memory = Memory("affine", 0.05, 0.14, 2.3, 1.0, 0.6, torch.ones(3))
     assert trainer.num_steps() == 30
+    trainer.args.max_steps = 35
+    assert trainer.num_steps() == 35, "what is set on a trainer is set, too"
     set_by_hand = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=35)
     trainer = MUMisTrainer(make_model("vit"), set_by_hand, train_dataset=make_dataset(3), **given)
     trainer.memory = Memory("affine", 0.05, 0.14, 2.3, 1.0, 0.6, torch.ones(3))
