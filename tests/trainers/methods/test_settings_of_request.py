@@ -195,3 +195,11 @@ def test_a_forget_set_of_every_class_leaves_something_to_say(tmp_path):
 def test_memory_is_pinned_for_a_gpu_alone(tmp_path):
     # Torch would warn of it at every pass.
     assert trainer_for(tmp_path, count=3).args.dataloader_pin_memory is False
+
+
+def test_the_rest_of_a_class_is_held_harder_where_a_part_of_it_goes(tmp_path):
+    args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True)
+    weights = {kind: args.for_request(kind)[0].weights.surroundings for kind in ("subclass", "subset")}
+    assert weights["subclass"] == 5 * weights["subset"]
+    own = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, surroundings_weight=2.0)
+    assert own.for_request("subclass")[0].weights.surroundings == 2.0
