@@ -42,10 +42,10 @@ def test_the_page_needs_nothing_else_and_escapes_names(compared, tmp_path):
     # The namespaces of SVG are names, not places to load from.
     links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!data:|#)([^"'\s)>]+)""", page)
     assert links == []
-    # The depth is taken at a level of its own.
+    # The depth, and what is left inside, are looked at at a level of their own.
     assert results["level"] == "standard"
     for name, title in TITLES.items():
-        assert (title in page) is (name != "depth")
+        assert (title in page) is (name not in ("depth", "inside"))
     assert page.count("<li><img src=") == 12 and "do nothing" in page
     assert "Left out, and why" in page and "at least 100" in page
 
@@ -53,7 +53,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(compared, tmp_path):
 def test_every_plot_is_drawn_from_what_is_saved(compared):
     results = json.loads(json.dumps(compared[2], allow_nan=False))
     plots = draw_plots(results)
-    assert plots.keys() == PLOTS.keys() - {"depth"}
+    assert plots.keys() == PLOTS.keys() - {"depth", "inside"}
     for plot in plots.values():
         assert plot.axes and any(axes.has_data() for axes in plot.axes)
 

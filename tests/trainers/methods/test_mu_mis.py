@@ -79,7 +79,7 @@ def test_the_objective_on_answers_by_its_parts(tmp_path, architecture):
     batch = collate([trainer.train_dataset[index] for index in range(6)])
     labels = batch["labels"]
     original = make_model(architecture)
-    near = trainer._near(batch["pixel_values"], batch["index"])
+    near = trainer._near(batch["pixel_values"], batch["labels"], batch["index"])
     expected = 0.0
     for inputs in (batch["pixel_values"], near):
         # Masked distillation: KL of the original without the own class to the current over all classes.

@@ -55,7 +55,7 @@ def test_the_default_on_a_class_by_its_parts(tmp_path, architecture):
     head, features = find_head(original, trainer.train_dataset[0]["pixel_values"].unsqueeze(0)), []
     hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0].flatten(1)))
     batch = collate([trainer.train_dataset[index] for index in range(6)])
-    near = trainer._near(batch["pixel_values"], batch["index"])
+    near = trainer._near(batch["pixel_values"], batch["labels"], batch["index"])
     with torch.no_grad():
         original(pixel_values=near)
     hook.remove()
