@@ -58,13 +58,12 @@ class SiblingsBeside:
     ) -> list[torch.Tensor]:
         """Two batches shaped as `pixel_values`, of the samples at `index` in the forget set, of these labels."""
         uniform, normal = self._rows.of(index, pass_number), self._copies.of(index, pass_number)
+        of_its_label = matched_rows(labels.cpu(), self._labels, uniform[:, 0])
+        # Of one label all are alike.
+        of_any = matched_rows(torch.zeros_like(of_its_label), torch.zeros_like(self._labels), uniform[:, 1])
         theirs = self.references.pixel_values
         held = []
-        # Of one class all are alike.
-        for place, known in enumerate((self._labels, torch.zeros_like(self._labels))):
-            wanted = labels.cpu() if place == 0 else torch.zeros(len(labels), dtype=torch.long)
-            rows = matched_rows(wanted, known, uniform[:, place])
-            drawn = normal[:, place * DRAWS : (place + 1) * DRAWS]
+        for rows, drawn in zip((of_its_label, of_any), normal.split(DRAWS, 1), strict=True):
             held.append(JITTERS[self.jitter](theirs[rows.to(theirs.device)].to(pixel_values), self.strength, drawn))
         return held
 
