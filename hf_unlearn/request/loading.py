@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import glob
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.image_folder import declares_configurations, is_picture_file, pictures_by_split
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict, Features
 
 # The files that `save_to_disk` leaves for a `DatasetDict` and for a `Dataset`.
 _SAVED_DICT = "dataset_dict.json"
@@ -57,8 +58,6 @@ def load_image_dataset(
 
 
 def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | None) -> DatasetDict:
-    from datasets import load_dataset
-
     if _is_saved(path):
         # The sub-folders of a saved dataset are its splits, not configurations.
         if config is not None:
@@ -72,8 +71,8 @@ def _load_folder(name: str, path: Path, config: str | None, cache_dir: str | Non
     try:
         pictures = None if config is not None else pictures_by_split(path)
         if pictures is not None:
-            return load_dataset("imagefolder", data_files=pictures, cache_dir=cache_dir)
-        return load_dataset(str(path), config, data_files=spelled_out(name, path), cache_dir=cache_dir)
+            return _load_splits("imagefolder", data_files=pictures, cache_dir=cache_dir)
+        return _load_splits(str(path), config, data_files=spelled_out(name, path), cache_dir=cache_dir)
     except UnlearningError:
         raise
     except Exception as error:
@@ -106,25 +105,61 @@ def spelled_out(name: str, path: Path) -> dict[str, list[str]] | None:
 
 
 def _load_saved(name: str, path: Path) -> DatasetDict:
-    from datasets import DatasetDict, load_from_disk
+    from datasets import DatasetDict
 
     try:
-        loaded = load_from_disk(str(path))
+        if not (path / _SAVED_DICT).is_file():
+            return DatasetDict({"train": _load_saved_split(path)})
+        splits = json.loads((path / _SAVED_DICT).read_text(encoding="utf-8"))["splits"]
+        return DatasetDict({split: _load_saved_split(path / split) for split in splits})
     except Exception as error:
         raise explained(name, None, error, local=True) from error
-    return loaded if isinstance(loaded, DatasetDict) else DatasetDict({"train": loaded})
+
+
+def _load_saved_split(path: Path) -> Dataset:
+    from datasets import Dataset, DatasetInfo
+
+    state = path / _SAVED_SPLIT
+    if state.is_file() and json.loads(state.read_text(encoding="utf-8")).get("_data_files") == []:
+        # Without a row there is no file of data, and `datasets` cannot read what it saved itself.
+        return _without_rows(DatasetInfo.from_directory(str(path)).features)
+    return Dataset.load_from_disk(str(path))
+
+
+def _load_splits(*args: Any, **kwargs: Any) -> DatasetDict:
+    """`load_dataset` of all splits, those without rows among them."""
+    from datasets import DatasetDict, load_dataset, load_dataset_builder
+
+    try:
+        return load_dataset(*args, **kwargs)
+    except ValueError as error:
+        # What it raises of a split without rows, all data being there.
+        if "corresponds to no data" not in str(error):
+            raise
+    builder = load_dataset_builder(*args, **kwargs)
+    builder.download_and_prepare()
+    return DatasetDict(
+        {
+            str(split): builder.as_dataset(split=split) if found.num_examples else _without_rows(builder.info.features)
+            for split, found in (builder.info.splits or {}).items()
+        }
+    )
+
+
+def _without_rows(features: Features | None) -> Dataset:
+    from datasets import Dataset
+
+    return Dataset.from_dict({column: [] for column in features or {}}, features=features)
 
 
 def _load_file(name: str, path: Path, config: str | None, cache_dir: str | None) -> DatasetDict:
-    from datasets import load_dataset
-
     kind = "imagefolder" if is_picture_file(path) else "parquet"
     if kind == "parquet" and path.suffix.lower() != ".parquet":
         raise UnlearningError(f"dataset {name!r} is a file, but neither a .parquet one nor a picture")
     if config is not None:
         raise _unknown_config(name, config, [])
     try:
-        return load_dataset(kind, data_files={"train": glob.escape(str(path))}, cache_dir=cache_dir)
+        return _load_splits(kind, data_files={"train": glob.escape(str(path))}, cache_dir=cache_dir)
     except Exception as error:
         raise explained(name, None, error, local=True) from error
 
@@ -132,10 +167,8 @@ def _load_file(name: str, path: Path, config: str | None, cache_dir: str | None)
 def _load_hub(
     name: str, config: str | None, revision: str | None, token: str | None, cache_dir: str | None
 ) -> DatasetDict:
-    from datasets import load_dataset
-
     try:
-        return load_dataset(name, config, revision=revision, token=token, cache_dir=cache_dir)
+        return _load_splits(name, config, revision=revision, token=token, cache_dir=cache_dir)
     except Exception as error:
         raise explained(name, config, error, revision=revision, token=token) from error
 

@@ -38,6 +38,36 @@ def test_a_saved_split_is_called_train(animals, tmp_path, load):
     assert list(loaded) == ["train"]
 
 
+def test_a_saved_split_without_rows_has_its_columns(animals, tmp_path, load):
+    empty = animals["test"].select([])
+    DatasetDict({**animals, "test": empty}).save_to_disk(tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    assert same_samples(loaded["train"], animals["train"])
+    assert len(loaded["test"]) == 0
+    assert loaded["test"].features == empty.features
+    empty.save_to_disk(tmp_path / "alone")
+    assert load(tmp_path / "alone")["train"].features == empty.features
+
+
+def test_a_parquet_file_without_rows_has_its_columns(animals, tmp_path, load):
+    (tmp_path / "data").mkdir()
+    animals["train"].to_parquet(tmp_path / "data" / "train.parquet")
+    animals["test"].select([]).to_parquet(tmp_path / "data" / "test.parquet")
+    loaded = load(tmp_path / "data")
+    assert same_samples(loaded["train"], animals["train"])
+    assert len(loaded["test"]) == 0
+    assert loaded["test"].features == animals["test"].features
+    assert len(load(tmp_path / "data" / "test.parquet")["train"]) == 0
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"splits": ["train", "test", "gone"]}'])
+def test_a_saved_dataset_whose_list_of_splits_is_broken_is_refused(content, animals, tmp_path, load):
+    animals.save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "dataset_dict.json").write_text(content)
+    with pytest.raises(UnlearningError, match="saved' cannot be loaded"):
+        load(tmp_path / "saved")
+
+
 def test_parquet(animals, tmp_path, load):
     (tmp_path / "data").mkdir()
     for name in animals:
