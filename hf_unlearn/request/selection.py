@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -210,9 +211,10 @@ def _has_value(
     if isinstance(feature, ClassLabel):
         ids = resolve_classes(wanted, feature.names, f"{column!r} value", integers)
         wanted = tuple(str(position) for position in ids)
+    as_text = _text_as_in(feature.dtype)
     # A row without a value has none to match, not the text "None".
-    texts = [None if value is None else in_normal_form(str(value)) for value in values]
-    wanted = tuple(in_normal_form(value) for value in wanted)
+    texts = [None if value is None or value != value else as_text(str(value)) for value in values]
+    wanted = tuple(as_text(value) for value in wanted)
     present = {text for text in texts if text is not None}
     for value in wanted:
         # Each value by itself: a mistyped one in a person's request must not pass because the others match.
@@ -223,3 +225,26 @@ def _has_value(
                 f"{did_you_mean(value, sorted(present))}"
             )
     return np.array([text in wanted for text in texts], dtype=bool)
+
+
+def _text_as_in(dtype: str) -> Callable[[str], str]:
+    """What makes one text of all ways to write a value of a column: 42 and 42.0 are one person.
+
+    Whoever reads a table with gaps through pandas has floats of what were integers.
+    """
+
+    def number(text: str) -> str:
+        try:
+            value = np.dtype(dtype).type(float(text))
+        except (ValueError, OverflowError):
+            return in_normal_form(text)
+        return str(value).removesuffix(".0")
+
+    if dtype in ("float16", "float32", "float64"):
+        return number
+    if dtype.startswith(("int", "uint")):
+        # Not through a float, which has not all of them.
+        return lambda text: re.sub(r"(?<=\d)\.0*$", "", in_normal_form(text))
+    if dtype == "bool":
+        return lambda text: text.capitalize()
+    return in_normal_form

@@ -118,6 +118,36 @@ def test_forgetting_a_person(animals):
     ]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "values", "asked"),
+    [
+        # What pandas makes of whole numbers with a gap among them.
+        ("float64", [None, 1.0, 2.0], ["1", "1.0", 1, 1.0]),
+        ("int64", [None, 1, 2], ["1", "1.0", 1, 1.0]),
+        ("int64", [2**53, 2**53 + 1, 2**53 + 2], [str(2**53 + 1), 2**53 + 1]),
+        ("float32", [0.5, 0.1, float("nan")], ["0.1", "0.10", 0.1]),
+        ("bool", [False, True, False], ["True", "true", True]),
+    ],
+)
+def test_a_value_is_found_however_it_is_written(animals, dtype, values, asked):
+    column = (values * 6)[: len(animals["train"])]
+    dataset = DatasetDict(train=animals["train"].add_column("person", column, feature=Value(dtype)))
+    for value in asked:
+        splits = make_splits(dataset, ForgetRequest(where={"person": value}))
+        assert splits.forget_indices.tolist() == list(range(1, len(column), 3)), repr(value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "asked"),
+    [("float64", [1.0, float("nan")], "nan"), ("int64", [1, 2], "1.5"), ("string", ["1", "2"], "1.0")],
+)
+def test_a_value_that_no_row_has_is_refused(animals, dtype, values, asked):
+    column = values * (len(animals["train"]) // 2)
+    dataset = DatasetDict(train=animals["train"].add_column("person", column, feature=Value(dtype)))
+    with pytest.raises(UnlearningError, match=f"no row has '{asked}' in column 'person'"):
+        make_splits(dataset, ForgetRequest(where={"person": asked}))
+
+
 def test_a_class_emptied_by_other_means_is_told(animals):
     splits = make_splits(animals, ForgetRequest(indices=tuple(range(2, 18, 3))))
     assert splits.forgotten_class_ids == (2,)
