@@ -40,6 +40,20 @@ CERTIFICATE_NAME = "certificate.json"
 CERTIFICATE_PAGE = "certificate.html"
 OPENING_NAME = "certificate_opening.json"
 _ASIDE = ".saving-"
+# What a clone of a repository of the Hub holds for each large file where Git LFS is not installed.
+_POINTER = b"version https://git-lfs.github.com/spec/"
+NOT_FETCHED = "is a pointer of Git LFS, not the file itself; expected what `git lfs pull` fetches in its place"
+
+
+def is_pointer(file: str | os.PathLike | bytes) -> bool:
+    """Whether a file, by its path or its content, only says where Git LFS has it."""
+    if isinstance(file, bytes):
+        return file.startswith(_POINTER)
+    try:
+        with open(file, "rb") as opened:
+            return opened.read(len(_POINTER)) == _POINTER
+    except (OSError, ValueError):
+        return False
 
 
 @contextlib.contextmanager

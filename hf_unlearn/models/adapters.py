@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 from transformers.utils import CONFIG_NAME, cached_file
 
 from hf_unlearn.errors import UnlearningError, one_line
+from hf_unlearn.files import NOT_FETCHED, is_pointer
 from hf_unlearn.models.revisions import is_loaded_from_hub
 from hf_unlearn.names import is_hub_name, public_name
 
@@ -171,7 +172,10 @@ def read_adapter_weights(found: AdapterFiles, allow_pickle: bool = False) -> dic
         return torch.load(found.weights, map_location="cpu", weights_only=True) if pickled else load_file(found.weights)
     except Exception as error:
         # What a broken file makes of torch or safetensors is many things.
-        raise UnlearningError(f"the weights of adapter {found.name!r} cannot be read: {one_line(error)}") from error
+        fault = NOT_FETCHED if is_pointer(found.weights) else f"cannot be read: {one_line(error)}"
+        raise UnlearningError(
+            f"the weights of adapter {found.name!r} ({os.path.basename(found.weights)!r}): the file {fault}"
+        ) from error
 
 
 def attach_adapter(

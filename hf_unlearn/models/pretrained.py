@@ -32,11 +32,13 @@ from hf_unlearn.models.adapters import (
     read_adapter_config,
     read_adapter_weights,
 )
+from hf_unlearn.models.broken_files import fault_of_settings, fault_of_weights
 from hf_unlearn.models.labels import check_label_maps, settle_label_maps
 from hf_unlearn.models.not_found import chain, is_gated, why_not_found
 from hf_unlearn.models.revisions import cached_commit, resolve_revision
 from hf_unlearn.progress import quiet_unless_terminal
 
+_OF_PROCESSOR = "preprocessor_config.json"
 SINGLE_LABEL = "single_label_classification"
 _OWN_CODE = (
     "comes with code of its own, which would run here; if you trust it: --trust_remote_code (trust_remote_code=True)"
@@ -164,6 +166,9 @@ def _load_whole(
             )
     # What a broken file makes of torch, pickle or safetensors is many things.
     except Exception as error:
+        fault = fault_of_weights(name)
+        if fault is not None:
+            raise UnlearningError(f"model {name!r} could not be loaded: {fault}") from error
         if any("Weights only load failed" in str(each) for each in chain(error)):
             # It advises to load whatever it is.
             raise UnlearningError(
@@ -180,7 +185,7 @@ def _load_whole(
         logging.set_verbosity(verbosity)
     mismatched = sorted(info["mismatched_keys"])
     if mismatched and not kwargs.get("ignore_mismatched_sizes"):
-        raise UnlearningError(f"model {name!r}: {_size_fault(mismatched, int(config.num_labels or 0))}")
+        raise UnlearningError(f"model {name!r}: {_size_fault(mismatched, config)}")
     return model, sorted({*info["missing_keys"], *(mismatch[0] for mismatch in mismatched)})
 
 
@@ -200,11 +205,15 @@ def _no_conversion() -> Iterator[None]:
             os.environ[name] = before
 
 
-def _size_fault(mismatched: list[tuple[str, torch.Size, torch.Size]], num_labels: int) -> str:
+def _size_fault(mismatched: list[tuple[str, torch.Size, torch.Size]], config: PretrainedConfig) -> str:
+    num_labels = int(config.num_labels or 0)
+    named = f"names {num_labels} labels (id2label)"
+    if config.id2label == PretrainedConfig().id2label:
+        named = f"names no labels (id2label), of which transformers makes {num_labels}"
     for weight, theirs, ours in mismatched:
         if ours[:1] == (num_labels,) and ours[1:] == theirs[1:]:
             return (
-                f"its config.json names {num_labels} labels (id2label), but the classifier of its checkpoint has "
+                f"its config.json {named}, but the classifier of its checkpoint has "
                 f"{theirs[0]} outputs ({weight!r}); expected as many"
             )
     weight, theirs, ours = mismatched[0]
@@ -289,7 +298,9 @@ def load_config(name: str, **loading: Any) -> PretrainedConfig:
     # So is what transformers makes of a configuration that is not one.
     except Exception as error:
         if os.path.isdir(name):
-            raise UnlearningError(f"config.json of model {name!r} cannot be used: {one_line(error)}") from error
+            fault = fault_of_settings(name, "config.json")
+            said = fault or f"cannot be used: {one_line(error)}"
+            raise UnlearningError(f"config.json of model {name!r} {said}") from error
         raise UnlearningError(why_not_found(name, error, loading)) from error
     if type(config) not in AutoModelForImageClassification._model_mapping and not getattr(config, "auto_map", None):
         raise UnlearningError(
@@ -333,9 +344,14 @@ def load_image_processor(
         adapter = find_adapter(name, **loading)
         if adapter is not None and adapter.base is not None:
             return load_image_processor(adapter.base, revision=adapter.base_revision, **common)
-        raise UnlearningError(
-            f"model {name!r} has no usable image processor (preprocessor_config.json): {one_line(error)}"
-        ) from error
+        if os.path.isdir(name) and not os.path.isfile(os.path.join(name, _OF_PROCESSOR)):
+            raise UnlearningError(
+                f"model {name!r} comes without an image processor: there is no {_OF_PROCESSOR} in its folder; expected "
+                "that of the model that it was trained from, or one from AutoImageProcessor's save_pretrained"
+            ) from error
+        fault = fault_of_settings(name, _OF_PROCESSOR)
+        said = f"{_OF_PROCESSOR} {fault}" if fault else f"{_OF_PROCESSOR}: {one_line(error)}"
+        raise UnlearningError(f"model {name!r} has no usable image processor; {said}") from error
 
 
 def _that_takes_its_settings(processor: BaseImageProcessor, name: str, loading: dict[str, Any]) -> BaseImageProcessor:

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hf_unlearn.errors import UnlearningError, one_line, warn_once
+from hf_unlearn.files import NOT_FETCHED, is_pointer
 from hf_unlearn.request.columns import as_image_column
 from hf_unlearn.request.image_modes import as_mode
 from hf_unlearn.request.labels import label_array
@@ -65,6 +66,8 @@ def read_image(encoded: Mapping[str, Any] | None, mode: str = "RGB", stored_mode
     except Exception as error:
         # Whoever looks for it in a folder knows files, not rows.
         file = "" if encoded["bytes"] is not None else f"({os.path.basename(encoded['path'])!r}) "
+        if is_pointer(encoded["bytes"] or encoded["path"] or b""):
+            raise UnreadableImage(f"{file}{NOT_FETCHED}") from error
         raise UnreadableImage(f"{file}cannot be read: {one_line(error)}") from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, one_line, there_are
+from hf_unlearn.files import NOT_FETCHED, is_pointer
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.image_folder import declares_configurations, is_picture_file, pictures_by_split
 
@@ -216,7 +217,16 @@ def explained(
         return UnlearningError(
             f"dataset {name!r} is not a local folder, and the Hugging Face Hub cannot be reached to look for it"
         )
+    pointer = _pointer_in(Path(name).expanduser()) if local else None
+    if pointer is not None:
+        return UnlearningError(f"dataset {name!r} cannot be loaded: its file {pointer!r} {NOT_FETCHED}")
     return UnlearningError(f"dataset {name!r} cannot be loaded: {one_line(error)}")
+
+
+def _pointer_in(path: Path) -> str | None:
+    """The first file of a dataset that only says where Git LFS has it, if any."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return next((file.name for file in files if file.is_file() and is_pointer(file)), None)
 
 
 def _unknown_config(name: str, config: str, configs: list[str] | None) -> UnlearningError:

@@ -46,6 +46,15 @@ def test_the_first_corrupt_image_is_named_by_its_index(broken, indices, message)
         splits.verify_forget_images()
 
 
+def test_an_image_that_was_not_fetched_is_told(animals, tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    with pytest.raises(UnlearningError, match="index 0 of the train split is a pointer of Git LFS"):
+        verify_images(Dataset.from_dict({"image": [pointer]}), "image")
+    (tmp_path / "a.png").write_bytes(pointer)
+    with pytest.raises(UnlearningError, match=r"index 0 of the train split \('a.png'\) is a pointer of Git LFS"):
+        verify_images(Dataset.from_dict({"image": [str(tmp_path / "a.png")]}), "image")
+
+
 def test_corrupt_images_outside_the_forget_set_do_not_matter(broken):
     make_splits(broken, ForgetRequest(indices=(0, 1))).verify_forget_images()
 

@@ -60,6 +60,14 @@ def test_a_parquet_file_without_rows_has_its_columns(animals, tmp_path, load):
     assert len(load(tmp_path / "data" / "test.parquet")["train"]) == 0
 
 
+@pytest.mark.parametrize("name", ["data", "data/train.parquet"])
+def test_data_that_was_not_fetched_is_told(name, animals, tmp_path, load):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").write_text("version https://git-lfs.github.com/spec/v1\nsize 12345\n")
+    with pytest.raises(UnlearningError, match="its file 'train.parquet' is a pointer of Git LFS"):
+        load(tmp_path / name)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"splits": ["train", "test", "gone"]}'])
 def test_a_saved_dataset_whose_list_of_splits_is_broken_is_refused(content, animals, tmp_path, load):
     animals.save_to_disk(tmp_path / "saved")
