@@ -20,7 +20,16 @@ FIGURES = {
     "mia_loss": ("loss attack, %", 1),
     "rmia_auc": ("RMIA, AUC %", 1),
 }
-SHOWN = ("retrained", "do nothing", "0 references", "500 references", "1000 references")
+# Of every number of reference samples there is one column.
+SHOWN = ("retrained", "do nothing", "no references", "references", "unlabelled references")
+
+
+def shown_as(variant: str) -> str:
+    """The column of a variant of the CSV: "0 references", "1000 references" or "1000 unlabelled", or another name."""
+    count, _, what = variant.partition(" ")
+    if not count.isdigit():
+        return variant
+    return "no references" if count == "0" else {"unlabelled": "unlabelled references"}.get(what, what)
 
 
 def body(rows: Rows) -> str:
@@ -32,7 +41,7 @@ def body(rows: Rows) -> str:
         for figure, (title, digits) in FIGURES.items():
             cells = []
             for variant in SHOWN:
-                values = [float(row[figure]) for row in chosen if row["variant"] == variant and row[figure]]
+                values = [float(row[figure]) for row in chosen if shown_as(row["variant"]) == variant and row[figure]]
                 cells.append(f"{statistics.mean(values):.{digits}f}" if values else "–")
             if set(cells) != {"–"}:
                 lines.append(f"| {name} | {title} | {' | '.join(cells)} |")

@@ -4,7 +4,8 @@
 
 Takes the study of regimes' originals and retrained models (trains what is missing) and writes
 scripts/results/study_references.csv. The references are training images of Fashion-MNIST that no model was trained on,
-and of a sub-class 500 retained samples: of its siblings and of other classes. What the CSV has is not run again.
+and of a sub-class 500 retained samples: of its siblings and of other classes; with their labels, and without. What the
+CSV has is not run again.
 """
 
 from __future__ import annotations
@@ -32,8 +33,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.model_cache import ModelCache
 
 CSV = RESULTS / "study_references.csv"
-COUNTS = (0, 1000)
-OF_A_SUBCLASS = (0, 500)
+COUNT, OF_A_SUBCLASS = 1000, 500
 
 
 def unseen(source: DataSource, splits: UnlearningSplits, count: int, dataset: str = "fashion-mnist") -> Dataset:
@@ -71,13 +71,18 @@ def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
     data = trained.source.load(case.recipe.dataset)
     splits = make_splits(data, request.request, label_column_name=case.recipe.label_column)
     lock: Any = contextlib.nullcontext()
+    key = (case.recipe.dataset, case.recipe.architecture, request.name)
     done = {
-        int(row["seed"])
+        (int(row["seed"]), row["variant"])
         for row in read_rows(csv)
-        if (row["dataset"], row["model"], row["request"])
-        == (case.recipe.dataset, case.recipe.architecture, request.name)
+        if (row["dataset"], row["model"], row["request"]) == key
     }
-    for seed in [seed for seed in SEEDS if seed not in done]:
+    count = OF_A_SUBCLASS if splits.forget_kind == "subclass" else COUNT
+    runs = ("0 references", f"{count} references", f"{count} unlabelled")
+    for seed in SEEDS:
+        missing = [each for each in ("retrained", "do nothing", *runs) if (seed, each) not in done]
+        if not missing:
+            continue
         recipe = case.recipe.with_seed(seed)
         original = trained.model(case.regime, recipe, "original")
         measured = RegimeMeasured(splits, original.config, ARCHITECTURES[recipe.architecture].image_size)
@@ -87,7 +92,10 @@ def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
             for each in (recipe, again)
         )
         rows = {"retrained": target, "do nothing": measured.logits(original)}
-        for count in OF_A_SUBCLASS if splits.forget_kind == "subclass" else COUNTS:
+        for variant in [each for each in runs if each in missing]:
+            references = None if variant == runs[0] else unseen(trained.source, splits, count, recipe.dataset)
+            if references is not None and variant == runs[2]:
+                references = references.select_columns([splits.image_column])
             model = trained.model(case.regime, recipe, "original")
             with tempfile.TemporaryDirectory() as folder:
                 args = MUMisConfig(output_dir=folder, use_cpu=True, disable_tqdm=True, dataloader_pin_memory=False)
@@ -97,12 +105,12 @@ def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
                     splits,
                     train_dataset=measured.parts["forget"],
                     processing_class=measured.processor,
-                    reference_dataset=unseen(trained.source, splits, count) if count else None,
+                    reference_dataset=references,
                 )
                 trainer.remove_callback(PrinterCallback)
                 trainer.train()
-            rows[f"{count} references"] = measured.logits(model)
-        for variant, logits in rows.items():
+            rows[variant] = measured.logits(model)
+        for variant, logits in ((each, rows[each]) for each in missing):
             row: dict[str, Any] = {"dataset": recipe.dataset, "model": recipe.architecture, "seed": seed}
             row |= {"request": request.name, "variant": variant, **measured.row(logits, target, other)}
             append_row(csv, row, lock)

@@ -17,7 +17,7 @@ from hf_unlearn.request.forget_set import labelled_test_set
 from hf_unlearn.request.image_folder import left_out_pictures
 from hf_unlearn.request.images import readable_rows
 from hf_unlearn.request.labelled import LabelledParts, find_splits, label_parts, labelled_splits, with_test_set
-from hf_unlearn.request.labels import encode_labels
+from hf_unlearn.request.labels import encode_labels, is_labelled
 from hf_unlearn.request.streaming import load_one_split
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def load_whole(data: DataArguments) -> tuple[LabelledParts, list[np.ndarray]]:
 
 
 def load_reference(data: DataArguments, forget: ForgetSetArguments, name: str, splits: UnlearningSplits) -> Any:
-    """A split that neither the model nor the judging of it has seen, labelled as the splits are.
+    """A split that neither the model nor the judging of it has seen, labelled as the splits are, if it has labels.
 
     It is one of the dataset's, or of those that the samples to forget are from.
 
@@ -62,6 +62,8 @@ def load_reference(data: DataArguments, forget: ForgetSetArguments, name: str, s
     if name in (splits.train_split, splits.test_split, splits.request.split):
         raise UnlearningError(f"reference_split {name!r} is the train, test or forget split; expected another one")
     what = f"the split {name!r}"
+    if not is_labelled(dataset[name], splits.label_column):
+        return dataset[name]
     part = label_parts({what: dataset[name]}, splits.image_column, splits.label_column).parts[0]
     # Samples alone name their own classes only.
     return part if forget.forget_dataset else encode_labels(part, splits.label_column, splits.label_names, what)

@@ -57,8 +57,8 @@ class MethodArguments:
         "One run a seed, each into OUTPUT_DIR-SEED. With --method retrain: reference models for hf-unlearn evaluate."
     )
     reference_split: str | None = flag(
-        "A split that the model was not trained on: where other samples still teach the forgotten labels, it says how "
-        "sure of them a model should be. Not the test split, which is for judging."
+        "A split that the model was not trained on, labelled or not: where other samples still teach the forgotten "
+        "labels, it says how sure of them a model should be. Not the test split, which is for judging."
     )
 
 
@@ -280,14 +280,16 @@ def prepare(command: tuple[str, Method, tuple[Any, ...]], output_dir_given: bool
 
     from hf_unlearn.data.pixels import pixels_like, pixels_of, try_forward
     from hf_unlearn.data.reading import as_pixels
+    from hf_unlearn.data.unlabelled import unlabelled_pixels
 
     unseen = None
     if method_flags.reference_split is not None:
         samples = load_reference(data, forget_flags, method_flags.reference_split, splits)
-        if splits.retain is None:
-            columns = (splits.image_column, splits.label_column)
+        columns = (splits.image_column, splits.label_column)
+        unseen = unlabelled_pixels(samples, model, image_processor, *columns)
+        if unseen is None and splits.retain is None:
             unseen = as_pixels(samples, model, image_processor, *columns, label_mapping=splits.label_mapping)
-        else:
+        elif unseen is None:
             unseen = pixels_like(splits, samples, model, image_processor)
         unseen.preload("Reading the unseen samples")
     forget = pixels_of(splits, "forget", model, image_processor)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 PIXELS = "pixel_values"
 _IMAGES = (PIXELS, "image", "img")
-_LABELS = ("labels", "label", "target")
+LABELS = ("labels", "label", "target")
+# What may be an image by itself.
+BARE = (Image.Image, torch.Tensor, np.ndarray)
 
 
 class MapStylePixels(PixelDataset):
@@ -38,7 +40,7 @@ class MapStylePixels(PixelDataset):
         config: of the model.
         image_processor: None will do where the pixels are ready.
         image_key, label_key: names of a sample's image and label, where they are others.
-        labels: class ids, `(samples,)` int64, where the samples bring none.
+        labels: class ids, `(samples,)` int64, where the samples bring none. Then a sample may be an image alone.
         cache_gib: as for [`PixelDataset`].
     """
 
@@ -60,7 +62,7 @@ class MapStylePixels(PixelDataset):
         self._id2label = id2label_of(config)
         self._num_channels = num_channels_of(config)
         self._image_keys = (image_key,) if image_key else _IMAGES
-        self._label_keys = (label_key,) if label_key else _LABELS
+        self._label_keys = (label_key,) if label_key else LABELS
         self._given_labels = labels
         self._found_labels: dict[int, int] = {}
         self._ids_of_names: dict[str, int] = {}
@@ -125,6 +127,10 @@ class MapStylePixels(PixelDataset):
         elif isinstance(sample, (tuple, list)) and len(sample) == 2:
             image, label = sample
             held = "is a pair"
+        elif self._given_labels is not None and (isinstance(sample, BARE) or _is_alone(sample)):
+            # Without labels a sample may be an image and nothing else.
+            image, label = (sample[0] if _is_alone(sample) else sample), None
+            held = "is an image"
         else:
             image, label, held = None, None, f"is a {type(sample).__name__}"
         if image is None or (label is None and self._given_labels is None):
@@ -205,3 +211,7 @@ class MapStylePixels(PixelDataset):
 
     def _name(self, row: int) -> str:
         return f"sample {int(row)} of the dataset"
+
+
+def _is_alone(sample: Any) -> bool:
+    return isinstance(sample, (tuple, list)) and len(sample) == 1

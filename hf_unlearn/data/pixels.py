@@ -55,6 +55,8 @@ class PixelDataset(torch.utils.data.Dataset):
 
     # Where pixels are from, for messages.
     made = "its image processor makes them"
+    # False where the labels stand in the place of some that nobody knows.
+    labelled = True
 
     def __init__(
         self,

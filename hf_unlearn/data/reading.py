@@ -50,7 +50,7 @@ def as_pixels(
         return dataset
     if isinstance(dataset, IterableDataset):
         dataset = materialised(dataset, "the dataset")
-    dataset = _without_subset(dataset)
+    dataset = without_subset(dataset)
     if isinstance(dataset, Mapping):
         raise UnlearningError(
             f"the dataset is a {type(dataset).__name__} of {there_are(dataset)}; expected one of its splits"
@@ -62,7 +62,7 @@ def as_pixels(
                 "map-style dataset"
             )
         return MapStylePixels(dataset, model.config, processing_class, image_column, label_column)
-    if _makes_pixels(dataset, image_column):
+    if makes_pixels(dataset, image_column):
         return _with_ready_pixels(dataset, model, label_column, label_mapping)
     id2label = id2label_of(model.config)
     mapping = as_label_mapping(label_mapping)
@@ -91,15 +91,15 @@ def as_pixels(
     )
 
 
-def _without_subset(dataset: Any) -> Any:
+def without_subset(dataset: Any) -> Any:
     """Rows of a `datasets` dataset that a `Subset` names, as one itself; anything else as it is."""
     if not isinstance(dataset, Subset):
         return dataset
-    whole = _without_subset(dataset.dataset)
+    whole = without_subset(dataset.dataset)
     return whole.select(list(dataset.indices)) if isinstance(whole, Dataset) else dataset
 
 
-def _makes_pixels(dataset: Dataset, image_column: str | None) -> bool:
+def makes_pixels(dataset: Dataset, image_column: str | None) -> bool:
     """Whether the samples have pixels that are ready for the model: in a column, or from the dataset's transform."""
     if image_column not in (None, PIXELS) or not len(dataset):
         return False

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, Features
 
 # Preferred when a dataset has several columns of class labels.
-_USUAL_LABEL_COLUMNS = ("label", "labels")
+USUAL_LABEL_COLUMNS = ("label", "labels")
 # Rows that tell whether a column of strings names image files.
 _LOOKED_AT = 100
 CLASS_TYPES = "class labels, strings or integers"
@@ -78,7 +78,7 @@ def find_label_column(
             )
         return name
     found = [column for column, feature in features.items() if isinstance(feature, ClassLabel) and column != exclude]
-    usual = [column for column in _USUAL_LABEL_COLUMNS if column in found]
+    usual = [column for column in USUAL_LABEL_COLUMNS if column in found]
     if len(found) == 1 or usual:
         return (usual or found)[0]
     fitting = [column for column in found if fits is not None and fits(column)]
@@ -87,7 +87,7 @@ def find_label_column(
     if found:
         raise UnlearningError(f"this dataset has several columns of class labels, name one of: {there_are(found)}")
     candidates = [column for column in features if is_class_column(features, column) and column != exclude]
-    usual = [column for column in _USUAL_LABEL_COLUMNS if column in candidates]
+    usual = [column for column in USUAL_LABEL_COLUMNS if column in candidates]
     if usual:
         return usual[0]
     raise UnlearningError(

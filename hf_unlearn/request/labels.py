@@ -8,7 +8,7 @@ import numpy as np
 
 from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.progress import quiet_unless_terminal
-from hf_unlearn.request.columns import CLASS_TYPES, is_class_column
+from hf_unlearn.request.columns import CLASS_TYPES, USUAL_LABEL_COLUMNS, is_class_column
 from hf_unlearn.request.matching import in_normal_form
 
 if TYPE_CHECKING:
@@ -100,6 +100,18 @@ def has_label(dataset: Dataset, column: str) -> np.ndarray:
         # NaN is not at least 0 either.
         present &= values.fill_null(0).to_numpy() >= 0
     return present
+
+
+def is_labelled(dataset: Dataset, column: str | None = None) -> bool:
+    """Whether some rows have a label, in the column of that name, or else in one that looks like class labels."""
+    from datasets import ClassLabel
+
+    if column is not None and column in dataset.features:
+        columns = [column]
+    else:
+        classes = [name for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)]
+        columns = classes or [name for name in USUAL_LABEL_COLUMNS if name in dataset.features]
+    return any(bool(has_label(dataset, name).any()) for name in columns)
 
 
 def label_array(dataset: Dataset, column: str) -> np.ndarray:

@@ -51,3 +51,17 @@ def test_help_says_which_methods_need_retained_samples(capsys):
         shown = " ".join(capsys.readouterr().out.split())
         assert "With the rest of the training set: fine_tune," in shown
         assert (settings_of(method.module, method.config).__doc__ or "").rstrip(".") in shown
+
+
+def test_a_reference_split_may_have_no_labels(tmp_path, saved_model, saved_dataset, capsys):
+    data = load_from_disk(saved_dataset)
+    withheld = make_dataset(40, seed=9).map(lambda row: {**row, "label": -1})
+    for name, part in {"withheld": withheld, "bare": make_dataset(40, seed=9).select_columns(["image"])}.items():
+        folder = str(tmp_path / f"data-{name}")
+        DatasetDict(**data, unseen=part).save_to_disk(folder)
+        words = ["unlearn", "--model_name_or_path", saved_model("vit"), "--dataset_name", folder, "--use_cpu"]
+        words += ["--forget_fraction", "0.2", "--reference_split", "unseen", "--max_steps", "2"]
+        assert main([*words, "--output_dir", str(tmp_path / name)]) == 0
+        record = json.loads((tmp_path / name / "unlearning.json").read_text())
+        assert record["data_used"] == "the samples to forget and unlabelled reference samples"
+        assert "unlabelled reference samples: 40 of unseen" in capsys.readouterr().out

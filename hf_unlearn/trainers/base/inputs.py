@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from hf_unlearn.data.pixels import PixelDataset, pixels_of
 from hf_unlearn.data.reading import as_pixels
+from hf_unlearn.data.unlabelled import unlabelled_pixels
 from hf_unlearn.errors import UnlearningError, there_are
 from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.models.own_code import has_own_code
@@ -252,6 +253,24 @@ def read(
     own = (name if name in there else None for name in (splits.image_column, splits.label_column))
     image, label = (given or usual for given, usual in zip(columns, own, strict=True))
     return as_pixels(dataset, model, processor, image, label, splits.label_mapping if mapping is None else mapping)
+
+
+def read_references(
+    dataset: Any,
+    model: PreTrainedModel,
+    processor: Any,
+    splits: UnlearningSplits | None = None,
+    columns: tuple[str | None, str | None] = (None, None),
+    mapping: LabelMapping | os.PathLike | None = None,
+) -> Any:
+    """Reference samples as the model eats them, with labels or without (see [`hf_unlearn.data.unlabelled_pixels`]).
+
+    Arguments and errors as for [`read`].
+    """
+    own = (None, None) if splits is None else (splits.image_column, splits.label_column)
+    image, label = (given or usual for given, usual in zip(columns, own, strict=True))
+    unlabelled = unlabelled_pixels(dataset, model, processor, image, label)
+    return read(dataset, model, processor, splits, columns, mapping) if unlabelled is None else unlabelled
 
 
 def without_earlier(

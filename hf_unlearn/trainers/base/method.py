@@ -15,7 +15,7 @@ from hf_unlearn.publishing.earlier import first_model, ids_forgotten
 from hf_unlearn.trainers.base.config import UnlearningConfig
 from hf_unlearn.trainers.base.inputs import refuse_none_left
 from hf_unlearn.trainers.safety.outcome import LEAST_AGREEMENT
-from hf_unlearn.trainers.safety.samples import Sample
+from hf_unlearn.trainers.safety.reference import References
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class UnlearningMethod(_Base):
     args: UnlearningConfig
     model: PreTrainedModel
     original_model: PreTrainedModel
-    references: Sample | None
+    references: References | None
     earlier: list[dict[str, Any]]
     forget_kind: str
 
@@ -101,9 +101,10 @@ class UnlearningMethod(_Base):
         Raises:
             UnlearningError: it needs reference samples, and there are none.
         """
-        if self.needs_references and self.references is None:
+        if self.needs_references and (self.references is None or not self.references.labelled):
+            found = "" if self.references is None else ", and the reference samples have no labels"
             raise UnlearningError(
-                f"method {self.method_name!r} needs labelled samples that are not to be forgotten; expected "
+                f"method {self.method_name!r} needs labelled samples that are not to be forgotten{found}; expected "
                 "reference_dataset, or --reference_split"
             )
 

@@ -43,6 +43,7 @@ NOT_BEGUN, RUNNING, FAILED, FINISHED = "not begun", "running", "failed", "finish
 
 if TYPE_CHECKING:
     from hf_unlearn.request import UnlearningSplits
+    from hf_unlearn.trainers.safety.reference import References
 
 
 class Publishes(OwnFigures):
@@ -67,7 +68,7 @@ class Publishes(OwnFigures):
     provenance: dict[str, Any]
     filled_settings: dict[str, Any]
 
-    references: Any
+    references: References | None
 
     _pushed_on_the_way = False
 
@@ -191,12 +192,14 @@ class Publishes(OwnFigures):
     @property
     def data_used(self) -> str:
         """What the method looked at, in words: the three are not to be compared with each other."""
+        used = ["the samples to forget"]
         if not self.retain_free:
-            if self.references is not None:
-                return "the samples to forget, all retained data and reference samples"
-            return "the samples to forget and all retained data"
-        beside = " alone, without retained data" if self.references is None else " and reference samples"
-        return f"the samples to forget{beside}"
+            used.append("all retained data")
+        if self.references is not None:
+            used.append("reference samples" if self.references.labelled else "unlabelled reference samples")
+        if used == ["the samples to forget"]:
+            return "the samples to forget alone, without retained data"
+        return " and ".join([", ".join(used[:-1]), used[-1]])
 
     @property
     def followed_settings(self) -> dict[str, Any]:

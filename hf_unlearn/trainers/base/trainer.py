@@ -34,6 +34,7 @@ from hf_unlearn.trainers.base.inputs import (
     find_processor,
     part_of,
     read,
+    read_references,
     refuse_empty,
     refuse_other_types,
     without_earlier,
@@ -58,7 +59,7 @@ from hf_unlearn.trainers.safety.preflight import (
 )
 from hf_unlearn.trainers.safety.probe import probe_double_backward
 from hf_unlearn.trainers.safety.reference import check_references, take_references
-from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, own_logits
+from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample
 from hf_unlearn.trainers.safety.stopping import BeforeStep, StopRule, attach_figures, had_stopped, make_stop_rule
 
 logger = logging.getLogger(__name__)
@@ -88,8 +89,8 @@ class UnlearningTrainer(
         processing_class: the image processor; by default the one that comes with the model.
         retain_dataset: the rest of the training set, as `train_dataset`, for methods that need it; others never look
             at it.
-        reference_dataset: labelled samples like the forget set's that are not to be forgotten, best such as the model
-            was not trained on; at most 1,000 of them are looked at. Of a sub-class: samples of its siblings.
+        reference_dataset: samples like the forget set's that are not to be forgotten, best such as the model was not
+            trained on, labelled or not; at most 1,000 are looked at. Of a sub-class: samples of its siblings.
         forget_kind: without splits, what becomes of the forget samples' classes: `"class"` (they vanish),
             `"subclass"` (a part of a class goes, its label stays) or `"subset"` (other samples like them stay).
         image_column_name, label_column_name: columns of `datasets` datasets, where they cannot be found.
@@ -164,7 +165,8 @@ class UnlearningTrainer(
         processor = find_processor(processing_class, model, named, (train_dataset, retain_dataset), trust_remote_code)
         columns = (image_column_name, label_column_name)
         eat = partial(read, model=model, processor=processor, splits=splits, columns=columns, mapping=label_mapping)
-        forget, retain, unseen = eat(train_dataset), eat(retain_dataset), eat(reference_dataset)
+        forget, retain = eat(train_dataset), eat(retain_dataset)
+        unseen = read_references(reference_dataset, model, processor, splits, columns, label_mapping)
         self.retain_dataset = without_earlier(retain, self.earlier, splits, model, processor)
         refuse_idle_rule(args, self, len(forget), 0 if unseen is None else len(unseen))
         super().__init__(
@@ -193,9 +195,8 @@ class UnlearningTrainer(
         self.add_callback(BeforeStep(lambda: self.finish_step()))
         self.add_callback(Elapsed())
         self.mismatch: str | None = None
-        gone = self.earlier_labels
-        self.references = None if unseen is None else take_references(unseen, len(unseen), self.model, gone)
-        self.unseen_odds = None if self.references is None else own_logits(self.original_model, self.references)
+        self.references = None if unseen is None else take_references(unseen, self.original_model, self.earlier_labels)
+        self.unseen_odds = None if self.references is None else self.references.odds
         self._rule: StopRule | None = None
         self._renew_stop_rule()
         self.refuse_no_class_left()

@@ -105,8 +105,8 @@ class SmoothsAnswers(UnlearningTrainer):
         if self.unseen_odds is None or len(self.unseen_odds) < LEAST_REFERENCES:
             raise UnlearningError(
                 f"method {self.method_name!r} needs the original's accuracy on unseen data where labels stay in use; "
-                f"expected at least {LEAST_REFERENCES} reference samples (reference_dataset, --reference_split), or "
-                "unseen_accuracy"
+                f"expected at least {LEAST_REFERENCES} labelled reference samples (reference_dataset, "
+                "--reference_split), or unseen_accuracy"
             )
         return float((self.unseen_odds > 0).float().mean())
 

@@ -42,7 +42,9 @@ def refuse_idle_rule(
             f"stop_rule is 'round', but method {name!r} has steps without forget samples; expected another"
         )
     if rule == "unseen" and not num_unseen:
-        raise UnlearningError("stop_rule is 'unseen' but no unseen samples were given; expected reference_dataset")
+        raise UnlearningError(
+            "stop_rule is 'unseen' but no labelled unseen samples were given; expected reference_dataset"
+        )
     figure = _LOOKS_AT.get(rule)
     if figure is not None and figure not in method.figures(args):
         said = [(setting, getattr(args, setting, None)) for setting in ("objective", "sensitivity_weight")]

@@ -22,7 +22,15 @@ from transformers import PreTrainedModel
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
 from hf_unlearn.objectives.draws import PassDraws
-from hf_unlearn.trainers.safety.samples import CHECKED_SAMPLES, Sample, bisected, calibrated_shift, own_logits
+from hf_unlearn.trainers.safety.reference import Unseen
+from hf_unlearn.trainers.safety.samples import (
+    CHECKED_SAMPLES,
+    Sample,
+    bisected,
+    own_logits,
+    sample_logits,
+    sureness,
+)
 from hf_unlearn.trainers.safety.siblings import SiblingsBeside
 
 STRENGTHS = tuple(0.0025 * 2 ** (step / 2) for step in range(16))
@@ -42,6 +50,8 @@ LEAST_MEMORY = 0.15
 LEAST_CHANGE = 1e-5
 # Copies of a sample: to look at the falls with, to find far ones among, and to read its own amount off.
 SCANNED_COPIES, FAR_COPIES, COPIES = 4, 6, 16
+# Of the distance at which the model is as sure of copies as of reference samples: to 1 in 256.
+MATCHING_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,7 @@ def measure_memory(
     size: int,
     jitter: str,
     seed: int,
-    unseen_odds: torch.Tensor | None = None,
+    unseen: Unseen | None = None,
     taught: torch.Tensor | None = None,
 ) -> Memory:
     """How much of the forget samples `model` remembers.
@@ -162,8 +172,9 @@ def measure_memory(
         items: the forget set, of `size` items.
         jitter: which of `hf_unlearn.objectives.JITTERS` the copies are.
         seed: of the copies.
-        unseen_odds: log-odds of the labels of reference samples under the original, `(m,)`: then the amounts are such
-            that the forget samples' labels get as much confidence as theirs.
+        unseen: what the original says of reference samples. Then copies are as far off as makes it as sure of its
+            answers as it is there, and the amounts are such that as many of the forget samples are recognised as of
+            them; where their labels are not known, as of such copies.
         taught: of a sub-class, the log-odds of each forget sample's label that its siblings teach, `(size,)`: then the
             amounts are what is above that.
 
@@ -172,27 +183,30 @@ def measure_memory(
             are not finite.
     """
     draws = torch.Generator().manual_seed(seed)
-    strength, ended, remembered = _distances(model, Sample.of(items, size, model), jitter, draws)
+    sure = None if unseen is None else unseen.sureness
+    strength, ended, remembered = _distances(model, Sample.of(items, size, model), jitter, draws, sure)
     # Where siblings say the amounts, or there is nothing to read off them, no copies are made.
-    copied = taught is None and (unseen_odds is not None or remembered > 0)
-    own, near, right = [], [], []
+    copied = taught is None and (unseen is not None or remembered > 0)
+    own, near = [], []
     for start in range(0, size, CHECKED_SAMPLES):
         sample = Sample.at(items, range(start, min(start + CHECKED_SAMPLES, size)), model)
         own.append(own_logits(model, sample))
         if copied:
             copies = torch.stack([_copy(model, sample, jitter, strength, draws)[1] for _ in range(COPIES)])
-            near.append(copies.mean(0))
-            right.append((copies > 0).float().mean(0))
+            near.append(copies.T)
     said = torch.cat(own)
     accuracy = float((said > 0).float().mean())
     source, expected = "copies", None
     if taught is not None:
         source, amounts = "siblings", (said - taught.to(said)).clamp(min=0.0)
-    elif unseen_odds is not None:
-        source, amounts = "reference samples", amounts_like(said, said - torch.cat(near), unseen_odds)
+    elif unseen is not None:
+        copies = torch.cat(near)
+        known = float((copies > 0).float().mean()) if unseen.accuracy is None else unseen.accuracy
+        source, amounts = "reference samples", amounts_like(said, said - copies.mean(1), known)
     elif copied:
-        expected = min(accuracy, float(torch.cat(right).mean()))
-        amounts = amounts_for(said, said - torch.cat(near), expected)
+        copies = torch.cat(near)
+        expected = min(accuracy, float((copies > 0).float().mean()))
+        amounts = amounts_for(said, said - copies.mean(1), expected)
     else:
         amounts = torch.zeros_like(said)
     if expected is None:
@@ -200,9 +214,14 @@ def measure_memory(
     return Memory(jitter, strength, ended, remembered, accuracy, expected, amounts.cpu(), source)
 
 
-def cost_of(size: int) -> float:
-    """The most forward passes of one sample that [`measure_memory`] takes for `size` of them."""
-    scanned = 1 + SCANNED_COPIES * len(STRENGTHS) + FAR_COPIES * (1 + SCANNED_COPIES)
+def cost_of(size: int, matched: bool = False) -> float:
+    """The most forward passes of one sample that [`measure_memory`] takes for `size` of them.
+
+    Args:
+        matched: whether reference samples say how far off copies are.
+    """
+    scanned = 1 + SCANNED_COPIES * len(STRENGTHS)
+    scanned += SCANNED_COPIES * MATCHING_STEPS if matched else FAR_COPIES * (1 + SCANNED_COPIES)
     return float((1 + COPIES) * size + scanned * min(size, CHECKED_SAMPLES))
 
 
@@ -228,28 +247,32 @@ def amounts_for(said: torch.Tensor, fallen: torch.Tensor, expected: float) -> to
     return (fallen + max(further, 0.0)).clamp(min=0.0)
 
 
-def amounts_like(said: torch.Tensor, fallen: torch.Tensor, unseen_odds: torch.Tensor) -> torch.Tensor:
-    """By how much to lower each sample's log-odds so that their mean confidence is that of unseen samples.
+def amounts_like(said: torch.Tensor, fallen: torch.Tensor, known: float) -> torch.Tensor:
+    """By how much to lower each sample's log-odds so that as many labels stay the likeliest as of unseen samples.
 
     Args:
         said, fallen: see [`amounts_for`].
-        unseen_odds: log-odds of the labels of samples that were not learned, `(m,)`, nats.
+        known: share of the labels of unseen samples that are the likeliest, 0 to 1.
 
     Returns:
         `(n,)`, 0 or more: what the copies say, and one number more; or where that is too much already, a part of it.
     """
+    expected = min(known, float((said > 0).float().mean()))
     amounts = fallen.clamp(min=0.0)
-    further = calibrated_shift(said - amounts, unseen_odds)
-    if further > 0:
-        return amounts + further
-    level = unseen_odds.sigmoid().mean()
-    return bisected(lambda part: bool((said - part * amounts).sigmoid().mean() > level), 1.0) * amounts
+
+    def right(part: float) -> bool:
+        return float((said > part * amounts).float().mean()) >= expected
+
+    return amounts_for(said, fallen, expected) if right(1.0) else bisected(right, 1.0) * amounts
 
 
-def _distances(model: nn.Module, sample: Sample, jitter: str, draws: torch.Generator) -> tuple[float, float, float]:
+def _distances(
+    model: nn.Module, sample: Sample, jitter: str, draws: torch.Generator, sure: float | None = None
+) -> tuple[float, float, float]:
     """How far off copies are that lose what is remembered, how far off memory has ended, and how much it is, nats.
 
-    Where nothing is remembered the first is how far off most of it would have gone.
+    Where nothing is remembered the first is how far off most of it would have gone. Where it is known how sure the
+    model is of what it never saw, `sure`, it is how far off copies are of which it is as sure.
     """
     own = own_logits(model, sample)
     copies = [_copies(model, sample, jitter, strength, draws) for strength in STRENGTHS]
@@ -276,6 +299,9 @@ def _distances(model: nn.Module, sample: Sample, jitter: str, draws: torch.Gener
     probe = PROBES[jitter]
     if not bool((own > 0).any()):
         return probe, FAR * probe, 0.0
+    if sure is not None:
+        near = _as_sure(model, sample, jitter, sure, FAR * probe, draws)
+        return near, FAR * probe, float(np.interp(near, strengths, risen))
     damage = _damage(model, sample, own, jitter, probe, draws)
     raised = RAISED * (float(np.interp(probe, strengths, risen)) - damage)
     # No copy is asked to lose more than those do around which memory has ended.
@@ -283,6 +309,18 @@ def _distances(model: nn.Module, sample: Sample, jitter: str, draws: torch.Gener
     if remembered < LEAST_MEMORY:
         return probe, FAR * probe, 0.0
     return min(float(np.interp(remembered, risen, strengths)), FAR * probe), FAR * probe, remembered
+
+
+def _as_sure(model: nn.Module, sample: Sample, jitter: str, sure: float, most: float, draws: torch.Generator) -> float:
+    """How far off copies are, `most` at the most, of which the model is as sure as `sure`; 0 to 1."""
+    drawn = [draw_copies(len(sample.labels), draws) for _ in range(SCANNED_COPIES)]
+
+    def surer(strength: float) -> bool:
+        # The same draws at each distance, so that one after another is less sure, and noise is none.
+        copies = (JITTERS[jitter](sample.pixel_values, strength, each) for each in drawn)
+        return float(np.mean([sureness(sample_logits(model, pixels)) for pixels in copies])) > sure
+
+    return max(STRENGTHS[0], bisected(surer, most, MATCHING_STEPS))
 
 
 def _damage(

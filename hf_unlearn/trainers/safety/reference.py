@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,8 @@ from transformers import PreTrainedModel
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.labels import id2label_of
-from hf_unlearn.trainers.safety.samples import Sample
+from hf_unlearn.objectives.labelling import log_odds
+from hf_unlearn.trainers.safety.samples import Sample, labels_of, sample_logits
 from hf_unlearn.trainers.safety.siblings import what_siblings_teach
 
 # So many are looked at, evenly spaced, fewer where they would take more than a quarter of a GiB.
@@ -28,27 +30,78 @@ TOO_FEW = (
 )
 
 
-def take_references(references: Any, size: int, model: PreTrainedModel, gone: torch.Tensor) -> Sample:
+class Unseen(NamedTuple):
+    """What the original says of samples like the forgotten ones that it was not trained on.
+
+    Attributes:
+        sureness: its largest probability, in the mean, 0 to 1.
+        accuracy: share of them that it gets right, 0 to 1; None where they have no labels.
+    """
+
+    sureness: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class References(Sample):
+    """Reference samples, and what the original says of them.
+
+    Attributes:
+        labelled: if not, their labels are the original's answers.
+        largest: the original's largest probability of each, `(m,)`, 0 to 1.
+        odds: the log-odds of their labels, `(m,)`, nats; None if they have none.
+    """
+
+    labelled: bool
+    largest: torch.Tensor
+    odds: torch.Tensor | None
+
+    def like(self, labels: torch.Tensor) -> Unseen:
+        """What the original says of them in the mean over the classes that samples of these `labels` `(n,)` are of.
+
+        Classes count as often as there; such as no reference sample is of do not count. Where fewer than
+        `LEAST_REFERENCES` are of those classes all of them count alike.
+        """
+        own = torch.bincount(labels.cpu(), minlength=int(self.labels.max()) + 1)[self.labels.cpu()]
+        weights = own / torch.bincount(self.labels.cpu())[self.labels.cpu()]
+        if int((own > 0).sum()) < LEAST_REFERENCES:
+            weights = torch.ones_like(weights)
+        weights = (weights / weights.sum()).to(self.largest)
+        accuracy = None if self.odds is None else float((weights * (self.odds > 0)).sum())
+        return Unseen(float((weights * self.largest).sum()), accuracy)
+
+
+def take_references(references: Any, model: PreTrainedModel, gone: torch.Tensor) -> References:
     """The reference samples that a run looks at, as `model` takes them.
 
     Args:
-        references: items of `{"pixel_values", "labels"}`, `size` of them, 1 at the least.
+        references: dataset of items of `{"pixel_values", "labels"}`, at least one; its `labelled` is False if the
+            labels are none (see [`hf_unlearn.data.unlabelled.unlabelled_pixels`]).
+        model: the original, in eval mode.
         gone: ids of the classes that went with earlier requests, which they are not to teach again.
 
     Raises:
         UnlearningError: all of them are of such classes.
     """
+    size = len(references)
     values = torch.as_tensor(references[0]["pixel_values"]).numel()
     taken = Sample.of(references, size, model, min(MOST_REFERENCES, max(LEAST_REFERENCES, _MOST_VALUES // values)))
-    stay = torch.isin(taken.labels, gone.to(taken.labels.device), invert=True)
+    labelled = getattr(references, "labelled", True)
+    with torch.no_grad():
+        logits = sample_logits(model, taken.pixel_values)
+    labels = taken.labels if labelled else logits.argmax(1)
+    stay = torch.isin(labels, gone.to(labels.device), invert=True)
     if not bool(stay.any()):
         raise UnlearningError(
             f"all of {size} reference samples are of classes that were forgotten before; expected some that are not"
         )
-    return Sample(taken.pixel_values[stay], taken.labels[stay], taken.index[stay.cpu()])
+    logits, labels = logits[stay], labels[stay]
+    odds = log_odds(logits, labels) if labelled else None
+    largest = logits.softmax(-1).amax(-1)
+    return References(taken.pixel_values[stay], labels, taken.index[stay.cpu()], labelled, largest, odds)
 
 
-def check_references(sample: Sample | None, forget: Any, num_forget: int, model: PreTrainedModel) -> None:
+def check_references(sample: References | None, forget: Any, num_forget: int, model: PreTrainedModel) -> None:
     """Hold the reference samples, if there are any, against the forget set, of `num_forget` items.
 
     Raises:
@@ -83,33 +136,30 @@ class Said(NamedTuple):
     """What reference samples say of a request.
 
     Attributes:
-        odds: log-odds of their labels, `(m,)`, where they are the level for those of the forget samples.
+        unseen: what the original says of them, where it is the level for the forget samples.
         taught: log-odds of the forget samples' labels that siblings teach, `(size,)`, of a sub-class.
         lines: what there is to tell of it.
     """
 
-    odds: torch.Tensor | None
+    unseen: Unseen | None
     taught: torch.Tensor | None
     lines: list[str]
 
 
-def what_references_say(
-    references: Sample | None, odds: torch.Tensor | None, forget_kind: str, items: Any, size: int, seed: int
-) -> Said:
+def what_references_say(references: References | None, forget_kind: str, items: Any, size: int, seed: int) -> Said:
     """What is read off the reference samples for a request whose labels stay in use.
 
     Args:
         references: None if there are none.
-        odds: the log-odds of their labels under the original, `(m,)`.
         forget_kind: `"subclass"` or `"subset"`.
         items: the forget set, of `size` items.
         seed: of what the reference samples are asked by.
     """
-    if references is None or odds is None:
+    if references is None:
         return Said(None, None, [ASKS_FOR_REFERENCES] if forget_kind == "subclass" else [])
     if len(references.labels) < LEAST_REFERENCES:
         return Said(None, None, [TOO_FEW.format(size=len(references.labels))])
     if forget_kind != "subclass":
-        return Said(odds, None, [])
+        return Said(references.like(labels_of(items, size)), None, [])
     taught = what_siblings_teach(items, size, references, seed)
     return Said(None, taught.odds, [str(taught)])

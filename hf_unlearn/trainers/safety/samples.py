@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -53,24 +54,21 @@ def own_logits(model: nn.Module, sample: Sample) -> torch.Tensor:
     return log_odds(sample_logits(model, sample.pixel_values), sample.labels)
 
 
-def calibrated_shift(forget_odds: torch.Tensor, unseen_odds: torch.Tensor, most: float = 30.0) -> float:
-    """By how many nats to lower the log-odds of forget samples, so that their mean confidence is that of unseen ones.
-
-    Args:
-        forget_odds, unseen_odds: log-odds of the labels under the original model, from [`own_logits`].
-        most: no more than this.
-
-    Returns:
-        0 where the forget samples are no surer than the unseen ones.
-    """
-    level = unseen_odds.sigmoid().mean()
-    return bisected(lambda shift: bool((forget_odds - shift).sigmoid().mean() > level), most)
+def labels_of(dataset: Any, size: int) -> torch.Tensor:
+    """The class ids of a dataset of `size` items of `{"pixel_values", "labels"}`, `(size,)` int64."""
+    known = getattr(dataset, "labels", None)
+    return known if known is not None else torch.tensor([int(dataset[row]["labels"]) for row in range(size)])
 
 
-def bisected(below: Callable[[float], bool], most: float) -> float:
+def sureness(logits: torch.Tensor) -> float:
+    """The largest probability of each row of `(n, num_labels)`, in the mean: 0 to 1. It asks for no label."""
+    return float(logits.softmax(-1).amax(-1).mean())
+
+
+def bisected(below: Callable[[float], bool], most: float, steps: int = 40) -> float:
     """Where `below`, true of small numbers and false of large ones, changes, between 0 and `most`; from below."""
     low, high = 0.0, most
-    for _ in range(40):
+    for _ in range(steps):
         middle = (low + high) / 2
         low, high = (middle, high) if below(middle) else (low, middle)
     return low

@@ -7,15 +7,13 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hf_unlearn import DivergenceError, MUMisConfig, MUMisTrainer
 from hf_unlearn.data.pixels import PixelDataset
 from hf_unlearn.objectives import squared_input_sensitivities
 from hf_unlearn.trainers.safety.outcome import surroundings_agreement
 from hf_unlearn.trainers.safety.premise import Premise, measure_premise
-from hf_unlearn.trainers.safety.samples import Sample, calibrated_shift, chunk_size, own_logits
+from hf_unlearn.trainers.safety.samples import Sample, chunk_size, own_logits
 from hf_unlearn.trainers.safety.stopping import StopRule
 from hf_unlearn.trainers.safety.wrong_way import WrongWay
 from tests.tiny import make_dataset, make_model, make_processor
@@ -81,16 +79,6 @@ def test_log_odds_by_hand():
     odds = own_logits(Fixed(), make_sample(4))
     expected = [2 - math.log(3), *[-math.log(2 + math.exp(2))] * 3]
     assert odds.tolist() == pytest.approx(expected, rel=1e-5)
-
-
-@given(shift=st.floats(0, 10), seed=st.integers(0, 100))
-def test_the_calibrated_shift_is_found_again(shift, seed):
-    odds = torch.randn(200, generator=torch.Generator().manual_seed(seed))
-    assert calibrated_shift(odds, odds - shift) == pytest.approx(shift, abs=1e-3)
-
-
-def test_forget_samples_that_are_no_surer_are_not_shifted():
-    assert calibrated_shift(torch.zeros(5), torch.ones(5)) == pytest.approx(0, abs=1e-6)
 
 
 def test_unseen_samples_set_the_shift(tmp_path):

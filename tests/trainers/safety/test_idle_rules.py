@@ -82,7 +82,7 @@ def test_a_sensitivity_without_weight_is_not_measured(tmp_path):
 
 
 def test_unseen_needs_unseen_samples(tmp_path):
-    with pytest.raises(UnlearningError, match="no unseen samples were given"):
+    with pytest.raises(UnlearningError, match="no labelled unseen samples were given"):
         make_trainer(tmp_path, stop_rule="unseen")
     with pytest.raises(UnlearningError, match="the unseen set is empty"):
         make(tmp_path, "delete", unseen=make_dataset(4).select([]))

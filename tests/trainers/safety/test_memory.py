@@ -14,6 +14,7 @@ from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
 from hf_unlearn.trainers.safety import memory as memory_module
 from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, amounts_for, amounts_like, measure_memory
+from hf_unlearn.trainers.safety.reference import Unseen
 from hf_unlearn.trainers.safety.steering import Steering
 from tests.tiny import make_dataset, make_model, make_processor
 
@@ -108,7 +109,7 @@ def test_what_is_printed_names_what_said_the_amounts(images):
     model, items = Remembers(images, HEIGHT), items_of(images)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(memory_module.PROBES, "noise", WIDTH / 2)
-        by_references = measure_memory(model, items, 120, "noise", 0, unseen_odds=torch.full((50,), 2.0))
+        by_references = measure_memory(model, items, 120, "noise", 0, Unseen(0.9, 0.8))
         by_siblings = measure_memory(model, items, 120, "noise", 0, taught=torch.zeros(120))
     assert "reference samples take" in str(by_references) and "siblings take" in str(by_siblings)
     assert "copies" not in str(by_references) + str(by_siblings)
@@ -124,6 +125,10 @@ def test_no_more_passes_are_made_than_are_counted(images):
 
     measured(Counts(images, HEIGHT), items_of(images))
     assert 0.5 * memory_module.cost_of(len(images)) < Counts.seen <= memory_module.cost_of(len(images))
+    Counts.seen = 0
+    measure_memory(Counts(images, HEIGHT), items_of(images), len(images), "noise", 0, Unseen(0.9, None))
+    most = memory_module.cost_of(len(images), matched=True)
+    assert 0.5 * most < Counts.seen <= most
 
 
 @given(slope=st.floats(0.5, 6))
@@ -197,15 +202,45 @@ def test_so_many_labels_stay_the_likeliest(said, share, seed):
     assert right == pytest.approx(min(expected, natural), abs=1.01 / len(said))
 
 
-@given(level=st.floats(-2, 8), seed=st.integers(0, 99))
-def test_labels_get_as_much_confidence_as_unseen_ones(level, seed):
+@given(share=st.floats(0, 1), seed=st.integers(0, 99))
+def test_as_many_labels_stay_the_likeliest_as_of_unseen_samples(share, seed):
     generator = torch.Generator().manual_seed(seed)
-    said, fallen = 6 + torch.randn(80, generator=generator), torch.rand(80, generator=generator) * 3
-    unseen = level + torch.randn(50, generator=generator)
-    amounts = amounts_like(said, fallen, unseen)
+    said, fallen = 6 * torch.rand(80, generator=generator) - 0.5, torch.rand(80, generator=generator) * 3
+    amounts = amounts_like(said, fallen, share)
     assert bool((amounts >= 0).all())
-    expected = min(float(unseen.sigmoid().mean()), float(said.sigmoid().mean()))
-    assert float((said - amounts).sigmoid().mean()) == pytest.approx(expected, abs=1e-3)
+    expected = min(share, float((said > 0).float().mean()))
+    assert float((said > amounts).float().mean()) == pytest.approx(expected, abs=1.01 / 80)
+
+
+def sure_of(model, pixels):
+    return float(model(pixels)["logits"].softmax(1).amax(1).mean())
+
+
+def test_copies_are_as_far_off_as_makes_the_model_as_sure_as_of_unseen_samples(images):
+    model = Remembers(images, HEIGHT)
+    strengths = []
+    for sure in (0.999, 0.99, 0.97, 0.2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(memory_module.PROBES, "noise", WIDTH / 2)
+            unseen = Unseen(sure, 1.0)
+            strengths.append(measure_memory(model, items_of(images), 120, "noise", 0, unseen).strength)
+    assert strengths[0] < strengths[1] < strengths[2] <= strengths[3]
+    draws = torch.Generator().manual_seed(1)
+    copies = torch.cat([JITTERS["noise"](images, strengths[1], draw_copies(120, draws)) for _ in range(8)])
+    assert sure_of(model, copies) == pytest.approx(0.99, abs=2e-3)
+    assert strengths[3] == pytest.approx(memory_module.FAR * WIDTH / 2, rel=0.01), "no further than memory reaches"
+
+
+def test_without_labels_as_many_stay_right_as_of_such_copies(images):
+    model, items = Remembers(images, HEIGHT, edge=30.0), items_of(images)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(memory_module.PROBES, "noise", WIDTH / 2)
+        memory = measure_memory(model, items, 120, "noise", 0, Unseen(0.9, None))
+    draws = torch.Generator().manual_seed(1)
+    copies = torch.cat([JITTERS["noise"](images, memory.strength, draw_copies(120, draws)) for _ in range(8)])
+    logits = model(copies)["logits"]
+    assert memory.accuracy == 1.0 and memory.expected < 1.0
+    assert memory.expected == pytest.approx(float((logits[:, 0] > logits[:, 1]).float().mean()), abs=0.03)
 
 
 @pytest.mark.parametrize("kind", JITTERS)
