@@ -164,6 +164,9 @@ def _takes_list(hint: Any) -> bool:
 def _converted(action: argparse.Action, text: str) -> Any:
     """A text as the value of a flag."""
     name = action.dest
+    if "\0" in text:
+        # No path can hold it, and every library says so in its own way.
+        raise UnlearningError(f"--{name} {text!r} holds a null character; expected text without one")
     kind: Any = action.type or str
     named = str(getattr(kind, "__name__", kind)).replace("string_to_bool", "boolean")
     if named == "boolean":

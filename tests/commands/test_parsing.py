@@ -44,6 +44,12 @@ def config(tmp_path):
     return write
 
 
+def test_a_null_character_is_refused_wherever_it_stands(config):
+    for line in ('image_column_name: "a\\0b"', 'forget_classes: [red, "a\\0b"]'):
+        with pytest.raises(UnlearningError, match=r"'a.x00b' holds a null character"):
+            flags(*config(f"{line}\n"))
+
+
 @pytest.mark.parametrize(
     "words",
     [
