@@ -90,15 +90,31 @@ def left_as_they_were(models: Sequence[nn.Module]) -> Iterator[None]:
             model.to(device)
 
 
+# Fields of a record that others rely on, by their type.
+_OF_A_RECORD = {"weights_sha256": dict, "earlier": list, "method": dict, "request": dict}
+
+
 def record_of(model: AnyModel | None, revision: str | None = None, token: str | None = None) -> dict[str, Any]:
-    """The `unlearning.json` that a model comes with, from its folder or repository; empty where there is none."""
+    """The `unlearning.json` that a model comes with, from its folder or repository; empty where there is none.
+
+    Raises:
+        UnlearningError: there is one that cannot be read. It says what the model forgot, which must not be lost.
+    """
     if not isinstance(model, (str, os.PathLike)):
         return {}
     loading = {"revision": revision, "token": token}
     name = os.path.expanduser(os.fspath(model))
     path = find_file(name, RECORD_NAME, loading)
     # Of a model on the Hub there is what was published, of one here all of it.
-    return {} if path is None else with_withheld(_read_json(path), name)
+    if path is None:
+        return {}
+    record = _read_json(path)
+    if not record or any(not isinstance(record.get(field, kind()), kind) for field, kind in _OF_A_RECORD.items()):
+        raise UnlearningError(
+            f"the {RECORD_NAME} of model {name!r} is no record of an unlearned model, so what the model forgot before "
+            f"cannot be told; expected the file as it was written, or none"
+        )
+    return with_withheld(record, name)
 
 
 def original_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -101,6 +102,16 @@ def test_weights_that_are_not_those_of_the_record_are_not_taken_for_them(chain, 
     assert (
         classes_forgotten(earlier_of(str(chain / "1"), model), model) == ["red"] and earlier_of("nowhere", model) == []
     )
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"weights_sha256": "ab12"}', '{"earlier": 2}'])
+def test_a_record_that_cannot_be_read_is_not_taken_for_none(chain, tmp_path, capsys, content):
+    folder = shutil.copytree(chain / "1", tmp_path / "model")
+    (folder / "unlearning.json").write_text(content)
+    DatasetDict({"train": make_dataset(32)}).save_to_disk(str(tmp_path / "data"))
+    words = ["unlearn", "--model_name_or_path", str(folder), "--dataset_name", str(tmp_path / "data"), "--use_cpu"]
+    assert main([*words, "--forget_classes", "green", "--output_dir", str(tmp_path / "f")]) == 2
+    assert "what the model forgot before cannot be told" in capsys.readouterr().err and not (tmp_path / "f").exists()
 
 
 def test_a_run_that_was_not_finished_and_an_older_record(chain, tmp_path):
