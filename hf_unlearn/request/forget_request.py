@@ -212,6 +212,18 @@ class ForgetRequest:
         return in_words(self.summary())
 
 
+def check_request(request: object) -> None:
+    """Refuse what is no request.
+
+    Raises:
+        UnlearningError: it is of another type.
+    """
+    if not isinstance(request, ForgetRequest):
+        raise UnlearningError(
+            f"the request is {request!r}; expected a ForgetRequest, such as ForgetRequest(classes='rocket')"
+        )
+
+
 def parse_where(conditions: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """`["photographer_id=42", "photographer_id=43", "country=fr"]` as the `where` of a request.
 
@@ -251,6 +263,9 @@ def _as_where(where: object) -> dict[str, tuple[str, ...]]:
         values = _plain(values)
         if isinstance(values, str) or not isinstance(values, Iterable):
             values = (values,)
+        values = list(values)
+        if None in values:
+            raise UnlearningError(f"where has the value None for column {column!r}; expected values that rows have")
         result[str(column)] = tuple(dict.fromkeys(str(value) for value in values))
         if not result[str(column)]:
             raise UnlearningError(f"where has no value for column {column!r}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request.fingerprint import Fingerprint, content_fingerprint, indices_sha256
-from hf_unlearn.request.forget_request import GIVEN_SETS
+from hf_unlearn.request.forget_request import GIVEN_SETS, check_request
 from hf_unlearn.request.images import readable_rows, samples_sha256, verify_images
 from hf_unlearn.request.iterable import Materialised
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
@@ -274,6 +274,7 @@ def make_splits(
             f"make_splits takes a DatasetDict of all splits, not a {type(dataset).__name__}: wrap it as "
             "DatasetDict(train=...)"
         )
+    check_request(request)
     dataset = cast("DatasetDict", Materialised(dataset))
     if request.samples is not None:
         raise UnlearningError("make_splits parts a whole training set; for samples alone there is forget_splits")

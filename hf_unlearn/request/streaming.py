@@ -16,7 +16,7 @@ from tqdm import tqdm
 from hf_unlearn.errors import UnlearningError, did_you_mean
 from hf_unlearn.progress import quiet_unless_terminal
 from hf_unlearn.request.columns import find_image_column, find_label_column
-from hf_unlearn.request.forget_request import GIVEN_SETS
+from hf_unlearn.request.forget_request import GIVEN_SETS, check_request
 from hf_unlearn.request.label_mapping import LabelMapping
 from hf_unlearn.request.labelled import find_splits, with_test_set
 from hf_unlearn.request.loading import explained, spelled_out
@@ -68,6 +68,7 @@ def stream_splits(
     Raises:
         UnlearningError: as [`load_image_dataset`] and [`make_splits`]; or the dataset is not stored as parquet.
     """
+    check_request(request)
     if request.kind in GIVEN_SETS:
         raise UnlearningError(
             f"{request.describe()} cannot be streamed: it is the forget set itself; expected it as forget_dataset (by "

@@ -11,6 +11,7 @@ from hf_unlearn.errors import UnlearningError
 from hf_unlearn.request.forget_request import ForgetRequest
 from hf_unlearn.request.selection import random_rows
 from hf_unlearn.request.splits import make_splits
+from hf_unlearn.request.streaming import stream_splits
 
 # The dataset fixture is never changed, so that hypothesis may use one for all its examples.
 SHARED_FIXTURE = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -116,6 +117,14 @@ def test_forgetting_a_person(animals):
         for row, sample in enumerate(animals["train"])
         if sample["owner"] in (42, 43) and sample["country"] == "it" and sample["label"] == 0
     ]
+
+
+@pytest.mark.parametrize("given", ["cat", {"classes": "cat"}, None, ForgetRequest])
+def test_what_is_no_request_is_refused(animals, given):
+    with pytest.raises(UnlearningError, match="expected a ForgetRequest, such as"):
+        make_splits(animals, given)
+    with pytest.raises(UnlearningError, match="expected a ForgetRequest, such as"):
+        stream_splits("org/animals", given)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from transformers import BaseImageProcessor, PreTrainedModel, Trainer, TrainingA
 from hf_unlearn.data.pixels import PixelDataset, collate
 from hf_unlearn.trainers.base.checkpoints import WholeCheckpoints
 from hf_unlearn.trainers.base.settings import setting
-from hf_unlearn.trainers.base.unserved import PlainRefusals, refuse_unserved
+from hf_unlearn.trainers.base.unserved import PlainRefusals, in_words, refuse_unserved
 from hf_unlearn.trainers.safety.preflight import take_one_gpu
 
 
@@ -39,7 +39,8 @@ class ClassifierConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         refuse_unserved(self)
-        super().__post_init__()
+        with in_words("these settings cannot be used"):
+            super().__post_init__()
 
 
 class ClassifierTrainer(WholeCheckpoints, PlainRefusals, Trainer):

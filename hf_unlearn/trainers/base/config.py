@@ -15,7 +15,7 @@ from transformers.trainer_utils import HubStrategy
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.trainers.base.rounds import CONSTANT, STEP_RULES, round_ends
 from hf_unlearn.trainers.base.settings import setting
-from hf_unlearn.trainers.base.unserved import refuse_unserved
+from hf_unlearn.trainers.base.unserved import in_words, refuse_unserved
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -109,7 +109,8 @@ class UnlearningConfig(TrainingArguments):
 
     def __post_init__(self) -> None:
         refuse_unserved(self)
-        super().__post_init__()
+        with in_words("these settings cannot be used"):
+            super().__post_init__()
         # A loss may need two forward passes for one backward, and older releases of torch write to the buffers before
         # each: the first pass could not be differentiated any more. They are frozen, there is nothing to send.
         renamed = "forward_sync_buffers" in inspect.signature(DistributedDataParallel.__init__).parameters

@@ -93,7 +93,8 @@ def refuse_unserved(args: TrainingArguments) -> None:
                 raise UnlearningError(f"{field.name} is {value}; expected a number of at most {_LARGEST_INT}")
         if field.name in _RANGES:
             holds, expected = _RANGES[field.name]
-            if not holds(value):
+            # In Python a setting may be given as anything, "1e-4" among it.
+            if not isinstance(value, (int, float)) or not holds(value):
                 raise UnlearningError(f"{field.name} is {value!r}; expected {expected}")
         if field.name in _MEANINGLESS:
             only, why = _MEANINGLESS[field.name]
@@ -133,20 +134,20 @@ class PlainRefusals(_Base):
     """Mixed into a `Trainer`, next to it: what it refuses of its settings, or a library that it asks, is one line."""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        with _in_words("the Trainer cannot serve these settings"):
+        with in_words("the Trainer cannot serve these settings"):
             super().__init__(*args, **kwargs)
         if self.args.eval_on_start and self.eval_dataset is None:
             raise UnlearningError("eval_on_start is True, but there is no eval_dataset; expected one")
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        with _in_words(f"optim {_as_text(self.args.optim)!r} cannot be used"):
+        with in_words(f"optim {_as_text(self.args.optim)!r} cannot be used"):
             return super().create_optimizer(model)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
         what = f"lr_scheduler_type {_as_text(self.args.lr_scheduler_type)!r} with lr_scheduler_kwargs"
-        with _in_words(f"{what} {self.args.lr_scheduler_kwargs!r} cannot be used"):
+        with in_words(f"{what} {self.args.lr_scheduler_kwargs!r} cannot be used"):
             scheduler = super().create_scheduler(num_training_steps, optimizer)
             rates = scheduler.get_last_lr()
         if not all(isinstance(rate, (int, float)) and math.isfinite(rate) for rate in rates):
@@ -155,7 +156,8 @@ class PlainRefusals(_Base):
 
 
 @contextlib.contextmanager
-def _in_words(what: str) -> Iterator[None]:
+def in_words(what: str) -> Iterator[None]:
+    """Within it, an error of another library is one line that begins with `what`."""
     try:
         yield
     except UnlearningError:

@@ -68,6 +68,22 @@ def test_a_setting_that_cannot_be_served_is_named(config, name, value):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, "1e-4") for name in ("learning_rate", "weight_decay", "warmup_steps", "max_steps", "seed")),
+        ("max_steps", [1]),
+        ("lr_scheduler_type", "lineer"),
+        ("optim", "adan"),
+        ("save_strategy", "hourly"),
+    ],
+)
+def test_a_setting_of_another_type_is_named_in_one_line(config, name, value):
+    with pytest.raises(UnlearningError, match=re.escape(str(value))) as caught:
+        config(**{name: value})
+    assert "\n" not in str(caught.value)
+
+
 def test_every_number_must_be_one(config):
     numbers = [field.name for field in dataclasses.fields(TrainingArguments) if isinstance(field.default, float)]
     assert len(numbers) > 5
