@@ -27,7 +27,7 @@ from hf_unlearn.trainers.base.sensitivities import TakesSensitivities
 from hf_unlearn.trainers.base.settings import setting
 from hf_unlearn.trainers.base.step_length import fill_step_length
 from hf_unlearn.trainers.base.trainer import UnlearningTrainer
-from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, cost_of, measure_memory
+from hf_unlearn.trainers.safety.memory import Beside, Memory, cost_of, held_beside, measure_memory
 from hf_unlearn.trainers.safety.premise import Premise
 from hf_unlearn.trainers.safety.reference import what_references_say
 from hf_unlearn.trainers.safety.steering import Steering
@@ -260,7 +260,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         self._surroundings: Surroundings | None = None
         self.premise: Premise | None = None
         self.memory: Memory | None = None
-        self._held: HeldBeside | None = None
+        self._held: Beside | None = None
         self._unfamiliar: Unfamiliar | None = None
         self._ceiling = math.inf
 
@@ -389,7 +389,7 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.memory is None:
             return near
         if self._held is None:
-            self._held = HeldBeside(self.memory, self.num_forget_samples, self.args.seed, self.references)
+            self._held = held_beside(self.memory, self.num_forget_samples, self.args.seed, self.references)
         return torch.cat([near, *self._held.beside(pixel_values, labels, index, self.pass_number)])
 
     def _amounts(self, index: torch.Tensor) -> float | torch.Tensor:

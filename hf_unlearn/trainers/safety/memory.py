@@ -131,9 +131,6 @@ class HeldBeside:
     def __init__(self, memory: Memory, num_samples: int, seed: int, references: Sample | None):
         self.memory, self.references = memory, references
         self._copies = PassDraws(partial(draw_copies, num_samples), seed, 4)
-        self._siblings = None
-        if memory.source == "siblings" and references is not None:
-            self._siblings = SiblingsBeside(memory.jitter, memory.strength, num_samples, seed, references)
         among = 1 if references is None else len(references.labels)
         self._rows = PassDraws(lambda drawn: torch.randint(among, (num_samples,), generator=drawn), seed, 5)
 
@@ -141,8 +138,6 @@ class HeldBeside:
         self, pixel_values: torch.Tensor, labels: torch.Tensor, index: torch.Tensor, pass_number: int
     ) -> list[torch.Tensor]:
         """One or two batches shaped as `pixel_values`, of the samples at `index` in the forget set."""
-        if self._siblings is not None:
-            return self._siblings.beside(pixel_values, labels, index, pass_number)
         drawn = self._copies.of(index, pass_number)
         near, far = self.memory.strength, self.memory.ended
         # In turn, so that a pass costs one copy.
@@ -152,6 +147,19 @@ class HeldBeside:
             pixels = self.references.pixel_values
             held.append(pixels[self._rows.of(index, pass_number).to(pixels.device)].to(pixel_values))
         return held
+
+
+Beside = HeldBeside | SiblingsBeside
+
+
+def held_beside(memory: Memory, num_samples: int, seed: int, references: Sample | None) -> Beside:
+    """What is held beside the forget samples: where their siblings say how much is memory, these; else copies.
+
+    Arguments as for [`HeldBeside`].
+    """
+    if memory.source == "siblings" and references is not None:
+        return SiblingsBeside(memory.jitter, memory.strength, num_samples, seed, references)
+    return HeldBeside(memory, num_samples, seed, references)
 
 
 def measure_memory(

@@ -13,7 +13,7 @@ from torch import nn
 from hf_unlearn import MUMisConfig, MUMisTrainer, UnlearningError
 from hf_unlearn.objectives import JITTERS, draw_copies
 from hf_unlearn.trainers.safety import memory as memory_module
-from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, amounts_for, amounts_like, measure_memory
+from hf_unlearn.trainers.safety.memory import HeldBeside, Memory, amounts_for, amounts_like, held_beside, measure_memory
 from hf_unlearn.trainers.safety.reference import Unseen
 from hf_unlearn.trainers.safety.steering import Steering
 from tests.tiny import make_dataset, make_model, make_processor
@@ -272,7 +272,8 @@ def test_of_every_kind_of_copies_it_is_known_how_far_off_to_look():
 
 def test_what_is_held_beside_goes_from_where_memory_is_to_where_it_has_ended(images):
     memory = remembered_of(images, HEIGHT)
-    held = HeldBeside(memory, 120, 0, None)
+    held = held_beside(memory, 120, 0, None)
+    assert isinstance(held, HeldBeside)
     index = torch.arange(120)
     apart = [(held.beside(images, None, index, number)[0] - images).square().mean().sqrt() for number in range(6)]
     # Drawn anew each time, a third of the time at each distance.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hf_unlearn.trainers.safety import siblings
-from hf_unlearn.trainers.safety.memory import HeldBeside, Memory
+from hf_unlearn.trainers.safety.memory import Memory, held_beside
 from hf_unlearn.trainers.safety.samples import Sample
 from hf_unlearn.trainers.safety.siblings import mean_recall, what_siblings_teach
 
@@ -119,7 +119,7 @@ def test_siblings_are_held_and_no_copies_of_what_is_forgotten():
     memory = Memory("affine", 0.0, 0.1, 1.0, 1.0, 0.0, torch.ones(12), source="siblings")
     labels = torch.tensor([0, 1, 5] * 4)
     forget, index = torch.zeros(12, 3, 16, 16), torch.arange(12)
-    held = HeldBeside(memory, 12, 0, references)
+    held = held_beside(memory, 12, 0, references)
     first = held.beside(forget, labels, index, 0)
     assert len(first) == 2 and all(each.shape == forget.shape for each in first)
 
