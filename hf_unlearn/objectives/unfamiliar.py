@@ -15,8 +15,9 @@ import torch
 
 # A row of the head that was never taught anything, as a share of the norm of those that were.
 UNTAUGHT_NORM = 0.75
-# Nats below all others together, at least: a thousandth, as among two classes the least likely is the likeliest, too.
-UNTAUGHT_DEPTH = math.log(1000)
+# So many nats it lies below all others together, at least: a twentieth. Among fewer classes than three the least likely
+# is a likely one, too, and says nothing: a thousandth.
+UNTAUGHT_DEPTH, DEPTH_AMONG_FEW, FEW = math.log(20), math.log(1000), 3
 
 
 class EmptyBank(ValueError):
@@ -86,8 +87,8 @@ def untaught_row(
     """A row of the head, and its bias, of a class that no sample taught.
 
     The mean of the other rows, so that it is nobody's rival, and a random direction in which neither they nor their
-    features lie, as far as the width leaves any. Its logit is in the mean that of the least likely class, or lower, so
-    that its share is at most about a thousandth.
+    features lie, as far as the width leaves any. Its logit is in the mean that of the least likely class: so low a
+    training leaves the logit of a class that never occurs, and it goes the lower the longer it lasts.
 
     Args:
         weight, bias: of the classes that stay, `(k, width)`, `(k,)`. Without biases the row itself has the level, along
@@ -103,7 +104,8 @@ def untaught_row(
     free = drawn - taken.T @ (taken @ drawn)
     row = weight.mean(0) + UNTAUGHT_NORM * weight.norm(dim=1).mean() * free / free.norm()
     logits = features @ weight.T + (0.0 if bias is None else bias)
-    level = torch.minimum(logits.amin(1).mean(), logits.logsumexp(1).mean() - UNTAUGHT_DEPTH)
+    depth = UNTAUGHT_DEPTH if len(weight) >= FEW else DEPTH_AMONG_FEW
+    level = torch.minimum(logits.amin(1).mean(), logits.logsumexp(1).mean() - depth)
     missing = level - (features @ row).mean()
     if bias is not None:
         return row, float(missing)
