@@ -55,8 +55,8 @@ from hf_unlearn.models.pretrained import load_image_classifier
 from hf_unlearn.publishing.record import read_record
 
 DATASET = "capitals:30"
-# Requests of a sequence; the ViT takes longer to train.
-COUNT = {"resnet-tiny": 10, "vit-tiny": 5}
+# Requests of a sequence.
+COUNT = 10
 # Over the training set, so that a model knows all of it by the end.
 PASSES = {"resnet-tiny": 20, "vit-tiny": 40}
 SEQUENCES = ("classes", "persons", "mixed")
@@ -199,7 +199,7 @@ def unlearn(before: str, folder: Path, request: ForgetRequest, data: DatasetDict
 def run_sequence(
     flags: argparse.Namespace, architecture: str, sequence: str, trained: Trained, data: DatasetDict
 ) -> list[dict[str, Any]]:
-    count = COUNT[architecture]
+    count = COUNT
     task = task_of(sequence, data, count)
     recipe = Recipe(architecture, DATASET, PASSES[architecture])
     looked = Looked(data, ARCHITECTURES[architecture].image_size, task)
