@@ -193,8 +193,6 @@ def check_settings(what: str, settings: Mapping[str, Any], config: type) -> None
             raise UnlearningError(f"{what} names {name!r}, which is none; {did_you_mean(name, known)}")
     try:
         config(**settings, output_dir="unused", use_cpu=True)
-    except UnlearningError:
-        raise
     except Exception as error:
         raise UnlearningError(f"{what}: {one_line(error)}") from error
 

@@ -72,7 +72,7 @@ def refuse(capsys, tmp_path, saved_dataset, saved_model):
         ({"train_split": "trian"}, "did you mean 'train'"),
         ({"test_split": "tset"}, "did you mean 'test'"),
         ({"reference_split": "validaton"}, "'validaton'"),
-        ({"stop_rule": "unseen"}, "no unseen samples"),
+        ({"stop_rule": "unseen"}, "no labelled unseen samples"),
         ({"stop_rule": "soon"}, "soon"),
         ({"num_rounds": -1}, "num_rounds is -1"),
         ({"label_shift": -1}, "label_shift is -1"),
