@@ -62,11 +62,23 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
     # Whoever writes the same file at the same time, on this machine or another, has a part file of its own.
     part = f"{os.fspath(path)}.{uuid4().hex}.part"
     try:
-        yield part
-        os.replace(part, path)
+        with _naming(path):
+            yield part
+            os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(part)
+        raise
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike) -> Iterator[None]:
+    """Name `path` in an error of the system that names no file: a full disk does not say which."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
         raise
 
 
@@ -87,7 +99,8 @@ def replacing_files(folder: str | os.PathLike, stale: Callable[[str], bool] = la
     target.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=target))
     try:
-        yield str(aside)
+        with _naming(folder):
+            yield str(aside)
         names = [path.relative_to(aside).as_posix() for path in aside.rglob("*") if path.is_file()]
         # Weights of one model beside the record of another would be neither.
         with uninterrupted():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -23,6 +24,14 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path):
             file.write("half")
         raise KeyboardInterrupt
     assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.parametrize("write", [replacing, replacing_files])
+def test_a_full_disk_is_told_with_what_was_to_be_written(tmp_path, write):
+    with pytest.raises(OSError, match=r"No space left on device: .*there"), write(tmp_path / "there"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match=r"No such file or directory: 'elsewhere'"), write(tmp_path / "there"):
+        os.stat("elsewhere")
 
 
 def test_two_writers_of_one_file_do_not_meet(tmp_path):

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 import hf_unlearn
 from hf_unlearn.errors import UnlearningError
-from hf_unlearn.evaluation.report.figures import TITLES, draw_plots
+from hf_unlearn.evaluation.report.figures import TITLES, any_letters, draw_plots
 from hf_unlearn.evaluation.report.rows import ARROWS, ROWS
 from hf_unlearn.evaluation.report.table import HEADINGS, LEGEND, cells, findings, shown_rows
 from hf_unlearn.files import CARD_NAME, PLOTS, RECORD_NAME, replacing, write_text
@@ -54,7 +54,7 @@ def write_card(folder: str, repo_id: str | None = None, name: str | None = None)
     drawn = draw_plots(shown["evaluation"]) if shown["evaluation"] is not None else {}
     for title, plot in drawn.items():
         os.makedirs(os.path.join(folder, PLOTS), exist_ok=True)
-        with replacing(os.path.join(folder, PLOTS, f"{title}.png")) as part:
+        with replacing(os.path.join(folder, PLOTS, f"{title}.png")) as part, any_letters():
             # The same plot gives the same bytes.
             plot.savefig(part, format="png", dpi=110, metadata={"Software": None})
     for title in TITLES.keys() - drawn.keys():

@@ -16,7 +16,7 @@ from hf_unlearn.request.images import readable_rows, samples_sha256
 from hf_unlearn.request.iterable import Materialised, materialised
 from hf_unlearn.request.label_mapping import LabelMapping, as_label_mapping
 from hf_unlearn.request.labelled import USUAL_TEST_SPLITS, SplitRows, first_labelled, labelled_rows
-from hf_unlearn.request.labels import class_codes, label_values, with_labels
+from hf_unlearn.request.labels import class_codes, codes_with_gaps, label_values, with_labels
 from hf_unlearn.request.matching import folded, mapped_part
 from hf_unlearn.request.source import is_hub_dataset, loaded_commit
 from hf_unlearn.request.splits import UnlearningSplits
@@ -273,11 +273,11 @@ def _label_column(forget: Dataset, name: str | None) -> str | None:
 def _refuse_contradiction(forget: Dataset, column: str, label: str) -> None:
     """One label was given for samples that have labels: it may not be another than theirs."""
     try:
-        codes, names = class_codes(forget, column)
+        codes, names = codes_with_gaps(forget, column)
     except UnlearningError:
-        # Rows without a label have none to contradict.
+        # No row has a label.
         return
-    present = [names[code] for code in np.unique(codes)]
+    present = [names[code] for code in np.unique(codes[codes >= 0])]
     if len(present) > 1:
         raise UnlearningError(
             f"forget_label is {label!r}, but the samples have labels of their own, of {len(present)} classes: "

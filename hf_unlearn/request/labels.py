@@ -66,6 +66,25 @@ def class_codes(dataset: Dataset, column: str, what: str = "the dataset") -> tup
     return _few(codes.astype(np.int64), [str(number) for number in distinct.tolist()], column, what)
 
 
+def codes_with_gaps(dataset: Dataset, column: str, what: str = "the dataset") -> tuple[np.ndarray, list[str]]:
+    """As [`class_codes`], with the id −1 where a row has no class: null, NaN, negative or blank text.
+
+    Raises:
+        UnlearningError: as there, or no row has one.
+    """
+    if not is_class_column(dataset.features, column):
+        raise UnlearningError(f"column {column!r} of {what} does not hold {CLASS_TYPES}")
+    rows = np.flatnonzero(has_label(dataset, column))
+    if len(rows) == len(dataset):
+        return class_codes(dataset, column, what)
+    if not len(rows):
+        raise UnlearningError(f"no row of {what} has a value in column {column!r}; expected {CLASS_TYPES}")
+    found, names = class_codes(dataset.select(rows), column, what)
+    codes = np.full(len(dataset), -1, dtype=np.int64)
+    codes[rows] = found
+    return codes, names
+
+
 def _whole_numbers(numbers: np.ndarray, column: str, what: str) -> np.ndarray:
     """Numbers or booleans as int64, none of them negative."""
     if numbers.dtype.kind == "f":

@@ -131,6 +131,7 @@ def test_bad_input(split, tmp_path):
         ((photos, "subset", {"forget_label": " "}), "forget_label is empty"),
         ((both, "subset", {"forget_label": "gnu"}), "labels of their own, of 2 classes: 'cat', 'owl'"),
         ((split([1]), "subset", {"forget_label": "owl"}), "labelled 'dog' in column 'label'"),
+        ((split([1, None]), "subset", {"forget_label": "owl"}), "labelled 'dog' in column 'label'"),
         ((named, "subset"), "several columns of class labels"),
         ((several, "subset"), "several splits; name one as forget_split .*: 'a', 'b'"),
         ((several, "subset", {"forget_split": "c"}), "'c' does not exist"),

@@ -101,6 +101,32 @@ def test_a_subclass_is_found_by_name_in_a_test_split_of_another_order(animals):
     assert splits.test_forgotten.tolist() == make_splits(animals, request).test_forgotten.tolist()
 
 
+@pytest.mark.parametrize("kind", ["string", "int64", "float64", "classes"])
+def test_a_subclass_is_forgotten_where_other_samples_have_none(animals, kind):
+    from datasets import Value
+
+    def with_gaps(part):
+        values = [None if fine > 2 else fine for fine in part["fine"]]
+        if kind == "string":
+            values = ["" if fine is None else f"kind {fine}" for fine in values]
+        feature = part.features["fine"] if kind == "classes" else Value(kind)
+        return part.remove_columns("fine").add_column("fine", values, feature=feature)
+
+    names = {"string": "kind 1", "classes": animals["test"].features["fine"].names[1]}
+    name = names.get(kind, "1")
+    request = ForgetRequest(subclasses=(name,), subclass_column="fine")
+    splits = make_splits(DatasetDict({key: with_gaps(part) for key, part in animals.items()}), request)
+    assert splits.forget_indices.tolist() == [row for row, fine in enumerate(animals["train"]["fine"]) if fine == 1]
+    assert splits.test_forgotten.tolist() == [fine == 1 for fine in animals["test"]["fine"]]
+
+
+def test_a_column_of_no_subclass_at_all_is_refused(animals):
+    empty = animals["train"].remove_columns("fine").add_column("fine", [None] * len(animals["train"]))
+    empty = empty.cast_column("fine", animals["test"].features["fine"])
+    with pytest.raises(UnlearningError, match="no row of the train split has a value in column 'fine'"):
+        make_splits(DatasetDict(train=empty), ForgetRequest(subclasses=("tabby",), subclass_column="fine"))
+
+
 def test_forgetting_indices_from_a_list_or_a_file(animals, tmp_path):
     (tmp_path / "a.txt").write_text("7\n3\n")
     for indices in ((7, 3), str(tmp_path / "a.txt")):

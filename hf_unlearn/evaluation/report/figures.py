@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,11 @@ COLOURS = {
     "retrained": "#009e73",
     "unseen": "#e69f00",
 }
+# For letters that matplotlib's own font does not have: the usual ones of Linux, macOS and Windows.
+MORE_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Microsoft YaHei"),
+    *("Malgun Gothic", "Arial Unicode MS", "Noto Sans", "Noto Sans Devanagari", "Noto Sans Thai", "Nirmala UI"),
+)
 MARKERS = {"masked": "s", "head_only": "^", "unlearned": "o"}
 # Shares of the way beyond these are drawn at the edge, as arrows.
 SHARES = (-50.0, 200.0)
@@ -44,13 +51,29 @@ def draw_plots(results: Mapping[str, Any]) -> dict[str, Figure]:
     return plots
 
 
+@contextmanager
+def any_letters() -> Iterator[None]:
+    """Plots that are saved while this is open take letters from any font that has them.
+
+    Where none has them no warning comes: an SVG keeps them as text, which a browser shows, a PNG shows boxes.
+    """
+    import matplotlib
+    from matplotlib.font_manager import fontManager
+
+    here = {font.name for font in fontManager.ttflist}
+    fonts = [*matplotlib.rcParams["font.sans-serif"][:1], *(name for name in MORE_FONTS if name in here)]
+    with matplotlib.rc_context({"font.sans-serif": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        yield
+
+
 def as_svg(figure: Figure, name: str) -> str:
     """A plot as an `<svg>` element that scales with the page; `name` keeps its ids apart from those of others."""
     import matplotlib
 
     buffer = io.StringIO()
     settings: Any = {"svg.hashsalt": name, "svg.fonttype": "none"}
-    with matplotlib.rc_context(settings):
+    with any_letters(), matplotlib.rc_context(settings):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     svg = buffer.getvalue()
     return svg[svg.index("<svg") :]

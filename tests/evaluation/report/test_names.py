@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from datasets import ClassLabel, DatasetDict
 
 from hf_unlearn import ForgetRequest, compare, make_splits
 from hf_unlearn.errors import printable
-from hf_unlearn.evaluation.report.figures import MOST_LETTERS, as_plot_text, as_svg, draw_plots
+from hf_unlearn.evaluation.report.figures import MOST_LETTERS, any_letters, as_plot_text, as_svg, draw_plots
 from tests.nasty import NASTY
 from tests.tiny import make_dataset, make_model, make_processor
 
@@ -42,6 +43,17 @@ def test_a_plot_shows_it_as_it_is(name, tmp_path):
             shown = f"{shown[: MOST_LETTERS - 1]}…"
         # Spaces at the ends are not drawn.
         assert shown.strip() in {text.strip() for text in texts_of(as_svg(plot, title))} or not shown.strip()
+
+
+def test_letters_without_a_font_are_no_cause_for_warnings(tmp_path):
+    name = "犬 कुत्ता 강아지"
+    curves = {**drawn([name, "plain"]), "per_class_accuracy": {"original": [10.0, None]}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for title, plot in draw_plots({"curves": curves}).items():
+            assert name in texts_of(as_svg(plot, title))
+            with any_letters():
+                plot.savefig(tmp_path / f"{title}.png")
 
 
 def test_two_dollars_are_no_formula():
