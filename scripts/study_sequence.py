@@ -62,7 +62,7 @@ PASSES = {"resnet-tiny": 20, "vit-tiny": 40}
 SEQUENCES = ("classes", "persons", "mixed")
 FIELDS = (
     *("architecture", "sequence", "route", "step", "request", "steps", "seconds"),
-    *("forget_accuracy", "most_back", "most_apart"),
+    *("forget_accuracy", "most_back", "most_back_above", "most_apart", "each"),
     *("union_accuracy", "retain_accuracy", "remaining_test_accuracy", "gap", "linear_probe"),
     *("depth", "depth_of_first", "membership"),
 )
@@ -224,13 +224,18 @@ def run_sequence(
         found = looked.figures(model, target, done)
         probes, each = found.pop("probes", []), found.pop("each")
         met = slice(done or None)
+        more["each"] = " ".join(f"{now:.1f}" for now in each[met])
         more["most_apart"] = max(abs(now - then) for now, then in zip(each[met], of_each[met], strict=True))
         if done:
             each = each[met]
             known = at_first.setdefault(route, [])
             known += each[len(known) :]
             back = [now - first for now, first in zip(each[:-1], known, strict=False)]
+            # A request that was taken too far is no memory's when it comes back to what a retrained model knows.
+            levels = [max(first, theirs) for first, theirs in zip(known, of_each, strict=False)]
+            above = [now - level for now, level in zip(each[:-1], levels, strict=False)]
             more |= {"forget_accuracy": each[-1], "most_back": max(back, default=0.0)}
+            more["most_back_above"] = max([0.0, *above])
             if probes:
                 more |= {"depth": depth(probes, slice(None)), "depth_of_first": depth(probes, slice(1))}
         row = {

@@ -73,6 +73,11 @@ def _finder(names: Sequence[str], what: str, values: Sequence[int] | None) -> Ca
                 )
         if found is None:
             found = compatible.get(_compatible(str(value)))
+        if found is None and values is not None:
+            raise UnlearningError(
+                f"{what} {value!r} is not a label of this dataset, whose labels are numbers without names: "
+                f"{there_are(names)}; expected some of these, or a label_mapping from each of them to the model's name"
+            )
         if found is None:
             raise UnlearningError(f"{what} {value!r} is not a label of this dataset; {did_you_mean(value, names)}")
         return found

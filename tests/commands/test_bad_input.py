@@ -127,6 +127,11 @@ def test_a_full_folder_stays_as_it_is(refuse, tmp_path):
     assert (tmp_path / "full" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_folder_of_a_killed_run_says_how_to_go_on(refuse, tmp_path):
+    (tmp_path / "full" / "checkpoint-3").mkdir(parents=True)
+    assert "--resume_from_checkpoint true to go on from the last" in refuse(out="full")
+
+
 def test_an_output_folder_that_is_a_file(refuse, tmp_path):
     (tmp_path / "file").write_text("")
     assert "in, a file" in refuse(out="file")

@@ -80,6 +80,15 @@ def test_integers_are_class_ids_where_they_fit_and_else_in_order(caplog):
         match_labels(["10", "20"], ANIMALS, values=(10, 20))
 
 
+def test_a_name_is_no_label_of_numbers_and_a_mapping_makes_it_one():
+    names = ["0", "1"]
+    with pytest.raises(
+        UnlearningError, match="numbers without names: '0', '1'; expected some of these, or a label_map"
+    ):
+        resolve_classes(["rocket"], names, values=(0, 1))
+    assert resolve_classes(["rocket"], names, values=(0, 1), other_names={"plane": 0, "rocket": 1}) == [1]
+
+
 def test_integers_that_are_names_of_the_model_are_these():
     assert match_labels(["1", "3"], {0: "3", 1: "1", 2: "2"}, values=(1, 3)) == [1, 0]
 
