@@ -127,9 +127,9 @@ class MapStylePixels(PixelDataset):
         elif isinstance(sample, (tuple, list)) and len(sample) == 2:
             image, label = sample
             held = "is a pair"
-        elif self._given_labels is not None and (isinstance(sample, BARE) or _is_alone(sample)):
+        elif self._given_labels is not None and is_image_alone(sample):
             # Without labels a sample may be an image and nothing else.
-            image, label = (sample[0] if _is_alone(sample) else sample), None
+            image, label = (sample[0] if isinstance(sample, (tuple, list)) else sample), None
             held = "is an image"
         else:
             image, label, held = None, None, f"is a {type(sample).__name__}"
@@ -213,5 +213,8 @@ class MapStylePixels(PixelDataset):
         return f"sample {int(row)} of the dataset"
 
 
-def _is_alone(sample: Any) -> bool:
-    return isinstance(sample, (tuple, list)) and len(sample) == 1
+def is_image_alone(sample: Any) -> bool:
+    """Whether a sample is an image and nothing else, or a tuple of one thing."""
+    if isinstance(sample, (tuple, list)):
+        return len(sample) == 1
+    return isinstance(sample, BARE)

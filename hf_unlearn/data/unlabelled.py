@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from datasets import Dataset, IterableDataset
 
-from hf_unlearn.data.map_style import BARE, LABELS, PIXELS, MapStylePixels
+from hf_unlearn.data.map_style import LABELS, PIXELS, MapStylePixels, is_image_alone
 from hf_unlearn.data.pixels import PixelDataset, num_channels_of
 from hf_unlearn.data.reading import makes_pixels, without_subset
 from hf_unlearn.request.columns import find_image_column
@@ -87,9 +87,9 @@ def _first_is_unlabelled(dataset: Any, label_key: str | None) -> bool:
     if isinstance(sample, Mapping):
         keys = (label_key,) if label_key else LABELS
         return _is_none(next((sample[key] for key in keys if key in sample), None))
-    if isinstance(sample, (tuple, list)):
-        return len(sample) == 1 or (len(sample) == 2 and _is_none(sample[1]))
-    return isinstance(sample, BARE)
+    if isinstance(sample, (tuple, list)) and len(sample) == 2:
+        return _is_none(sample[1])
+    return is_image_alone(sample)
 
 
 def _is_none(label: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hf_unlearn.publishing.markup import as_shell
+from hf_unlearn.request.columns import USUAL_LABEL_COLUMNS
 
 # By kind of request: its flag, the field that it has in the record, and what stands there if that is not published.
 _FLAGS = {
@@ -63,7 +64,7 @@ def _dataset(record: Mapping[str, Any]) -> list[str]:
         words += _flag("train_split", dataset["train_split"])
     if dataset.get("image_column", "image") not in ("image", "img"):
         words += _flag("image_column_name", dataset["image_column"])
-    if dataset.get("label_column", "label") not in ("label", "labels"):
+    if dataset.get("label_column", "label") not in USUAL_LABEL_COLUMNS:
         words += _flag("label_column_name", dataset["label_column"])
     if mapping := dataset.get("label_mapping"):
         words += _flag("label_mapping", "LABEL_MAPPING.json" if mapping == "given" else mapping)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
-from hf_unlearn.request.columns import as_image_column, find_image_column, find_label_column, is_class_column
+from hf_unlearn.request.columns import (
+    USUAL_LABEL_COLUMNS,
+    as_image_column,
+    find_image_column,
+    find_label_column,
+    is_class_column,
+)
 from hf_unlearn.request.fingerprint import Fingerprint
 from hf_unlearn.request.forget_request import SAMPLES_OF, ForgetRequest
 from hf_unlearn.request.images import readable_rows, samples_sha256
@@ -24,9 +30,8 @@ from hf_unlearn.request.splits import UnlearningSplits
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-# The label column of samples that have none, and where one is looked for.
-_LABEL_COLUMN = "label"
-_USUAL_LABEL_COLUMNS = (_LABEL_COLUMN, "labels")
+# The label column of samples that have none.
+_LABEL_COLUMN = USUAL_LABEL_COLUMNS[0]
 
 
 def forget_splits(
@@ -264,7 +269,7 @@ def _label_column(forget: Dataset, name: str | None) -> str | None:
     from datasets import ClassLabel
 
     features = forget.features
-    usual = [column for column in _USUAL_LABEL_COLUMNS if column in features and is_class_column(features, column)]
+    usual = [column for column in USUAL_LABEL_COLUMNS if column in features and is_class_column(features, column)]
     if name is None and not usual and not any(isinstance(feature, ClassLabel) for feature in features.values()):
         return None
     return find_label_column(forget, name)

@@ -326,7 +326,7 @@ def _as_sure(model: nn.Module, sample: Sample, jitter: str, sure: float, most: f
     def surer(strength: float) -> bool:
         # The same draws at each distance, so that one after another is less sure, and noise is none.
         copies = (JITTERS[jitter](sample.pixel_values, strength, each) for each in drawn)
-        return float(np.mean([sureness(sample_logits(model, pixels)) for pixels in copies])) > sure
+        return float(np.mean([float(sureness(sample_logits(model, pixels)).mean()) for pixels in copies])) > sure
 
     return max(STRENGTHS[0], bisected(surer, most, MATCHING_STEPS))
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from hf_unlearn.errors import UnlearningError
 from hf_unlearn.models.labels import id2label_of
 from hf_unlearn.objectives.labelling import log_odds
-from hf_unlearn.trainers.safety.samples import Sample, labels_of, sample_logits
+from hf_unlearn.trainers.safety.samples import Sample, labels_of, sample_logits, sureness
 from hf_unlearn.trainers.safety.siblings import what_siblings_teach
 
 # So many are looked at, evenly spaced, fewer where they would take more than a quarter of a GiB.
@@ -97,7 +97,7 @@ def take_references(references: Any, model: PreTrainedModel, gone: torch.Tensor)
         )
     logits, labels = logits[stay], labels[stay]
     odds = log_odds(logits, labels) if labelled else None
-    largest = logits.softmax(-1).amax(-1)
+    largest = sureness(logits)
     return References(taken.pixel_values[stay], labels, taken.index[stay.cpu()], labelled, largest, odds)
 
 

@@ -60,9 +60,9 @@ def labels_of(dataset: Any, size: int) -> torch.Tensor:
     return known if known is not None else torch.tensor([int(dataset[row]["labels"]) for row in range(size)])
 
 
-def sureness(logits: torch.Tensor) -> float:
-    """The largest probability of each row of `(n, num_labels)`, in the mean: 0 to 1. It asks for no label."""
-    return float(logits.softmax(-1).amax(-1).mean())
+def sureness(logits: torch.Tensor) -> torch.Tensor:
+    """The largest probability of each row of `(n, num_labels)`, `(n,)`: 0 to 1. It asks for no label."""
+    return logits.softmax(-1).amax(-1)
 
 
 def bisected(below: Callable[[float], bool], most: float, steps: int = 40) -> float:
