@@ -104,10 +104,11 @@ def run_queue(
         while waiting := [each for each in queue.requests if each.state == OPEN and each.number not in not_met]:
             _next_run(queue, waiting, settings, run_unlearn or unlearn.main, not_met, begin_with)
     done = sum(each.state == "done" for each in queue.requests)
-    say(f"{done} requests are done. The model as it stands: {queue.newest()[0]}")
+    say(f"{done} {'request is' if done == 1 else 'requests are'} done. The model as it stands: {queue.newest()[0]}")
     if not_met:
         said = "; ".join(f"request {number}: {why}" for number, why in not_met.items())
-        raise UnlearningError(f"{len(not_met)} requests were not met, and stay open: {said}")
+        what = "request was not met, and stays" if len(not_met) == 1 else "requests were not met, and stay"
+        raise UnlearningError(f"{len(not_met)} {what} open: {said}")
 
 
 def _next_run(
