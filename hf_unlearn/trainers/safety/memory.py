@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Subset
 from transformers import PreTrainedModel
 
 from hf_unlearn.errors import UnlearningError
@@ -27,6 +28,7 @@ from hf_unlearn.trainers.safety.samples import (
     CHECKED_SAMPLES,
     Sample,
     bisected,
+    labels_of,
     own_logits,
     sample_logits,
     sureness,
@@ -170,6 +172,7 @@ def measure_memory(
     seed: int,
     unseen: Unseen | None = None,
     taught: torch.Tensor | None = None,
+    gone: torch.Tensor | None = None,
 ) -> Memory:
     """How much of the forget samples `model` remembers.
 
@@ -185,11 +188,23 @@ def measure_memory(
             them; where their labels are not known, as of such copies.
         taught: of a sub-class, the log-odds of each forget sample's label that its siblings teach, `(size,)`: then the
             amounts are what is above that.
+        gone: ids of classes that went with earlier requests. Their samples have nothing to forget and count as wrong,
+            and what the model says of them tells nothing of the others.
 
     Raises:
         UnlearningError: copies of this kind change no answer, or every answer however near they are, or some answers
             are not finite.
     """
+    if gone is not None and len(gone):
+        rows = torch.isin(labels_of(items, size).cpu(), gone.cpu(), invert=True).nonzero().squeeze(1)
+        if not len(rows):
+            return Memory(jitter, PROBES[jitter], FAR * PROBES[jitter], 0.0, 0.0, 0.0, torch.zeros(size))
+        there = Subset(items, rows.tolist())
+        taught = None if taught is None else taught[rows.to(taught.device)]
+        found = measure_memory(model, there, len(rows), jitter, seed, unseen, taught)
+        amounts = torch.zeros(size, dtype=found.amounts.dtype).index_put((rows,), found.amounts)
+        share = len(rows) / size
+        return replace(found, accuracy=share * found.accuracy, expected=share * found.expected, amounts=amounts)
     draws = torch.Generator().manual_seed(seed)
     sure = None if unseen is None else unseen.sureness
     strength, ended, remembered = _distances(model, Sample.of(items, size, model), jitter, draws, sure)

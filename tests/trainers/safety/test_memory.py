@@ -55,11 +55,11 @@ def images():
     return drawn / drawn.square().mean((1, 2, 3), keepdim=True).sqrt()
 
 
-def measured(model, items, seed=0):
+def measured(model, items, seed=0, gone=None):
     """With copies by white noise, looked at as far off as the peaks of `Remembers` are wide."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(memory_module.PROBES, "noise", WIDTH / 2)
-        return measure_memory(model, items, len(items), "noise", seed)
+        return measure_memory(model, items, len(items), "noise", seed, gone=gone)
 
 
 def remembered_of(images, height, **model):
@@ -72,6 +72,21 @@ def test_what_was_learned_by_heart_is_told_from_what_was_learned(images):
     assert unseen.nothing and unseen.remembered == 0 and unseen.expected == unseen.accuracy
     assert "there is little to forget" in str(unseen)
     assert "forget accuracy 100.0 %" in str(remembered) and "copies" in str(remembered)
+
+
+def test_samples_of_classes_that_went_before_say_nothing_of_the_others(images):
+    model, items = Remembers(images, HEIGHT), items_of(images)
+    # Of class 1 the model says as little as of a class that it was made to forget.
+    some = [{**item, "labels": int(row % 3 == 0)} for row, item in enumerate(items)]
+    rest = [item for item in some if not item["labels"]]
+    alone, found = measured(model, rest), measured(model, some, gone=torch.tensor([1]))
+    there = torch.tensor([not item["labels"] for item in some])
+    assert torch.equal(found.amounts[there], alone.amounts) and not found.amounts[~there].any()
+    assert (found.strength, found.remembered) == (alone.strength, alone.remembered)
+    assert found.accuracy == pytest.approx(alone.accuracy * 2 / 3)
+    assert found.expected == pytest.approx(alone.expected * 2 / 3)
+    assert measured(model, some).strength != alone.strength
+    assert measured(model, items, gone=torch.tensor([0, 1])).nothing
 
 
 def test_a_peak_twice_as_high_is_more_to_forget(images):
