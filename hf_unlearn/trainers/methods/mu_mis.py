@@ -268,8 +268,8 @@ class MUMisTrainer(TakesSensitivities, UnlearningTrainer):
         if self.num_forget_samples and self._by_memory:
             data, seed = (self.train_dataset, self.num_forget_samples), self.args.seed
             said = what_references_say(self.references, self.forget_kind, *data, seed)
-            given = self.original_model, *data, self.args.jitter, seed, *said[:2], self.earlier_labels
-            self.memory = measure_memory(*given).not_taught_again(self.original_model, self.guide, self.train_dataset)
+            asked = self.original_model, *data, self.args.jitter, seed, *said[:2], self.earlier_labels
+            self.memory = measure_memory(*asked).not_taught_again(self.original_model, self.guide, self.train_dataset)
             self.forward_equivalents += cost_of(self.num_forget_samples, said.unseen is not None)
             self.remove_callback(Steering)
             self.add_callback(Steering(self.memory.expected, min(self.args.stop_window, self.num_forget_samples)))
