@@ -118,6 +118,11 @@ def test_a_subclass_is_forgotten_where_other_samples_have_none(animals, kind):
     splits = make_splits(DatasetDict({key: with_gaps(part) for key, part in animals.items()}), request)
     assert splits.forget_indices.tolist() == [row for row, fine in enumerate(animals["train"]["fine"]) if fine == 1]
     assert splits.test_forgotten.tolist() == [fine == 1 for fine in animals["test"]["fine"]]
+    column = animals["test"].features["fine"]
+    empty = animals["test"].remove_columns("fine")
+    empty = empty.add_column("fine", [None] * len(empty), feature=column)
+    request = ForgetRequest(subclasses=(column.names[1],), subclass_column="fine")
+    assert not make_splits(DatasetDict({**animals, "test": empty}), request).test_forgotten.any()
 
 
 def test_a_column_of_no_subclass_at_all_is_refused(animals):

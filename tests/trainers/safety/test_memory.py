@@ -358,3 +358,22 @@ def test_a_run_makes_so_many_passes_and_no_more(tmp_path):
     trainer = MUMisTrainer(make_model("vit"), set_by_hand, train_dataset=make_dataset(3), **given)
     trainer.memory = Memory("affine", 0.05, 0.14, 2.3, 1.0, 0.6, torch.ones(3))
     assert trainer.num_steps() == 35
+
+
+def test_a_run_tells_which_classes_went_before(tmp_path, monkeypatch):
+    from hf_unlearn.trainers.methods import mu_mis
+
+    class Asked(Exception):
+        pass
+
+    def ask(*args):
+        raise Asked(args[-1])
+
+    monkeypatch.setattr(mu_mis, "measure_memory", ask)
+    args = MUMisConfig(output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=1)
+    given = {"processing_class": make_processor(), "forget_kind": "subset"}
+    trainer = MUMisTrainer(make_model("vit"), args, train_dataset=make_dataset(3), **given)
+    trainer.__dict__["earlier_labels"] = torch.tensor([2])
+    with pytest.raises(Asked) as raised:
+        trainer.train()
+    assert raised.value.args[0].tolist() == [2]
