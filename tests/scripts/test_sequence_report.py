@@ -21,11 +21,11 @@ def report(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def row(route, step, gap, union="0", test="90", back="", apart="0"):
+def row(route, step, gap, union="0", test="90", back="", above="", apart="0"):
     return {
         **{"architecture": "resnet-tiny", "sequence": "persons", "route": route, "step": str(step), "gap": gap},
-        **{"union_accuracy": union, "remaining_test_accuracy": test, "most_back": back, "most_apart": apart},
-        "depth": "",
+        **{"union_accuracy": union, "remaining_test_accuracy": test, "most_back": back},
+        **{"most_back_above": above, "most_apart": apart, "depth": ""},
     }
 
 
@@ -34,9 +34,9 @@ def rows():
         row("do nothing", 0, "5"),
         row("retrained", 2, "0", union="88"),
         row("retrained again", 2, "0.5", apart="11.54"),
-        row("one by one", 1, "4", back="0"),
-        row("one by one", 2, "3.333", union="91", back="3.85"),
-        row("from the first", 2, "2", test="92", back="0"),
+        row("one by one", 1, "4", back="0", above="0"),
+        row("one by one", 2, "3.333", union="91", back="3.85", above="1.2"),
+        row("from the first", 2, "2", test="92", back="0", above="0"),
     ]
 
 
@@ -59,7 +59,7 @@ def test_cells_are_of_the_last_step_and_what_came_back_of_all_steps(report):
     lines = report.body(rows()).splitlines()
     assert "| ResNet | 2 persons | 5.00 | 3.33 | 2.00 | 0.50 |" in lines
     assert "first not kept" not in lines[2]
-    assert "| ResNet | persons | 90.0 | 90.0 | 92.0 | 88.0 | 91.0 | 0.0 | 3.9 / 0.0 | 11.5 |" in lines
+    assert "| ResNet | persons | 90.0 | 90.0 | 92.0 | 88.0 | 91.0 | 0.0 | 3.9 / 0.0 | 1.2 / 0.0 | 11.5 |" in lines
 
 
 def test_it_is_drawn(report, tmp_path):
