@@ -38,7 +38,9 @@ def check_output_dir(
         check_folder(output_dir, "output_dir")
         goes_on = checkpoint is not None and Path(output_dir).resolve() in Path(checkpoint).resolve().parents
         if os.path.isdir(output_dir) and os.listdir(output_dir) and not (overwrite or goes_on):
-            held = any(name.startswith("checkpoint-") for name in os.listdir(output_dir))
+            from hf_unlearn.trainers.base.checkpoints import last_whole_checkpoint
+
+            held = last_whole_checkpoint(output_dir) is not None
             why = "holds checkpoints of a run" if held else "is not empty"
             on = "--resume_from_checkpoint true to go on from the last, " if held else ""
             raise UnlearningError(

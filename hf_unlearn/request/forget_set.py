@@ -280,9 +280,11 @@ def _refuse_contradiction(forget: Dataset, column: str, label: str) -> None:
     try:
         codes, names = codes_with_gaps(forget, column)
     except UnlearningError:
-        # No row has a label.
+        # What holds no classes contradicts none.
         return
     present = [names[code] for code in np.unique(codes[codes >= 0])]
+    if not present:
+        return
     if len(present) > 1:
         raise UnlearningError(
             f"forget_label is {label!r}, but the samples have labels of their own, of {len(present)} classes: "

@@ -39,8 +39,7 @@ def class_codes(dataset: Dataset, column: str, what: str = "the dataset") -> tup
     """
     from datasets import ClassLabel
 
-    if not is_class_column(dataset.features, column):
-        raise UnlearningError(f"column {column!r} of {what} does not hold {CLASS_TYPES}")
+    _check_classes(dataset, column, what)
     feature = dataset.features[column]
     values = column_array(dataset, column)
     if values.null_count:
@@ -70,19 +69,21 @@ def codes_with_gaps(dataset: Dataset, column: str, what: str = "the dataset") ->
     """As [`class_codes`], with the id −1 where a row has no class: null, NaN, negative or blank text.
 
     Raises:
-        UnlearningError: as there, or no row has one.
+        UnlearningError: the column is of another type, or has too many values.
     """
-    if not is_class_column(dataset.features, column):
-        raise UnlearningError(f"column {column!r} of {what} does not hold {CLASS_TYPES}")
+    _check_classes(dataset, column, what)
     rows = np.flatnonzero(has_label(dataset, column))
     if len(rows) == len(dataset):
         return class_codes(dataset, column, what)
-    if not len(rows):
-        raise UnlearningError(f"no row of {what} has a value in column {column!r}; expected {CLASS_TYPES}")
     found, names = class_codes(dataset.select(rows), column, what)
     codes = np.full(len(dataset), -1, dtype=np.int64)
     codes[rows] = found
     return codes, names
+
+
+def _check_classes(dataset: Dataset, column: str, what: str) -> None:
+    if not is_class_column(dataset.features, column):
+        raise UnlearningError(f"column {column!r} of {what} does not hold {CLASS_TYPES}")
 
 
 def _whole_numbers(numbers: np.ndarray, column: str, what: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from hf_unlearn.errors import UnlearningError, did_you_mean, there_are
 from hf_unlearn.request.columns import check_column
 from hf_unlearn.request.images import sample_digests
 from hf_unlearn.request.indices import check_range, read_indices
-from hf_unlearn.request.labels import codes_with_gaps, column_array, has_label, label_array, label_names, label_values
+from hf_unlearn.request.labels import codes_with_gaps, column_array, label_array, label_names, label_values
 from hf_unlearn.request.matching import in_normal_form, resolve_classes
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def select_rows(
         assert request.subclass_column is not None
         check_column(train.features, request.subclass_column, "sub-class column")
         codes, names = codes_with_gaps(train, request.subclass_column, "the train split")
+        if (codes < 0).all():
+            raise UnlearningError(f"no row of the train split has a value in column {request.subclass_column!r}")
         finer = label_values(train, request.subclass_column, names)
         ids = resolve_classes(request.subclasses, names, "forget sub-class", finer)
         rows = _rows_of_classes(codes, ids, names, "sub-class")
@@ -140,8 +142,6 @@ def counted_among(request: ForgetRequest, rows: np.ndarray, size: int) -> Forget
 
 def rows_of_subclasses(dataset: Dataset, column: str, names: tuple[str | int, ...]) -> np.ndarray:
     """A boolean array of shape (rows,): whether the row's sub-class is one of the names."""
-    if not has_label(dataset, column).any():
-        return np.zeros(len(dataset), dtype=bool)
     codes, own_names = codes_with_gaps(dataset, column, "the test split")
     wanted = {str(name) for name in names}
     return np.isin(codes, [code for code, name in enumerate(own_names) if name in wanted])

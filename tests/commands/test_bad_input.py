@@ -128,7 +128,12 @@ def test_a_full_folder_stays_as_it_is(refuse, tmp_path):
 
 
 def test_a_folder_of_a_killed_run_says_how_to_go_on(refuse, tmp_path):
-    (tmp_path / "full" / "checkpoint-3").mkdir(parents=True)
+    checkpoint = tmp_path / "full" / "checkpoint-3"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text("{}")
+    # What was not saved whole is nothing to go on from.
+    assert "'full' is not empty; expected a new folder" in refuse(out="full").replace(f"{tmp_path}/", "")
+    mark_whole(str(checkpoint))
     assert "--resume_from_checkpoint true to go on from the last" in refuse(out="full")
 
 
