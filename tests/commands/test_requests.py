@@ -111,7 +111,9 @@ def test_a_request_that_is_not_met_stays_open_and_the_others_are_done(add, folde
     stand_in.refuse = DivergenceError(why) if why else None
     stand_in.after = 0.0 if why else 60.0
     assert run(folder) == 2
-    said = capsys.readouterr().err
+    told = capsys.readouterr()
+    said = told.err
+    assert "1 request is done. The model as it stands:" in told.out
     assert (why or "forget accuracy 60.0 %") in said and "1 request was not met, and stays open: request 1" in said
     assert states(queue) == ["open", "done"] and len(queue.request(1).failures) == 1
     # The next one begins where the last that was met ended.

@@ -33,6 +33,8 @@ MODEL = dict(enumerate(["owl", "cat", "ant", "dog"]))
 def test_labels_are_those_of_a_model(split):
     """By name or number, or as a mapping says, which may name labels that no sample has."""
     assert forget_splits(unlabelled(), "class", forget_label="cat").class_ids(MODEL) == [1]
+    # A column in which nobody wrote anything contradicts no label.
+    assert forget_splits(split([None, None]), "class", forget_label="cat").class_ids(MODEL) == [1]
     numbers = split([0, 1]).remove_columns(["label", "fine"]).add_column("label", [3, 2])
     alone = forget_splits(numbers, "class", test=numbers.select([0]))
     assert [alone.class_ids(MODEL)[label] for label in alone.forget_labels()] == [3, 2]
