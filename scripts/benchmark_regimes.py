@@ -4,7 +4,8 @@
     python scripts/benchmark_regimes.py --settings class:Pullover --trials 1 --seeds 0 1
 
 Every method gets the same number of trials (`--trials`, of which the first are its defaults), on other requests and
-other trained models than those reported; with one trial there is no search. The check that refuses a collapsed model is
+other trained models than those reported; with one trial there is no search. What is found on one dataset holds for all
+settings of that architecture and kind of request. The check that refuses a collapsed model is
 off: what a run made is measured, and `checked_gap` is the gap with the check on. Beside the methods: doing nothing, the
 retrained model itself, and one retrained with another seed. What is missing is trained and run; start it again to go
 on, or `--shard 1/2` and `--shard 2/2` on two machines. scripts/benchmark_regimes_report.py makes the table of the CSV.
@@ -200,10 +201,9 @@ def row_of(subject: Subject, method: str, settings: dict[str, Any], found: dict[
 def tasks_of(flags: argparse.Namespace, setting: Any, phase: str, seed: int) -> list[tuple[str, dict[str, Any]]]:
     """What is to be run of a setting and seed, without what the CSV has."""
     rows = read_rows(flags.csv)
-    case, kind = setting.case, setting.name.partition(":")[0]
+    case, kind = setting.case, setting.kind
     start = (phase, case.regime, case.recipe.dataset, case.recipe.architecture, str(seed), setting.request_name(phase))
     done = {tuple(row[name] for name in KEY) for row in rows}
-    searched = [row for row in rows if (row["regime"], row["dataset"]) == (case.regime, case.recipe.dataset)]
     wanted: list[tuple[str, dict[str, Any]]] = [(DO_NOTHING, {})]
     if phase == "report" and len(flags.seeds) > 1:
         # Their RMIA takes another retrained model as the reference.
@@ -215,7 +215,7 @@ def tasks_of(flags: argparse.Namespace, setting: Any, phase: str, seed: int) -> 
             tried = {json.dumps(each, sort_keys=True): each for each in candidates(method, flags.trials)}
             wanted += [(method, each) for each in tried.values()]
         else:
-            wanted.append((method, chosen(searched, case.recipe.architecture, kind, method) or {}))
+            wanted.append((method, chosen(rows, case.recipe.architecture, kind, method) or {}))
     return [(name, given) for name, given in wanted if (*start, name, json.dumps(given, sort_keys=True)) not in done]
 
 
@@ -262,19 +262,13 @@ def tiny_settings(method: str) -> dict[str, Any]:
 
 
 def shard(flags: argparse.Namespace, settings: list[Any]) -> list[Any]:
-    """This machine's part of the settings: whole ones, since what is reported of a setting follows its search."""
+    """This machine's part of the settings: whole ones. It searches for them itself."""
     number, of = (int(each) for each in flags.shard.split("/"))
     return settings[number - 1 :: of]
 
 
-def searched_once(settings: list[Any]) -> list[Any]:
-    """Without those whose search is that of another one."""
-    first = {(each.case.name, each.request_name("search")): each for each in reversed(settings)}
-    return [each for each in settings if each in first.values()]
-
-
 def main(argv: list[str] | None = None) -> int:
-    from benchmark_regimes_settings import SETTINGS, tiny
+    from benchmark_regimes_settings import SETTINGS, searched_on, tiny
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache_dir", default="outputs/regimes", help="Of scripts/study_regimes.py.")
@@ -300,7 +294,8 @@ def main(argv: list[str] | None = None) -> int:
         names = ", ".join(each.full_name for each in SETTINGS)
         print(f"error: no setting's name holds {flags.settings[0]!r}; there are {names}", file=sys.stderr)
         return 2
-    found = shard(flags, [tiny(each) for each in found] if flags.tiny else found)
+    found = shard(flags, found)
+    searched = list(dict.fromkeys(map(searched_on, found)))
     flags.csv.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     problems: list[str] = []
@@ -309,7 +304,8 @@ def main(argv: list[str] | None = None) -> int:
         phases = [("search", [SEARCH_SEED])] if flags.trials > 1 else []
         for phase, seeds in [*phases, ("report", flags.seeds)]:
             # Seed by seed, so that a benchmark cut short is a balanced one.
-            some = searched_once(found) if phase == "search" else found
+            some = searched if phase == "search" else found
+            some = [tiny(each) for each in some] if flags.tiny else some
             tasks = [(flags, setting, phase, seed, lock) for seed in seeds for setting in some]
             problems += [each for each in pool.starmap(run_setting, tasks, chunksize=1) if each]
     for problem in dict.fromkeys(problems):

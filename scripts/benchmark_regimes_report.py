@@ -150,8 +150,8 @@ def counted(rows: Rows) -> str:
 
 
 def _searched_as(setting: tuple[str, ...]) -> tuple[str, ...]:
-    """What a search is chosen by: the model, and the kind of its request."""
-    return (*setting[:-1], setting[-1].partition(":")[0])
+    """What a search is chosen by: the architecture, and the kind of its request."""
+    return setting[2], setting[-1].partition(":")[0]
 
 
 def body(rows: Rows) -> str:

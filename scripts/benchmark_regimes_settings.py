@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from regime_data import largest_families
-from regime_grid import CASES, CHARACTERS, FASHION, Case, _subclass
+from regime_grid import CASES, FASHION, Case, _subclass
 from regime_grid import request_of as request_of_study
 from regime_grid import tiny as tiny_case
 from regime_models import Trained
@@ -13,22 +12,15 @@ from study_settings import Request
 
 from hf_unlearn import ForgetRequest
 
-# Filled in from the data.
-OTHER_PERSON, OTHER_CLASSES = "person:2", "classes:other five"
-# By the reported request: another of its kind, of which nothing is in the reported one.
+# Of the 94 characters, of which ten and five others are reported.
+OTHER_FIVE = tuple("4Kw@;")
+# By the setting that a search stands for, see `searched_on`: another request of its kind, of which nothing is reported.
 SEARCHED = {
     "class:Pullover": FASHION["class 2"],
-    "class:R": CHARACTERS["class 2"],
-    "classes:five": Request(OTHER_CLASSES, ForgetRequest(count=1)),
-    "classes:a tenth": Request(OTHER_CLASSES, ForgetRequest(count=1)),
+    "classes:a tenth": Request("classes:other five", ForgetRequest(classes=OTHER_FIVE)),
     "random:5%": Request("random:5%, other draw", ForgetRequest(fraction=0.05, seed=1)),
     "person:7": Request("person:3", ForgetRequest(where={"photographer_id": ("3",)})),
-    "person:1": Request(OTHER_PERSON, ForgetRequest(count=1)),
     "subclass:E": _subclass("A"),
-}
-OTHER_FIVE = {
-    "fashion-mnist": ("T-shirt/top", "Pullover", "Dress", "Sneaker", "Bag"),
-    "characters": tuple("4Kw@;"),
 }
 
 
@@ -47,6 +39,11 @@ class Setting:
     def full_name(self) -> str:
         """`regime/dataset/architecture/request`."""
         return f"{self.case.name}/{self.name}"
+
+    @property
+    def kind(self) -> str:
+        """Of its request: class, classes, subclass, random or person."""
+        return self.name.partition(":")[0]
 
     def request_name(self, phase: str) -> str:
         """Of the request of a phase, `"search"` or `"report"`."""
@@ -81,20 +78,19 @@ SETTINGS = [
 ]
 
 
+def searched_on(setting: Setting) -> Setting:
+    """Where the settings are searched that a method has here: the first with that architecture and kind of request."""
+    like = (setting.case.recipe.architecture, setting.kind)
+    return next(each for each in SETTINGS if (each.case.recipe.architecture, each.kind) == like)
+
+
 def request_of(setting: Setting, phase: str, trained: Trained) -> Request:
     """The request of a phase, with what only the data can say filled in."""
     case = setting.case
     if phase == "report":
         wanted = next(request for request in case.requests if request.name == setting.name)
         return request_of_study(wanted, case, trained)
-    wanted = SEARCHED[setting.name]
-    if wanted.name == OTHER_PERSON:
-        data = trained.source.load(case.recipe.dataset)["train"]
-        alone = sorted(set(data["font"]) - {font for fonts in largest_families(data) for font in fonts})
-        return wanted._replace(request=ForgetRequest(where={"font": (alone[1],)}))
-    if wanted.name == OTHER_CLASSES:
-        return wanted._replace(request=ForgetRequest(classes=OTHER_FIVE[case.recipe.dataset.partition(":")[0]]))
-    return wanted
+    return SEARCHED[setting.name]
 
 
 def tiny(setting: Setting) -> Setting:

@@ -121,8 +121,7 @@ def by_regime(rows: Rows) -> str:
     heads = ["regime", "requests", "settings", *SHOWN.values()]
     lines = [line(heads), "|" + "---|" * len(heads)]
     for (regime, title), chosen in families(rows).items():
-        values = [mean_of_settings(chosen, variant) for variant in SHOWN]
-        lines.append(line([regime, title, str(len(chosen)), *(number(value, 2) for value in values)]))
+        lines.append(line([regime, title, str(len(chosen)), *(mean_cell(chosen, variant) for variant in SHOWN)]))
     return "\n".join(lines)
 
 
@@ -160,13 +159,21 @@ def mean_of_settings(chosen: list[Rows], variant: str) -> float | None:
     return statistics.mean(values) if values else None
 
 
+def mean_cell(chosen: list[Rows], variant: str) -> str:
+    """The mean over settings; in brackets their number, where the variant did not run in all."""
+    ran = sum(mean(rows, variant, "average_gap") is not None for rows in chosen)
+    text = number(mean_of_settings(chosen, variant), 2)
+    return f"{text} ({ran})" if 0 < ran < len(chosen) else text
+
+
 def body(rows: Rows) -> str:
     """The part of docs/regimes.md."""
     found = settings(rows)
     runs = sum(row["variant"] not in ("retrained", "retrained again", "do nothing") for row in complete(rows))
     return "\n\n".join(
         [
-            f"{len(found)} settings, {runs} runs and controls. The mean gap by regime, in points:",
+            f"{len(found)} settings, {runs} runs and controls. The mean gap by regime, in points; in brackets, of how "
+            "many of the settings, if not of all:",
             by_regime(rows),
             "Setting by setting. *Refused*: the run was undone, so that the gap is that of doing nothing; in brackets "
             "the gap of what was thrown away.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from regime_grid import CASES, SEEDS, Case
+from regime_grid import SEEDS, Case
 from study_runs import VARIANTS, Measured
 from study_settings import Request
 from transformers import PreTrainedModel
@@ -34,7 +34,7 @@ RUNS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "SCRUB": ("scrub", {}, False),
     "SSD": ("ssd", {}, False),
 }
-# Dearer than all others together, so they are run in the first regime of `CASES` and for the first seed alone.
+# Dearer than all others together, so they are run for the first seed alone.
 WITH_RETAIN_DATA = ("SCRUB", "SSD")
 FIGURES = (
     *("forget_accuracy", "retain_accuracy", "test_accuracy", "test_accuracy_remaining", "test_accuracy_forgotten"),
@@ -43,12 +43,11 @@ FIGURES = (
 Logits = dict[str, np.ndarray]
 
 
-def variants_of(case: Case, request: Request, seed: int) -> list[str]:
+def variants_of(request: Request, seed: int) -> list[str]:
     """The rows of a request and seed: where the label stays, its logit cannot be masked, nor forget accuracy be 1 %."""
-    first = (case.regime, seed) == (CASES[0].regime, SEEDS[0])
     whole = request.kind in ("class", "classes")
     controls = [RETRAINED, AGAIN, DO_NOTHING, *([MASK] if whole else [])]
-    left_out = [*([] if whole else [PAPER]), *([] if first else WITH_RETAIN_DATA)]
+    left_out = [*([] if whole else [PAPER]), *([] if seed == SEEDS[0] else WITH_RETAIN_DATA)]
     return [*controls, *(name for name in RUNS if name not in left_out)]
 
 

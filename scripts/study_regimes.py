@@ -53,27 +53,29 @@ def run_request(flags: argparse.Namespace, case: Any, wanted: Any, lock: Any) ->
         data = trained.source.load(case.recipe.dataset)
         column = case.recipe.label_column
         splits = make_splits(data, request.request, dataset_name=case.recipe.dataset, label_column_name=column)
-        originals, retrained = {}, {}
-        for seed in SEEDS:
-            recipe = case.recipe.with_seed(seed)
-            originals[seed] = trained.model(case.regime, recipe, "original")
-            retrained[seed] = trained.model(case.regime, recipe, request.name, splits.forget_indices)
+        recipes = {seed: case.recipe.with_seed(seed) for seed in SEEDS}
+        seeds = sorted({seed for seed, _ in missing})
+        originals = {seed: trained.model(case.regime, recipes[seed], "original") for seed in seeds}
+        retrained = {
+            seed: trained.model(case.regime, recipe, request.name, splits.forget_indices)
+            for seed, recipe in recipes.items()
+        }
     except UnlearningError as error:
         return str(error)
     image_size = ARCHITECTURES[case.recipe.architecture].image_size
-    measured = RegimeMeasured(splits, originals[SEEDS[0]].config, image_size)
-    retain = pixels_of(splits, "retain", originals[SEEDS[0]], measured.processor).preload()
+    measured = RegimeMeasured(splits, originals[seeds[0]].config, image_size)
+    retain = pixels_of(splits, "retain", originals[seeds[0]], measured.processor).preload()
     answers = {seed: measured.logits(model) for seed, model in retrained.items()}
-    for seed in SEEDS:
+    for seed in seeds:
         other = SEEDS[(SEEDS.index(seed) + 1) % len(SEEDS)]
         said = measured.logits(originals[seed])
         read_off = {RETRAINED: answers[seed], AGAIN: answers[other], DO_NOTHING: said}
-        for variant in variants_of(case, wanted, seed):
+        for variant in variants_of(wanted, seed):
             if (seed, variant) not in missing:
                 continue
             run: dict[str, Any] = {}
             if variant in RUNS:
-                model = trained.model(case.regime, case.recipe.with_seed(seed), "original")
+                model = trained.model(case.regime, recipes[seed], "original")
                 run = run_variant(variant, model, measured, retain, seed, case.recipe.passes, flags.tiny)
                 logits = measured.logits(model)
                 if run["thrown_away"]:
@@ -118,7 +120,7 @@ def missing_variants(csv: Path, case: Any, wanted: Any) -> set[tuple[int, str]]:
         for row in read_rows(csv)
         if (row["regime"], row["dataset"], row["model"], row["request"]) == key
     }
-    wanted_rows = {(seed, variant) for seed in SEEDS for variant in variants_of(case, wanted, seed)}
+    wanted_rows = {(seed, variant) for seed in SEEDS for variant in variants_of(wanted, seed)}
     return wanted_rows - done
 
 

@@ -53,18 +53,46 @@ def test_the_same_work_in_two_shards(bench):
 
 
 def test_nothing_searched_is_reported(bench):
-    from benchmark_regimes_settings import OTHER_FIVE, SEARCHED, SETTINGS
+    from benchmark_regimes_settings import SEARCHED, SETTINGS, searched_on
 
     assert len({each.full_name for each in SETTINGS}) == len(SETTINGS)
     for setting in SETTINGS:
         reported = next(request for request in setting.case.requests if request.name == setting.name)
-        searched = SEARCHED[setting.name]
+        searched = SEARCHED[searched_on(setting).name]
         assert searched.name != reported.name and searched.name.split(":")[0] == reported.name.split(":")[0]
-        if reported.request.classes and searched.request.classes:
-            assert not set(reported.request.classes) & set(searched.request.classes)
-        if setting.name == "classes:five":
-            others = OTHER_FIVE[setting.case.recipe.dataset.partition(":")[0]]
-            assert len(others) == 5 and not set(others) & set(reported.request.classes)
+        assert not set(reported.request.classes) & set(searched.request.classes)
+        assert searched.request != reported.request
+
+
+def test_a_search_serves_all_settings_of_its_architecture_and_kind(bench):
+    from benchmark_regimes_settings import SETTINGS, searched_on
+
+    served = {}
+    for setting in SETTINGS:
+        served.setdefault((setting.case.recipe.architecture, setting.kind), set()).add(searched_on(setting))
+    assert all(len(found) == 1 for found in served.values())
+    for (architecture, kind), (found,) in served.items():
+        assert (found.case.recipe.architecture, found.kind) == (architecture, kind)
+
+
+def test_what_a_search_found_is_run_on_another_dataset(bench, tmp_path):
+    from benchmark_regimes_settings import SETTINGS, searched_on
+
+    (setting,) = (each for each in SETTINGS if each.full_name == "memorised/characters:30/resnet/class:R")
+    on = searched_on(setting).case.recipe
+    assert on.dataset != setting.case.recipe.dataset
+    names = [*bench.KEY, "average_gap"]
+    found = {"phase": "search", "model": "resnet", "dataset": on.dataset, "request": "class:Bag", "method": "delete"}
+    rows = [{**found, "settings": given, "average_gap": gap} for given, gap in (("{}", 3), ('{"learning_rate": 1}', 2))]
+    rows.append({**found, "request": "random:5%", "settings": '{"learning_rate": 2}', "average_gap": 1})
+    with (tmp_path / "rows.csv").open("w") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    flags = types.SimpleNamespace(csv=tmp_path / "rows.csv", seeds=[0], methods=["delete", "esc"], trials=2)
+    tasks = dict(bench.tasks_of(flags, setting, "report", 0))
+    assert tasks["delete"] == {"learning_rate": 1}, "the best one of its kind of request"
+    assert tasks["esc"] == {}, "what was not searched has its defaults"
 
 
 @pytest.mark.parametrize(
@@ -146,25 +174,16 @@ def test_a_setting_is_searched_and_reported_in_the_same_shard(bench, monkeypatch
         words = ["--csv", csv_file, "--settings", wanted, "--trials", "2", "--seeds", "0", "1", "--shard", shard]
         assert bench.main(words) == 0
         searched, reported = (
-            {(task[1].case.name, task[1].request_name("search")) for task in tasks if task[0] == phase}
+            {(task[1].case.recipe.architecture, task[1].kind) for task in tasks if task[0] == phase}
             for phase in ("search", "report")
         )
         assert searched == reported and searched
-    assert not {task[1:] for task in ran["1/2"]} & {task[1:] for task in ran["2/2"]}
-    names = {task[1].full_name for part in ran.values() for task in part}
+        searches = [task for task in tasks if task[0] == "search"]
+        assert len(searches) == len(searched), "what several settings share is searched once"
+    reports = {shard: {task[1:] for task in tasks if task[0] == "report"} for shard, tasks in ran.items()}
+    assert not reports["1/2"] & reports["2/2"]
+    names = {setting.full_name for part in reports.values() for setting, _ in part}
     assert len(names) % 2, "with an even number the seeds fall into step, and the test would see nothing"
-
-
-def test_what_two_settings_share_is_searched_once(bench):
-    from benchmark_regimes_settings import SETTINGS
-
-    found = bench.searched_once(SETTINGS)
-    names = [(each.case.name, each.request_name("search")) for each in found]
-    assert len(names) == len(set(names)) and {
-        (each.case.name, each.request_name("search")) for each in SETTINGS
-    } == set(names)
-    # Five and nine of the 94 classes.
-    assert len(found) == len(SETTINGS) - 1
 
 
 def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch):

@@ -160,6 +160,27 @@ def test_one_tiny_setting_of_each_regime(scripts, folders, tmp_path, monkeypatch
     assert without_time(again[-1]) == without_time(lost), "the same run has the same figures"
 
 
+def test_what_runs_of_a_request_and_seed(scripts):
+    from regime_grid import FASHION, RANDOM, SEEDS
+    from regime_runs import MASK, PAPER, WITH_RETAIN_DATA, variants_of
+
+    for seed in SEEDS:
+        whole, stays = variants_of(FASHION["class"], seed), variants_of(RANDOM[0], seed)
+        assert {*whole} - {*stays} == {MASK, PAPER}, "a logit that stays in use is neither masked nor sent to nought"
+        dear = set(WITH_RETAIN_DATA) if seed == SEEDS[0] else set()
+        assert {*whole} & {*WITH_RETAIN_DATA} == {*stays} & {*WITH_RETAIN_DATA} == dear
+
+
+def test_a_mean_over_some_of_the_settings_says_of_how_many(scripts):
+    import regime_report as report
+
+    names = {"average_gap": "2.0", "regime": "early", "dataset": "d", "model": "m", "seed": "0"}
+    rows = [{**names, "request": request, "variant": "SSD"} for request in ("random:1%", "random:5%")]
+    assert report.mean_cell([rows[:1], rows[1:]], "SSD") == "2.00"
+    assert report.mean_cell([rows[:1], rows[1:]], "SCRUB") == "–"
+    assert report.mean_cell([rows[:1], [{**rows[1], "variant": "SCRUB"}]], "SSD") == "2.00 (1)"
+
+
 def test_bad_input_is_one_line(scripts, folders, tmp_path, monkeypatch, capsys):
     study = in_this_process(monkeypatch)
     assert study.main([*flags_of(folders, tmp_path), "--regimes", "late"]) == 2
