@@ -45,6 +45,16 @@ COLUMNS = (
     ("loss attack, %", "mia_loss", 1),
     ("cost, %", "cost_percent", 1),
 )
+# Of the table over all settings: title, kinds of request, figure, digits.
+SUMMARY = (
+    ("gap, a class", ("class",), "average_gap", 2),
+    ("gap, classes", ("classes",), "average_gap", 2),
+    ("gap, a sub-class", ("subclass",), "average_gap", 2),
+    ("gap, samples", ("random",), "average_gap", 2),
+    ("gap, a person", ("person",), "average_gap", 2),
+    ("depth, classes, %", ("class", "classes"), "depth", 0),
+    ("RMIA off by, samples and persons", ("random", "person"), "rmia_auc", 1),
+)
 
 
 def setting_of(row: dict[str, str]) -> tuple[str, ...]:
@@ -80,6 +90,44 @@ def table(rows: Rows) -> str:
             cells = [cell(some, figure, digits) for _, figure, digits in columns]
             lines.append(f"| {name} | {len(some)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def summary(rows: Rows) -> str:
+    """Over all settings: means of the means over seeds. A method that lacks one of a column's settings has none there.
+
+    RMIA is off by the distance of the AUC to the retrained model's.
+    """
+    settings = {key: [row for row in rows if setting_of(row) == key] for key in map(setting_of, rows)}
+    columns = []
+    for title, kinds, figure, digits in SUMMARY:
+        among = [some for key, some in settings.items() if _kind(key) in kinds and any(row[figure] for row in some)]
+        if among:
+            columns.append((f"{title} ({len(among)})", among, figure, digits))
+    lines = [f"| method | {' | '.join(title for title, *_ in columns)} |", "|" + "---|" * (len(columns) + 1)]
+    for group, methods in GROUPS.items():
+        cells = {name: [_mean_of(among, name, *how) for _, among, *how in columns] for name in methods}
+        found = {name: each for name, each in cells.items() if set(each) != {"–"}}
+        if found:
+            lines.append(f"| {group} |" + " |" * len(columns))
+        lines += [f"| {name} | {' | '.join(each)} |" for name, each in found.items()]
+    return "\n".join(lines)
+
+
+def _mean_of(settings: list[Rows], method: str, figure: str, digits: int) -> str:
+    means = []
+    for some in settings:
+        values = _by_seed(some, method, figure)
+        if figure == "rmia_auc":
+            target = _by_seed(some, RETRAINED, figure)
+            values = {seed: abs(value - target[seed]) for seed, value in values.items() if seed in target}
+        if not values:
+            return "–"
+        means.append(statistics.mean(values.values()))
+    return f"{statistics.mean(means):.{digits}f}"
+
+
+def _by_seed(rows: Rows, method: str, figure: str) -> dict[str, float]:
+    return {row["seed"]: float(row[figure]) for row in rows if row["method"] == method and row[figure] != ""}
 
 
 def verdicts(rows: Rows) -> str:
@@ -151,14 +199,20 @@ def counted(rows: Rows) -> str:
 
 def _searched_as(setting: tuple[str, ...]) -> tuple[str, ...]:
     """What a search is chosen by: the architecture, and the kind of its request."""
-    return setting[2], setting[-1].partition(":")[0]
+    return setting[2], _kind(setting)
+
+
+def _kind(setting: tuple[str, ...]) -> str:
+    """Of its request."""
+    return setting[-1].partition(":")[0]
 
 
 def body(rows: Rows) -> str:
     """The part of the page."""
-    parts = [counted(rows)]
-    for setting in dict.fromkeys(map(setting_of, reported(rows))):
-        some = [row for row in reported(rows) if setting_of(row) == setting]
+    ran = reported(rows)
+    parts = [counted(rows), "**All settings**: means over those of a kind, in brackets how many.", summary(ran)]
+    for setting in dict.fromkeys(map(setting_of, ran)):
+        some = [row for row in ran if setting_of(row) == setting]
         parts += [f"**{', '.join(setting)}**", table(some), verdicts(some), left_out(setting, some)]
     return "\n\n".join(part for part in parts if part)
 

@@ -138,6 +138,34 @@ def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F81
     assert "training seeds 0, with default settings: no search ran." in report.body([other])
 
 
+def test_the_table_over_all_settings_by_hand(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+
+    names = {name: "" for _, name, _ in report.COLUMNS}
+
+    def row(request, method, seed, gap, rmia="", depth=""):
+        setting = {"regime": "early", "dataset": "d", "model": "m", "request": request, "phase": "report"}
+        figures = {"average_gap": str(gap), "rmia_auc": str(rmia), "depth": str(depth)}
+        return {**names, **setting, "method": method, "seed": str(seed), **figures}
+
+    rows = [row("random:5%", "retrained", 0, 0, 50), row("random:5%", "retrained", 1, 0, 54)]
+    # Settings count once each, however many seeds they have.
+    rows += [
+        row("random:5%", "delete", 0, 1, 53),
+        row("random:5%", "delete", 1, 3, 53),
+        row("person:7", "delete", 0, 5),
+    ]
+    rows += [row("random:1%", "delete", 0, 8), row("random:5%", "esc", 0, 9, 40), row("class:a", "esc", 0, 6, 99, 30)]
+    lines = report.summary(rows).splitlines()
+    assert lines[0] == (
+        "| method | gap, a class (1) | gap, samples (2) | gap, a person (1) | depth, classes, % (1) "
+        "| RMIA off by, samples and persons (1) |"
+    )
+    assert "| delete | – | 5.00 | 5.00 | – | 2.0 |" in lines
+    assert "| esc | 6.00 | – | – | 30 | 10.0 |" in lines, "a mean over fewer settings would not compare"
+    assert not any("mu_mis" in line for line in lines)
+
+
 def test_the_verdicts_name_what_beats_mu_mis_on_the_seeds_that_both_have(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
