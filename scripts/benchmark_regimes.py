@@ -10,8 +10,8 @@ off: what a run made is measured, and `checked_gap` is the gap with the check on
 retrained model itself, and one retrained with another seed. What is missing is trained and run; start it again to go
 on, or `--shard 1/2` and `--shard 2/2` on two machines. scripts/benchmark_regimes_report.py makes the table of the CSV.
 
-Eleven seconds of an idle core a run in the mean, a minute the dearest. All of it is some 2,300 runs and 80 trainings:
-about nine hours of one core, by that estimate; it was not run as a whole.
+Sixteen seconds of a core a run in the mean, a minute and a half the dearest. All of it is some 1,700 runs and 70
+trainings: about eight hours of one core, by that estimate; it was not run as a whole.
 """
 
 from __future__ import annotations
