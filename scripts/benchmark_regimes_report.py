@@ -98,14 +98,16 @@ def summary(rows: Rows) -> str:
     RMIA is off by the distance of the AUC to the retrained model's.
     """
     settings = {key: [row for row in rows if setting_of(row) == key] for key in map(setting_of, rows)}
-    columns = []
+    columns: list[tuple[str, list[Rows], str, int]] = []
     for title, kinds, figure, digits in SUMMARY:
         among = [some for key, some in settings.items() if _kind(key) in kinds and any(row[figure] for row in some)]
         if among:
             columns.append((f"{title} ({len(among)})", among, figure, digits))
     lines = [f"| method | {' | '.join(title for title, *_ in columns)} |", "|" + "---|" * (len(columns) + 1)]
     for group, methods in GROUPS.items():
-        cells = {name: [_mean_of(among, name, *how) for _, among, *how in columns] for name in methods}
+        cells = {
+            name: [_mean_of(among, name, figure, digits) for _, among, figure, digits in columns] for name in methods
+        }
         found = {name: each for name, each in cells.items() if set(each) != {"–"}}
         if found:
             lines.append(f"| {group} |" + " |" * len(columns))
