@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from page_parts import Part, main_of_report
+from regime_report import line
 from study_defaults import RESULTS, read_rows
 
 CSV, COSINES = RESULTS / "study_paper.csv", RESULTS / "study_paper_cosines.csv"
@@ -27,14 +28,14 @@ def courses(rows: Rows) -> dict[tuple[str, str, str], Rows]:
 def body(rows: Rows) -> str:
     """Where each course comes nearest to the retrained model, and where the rules stop it."""
     heads = ["model", "class", "rate", "", "step", "gap, points", "forget accuracy, %", "remaining test accuracy, %"]
-    lines = [_line(heads), "|" + "---|" * len(heads)]
+    lines = [line(heads), "|" + "---|" * len(heads)]
     for (model, name, rate), points in courses(rows).items():
         shown = [("at the start", points[0])]
         shown += [(RULES[rule], point) for rule in RULES for point in points if rule in point["stop"].split()]
         cells = [model, f"`{name}`", rate]
         for title, point in shown:
             accuracies = (f"{float(point[key]):.1f}" for key in ("forget_accuracy", "test_accuracy_remaining"))
-            lines.append(_line([*cells, title, point["step"], f"{float(point['gap']):.2f}", *accuracies]))
+            lines.append(line([*cells, title, point["step"], f"{float(point['gap']):.2f}", *accuracies]))
             cells = ["", "", ""]
     return "\n".join([*lines, "", cosines(read_rows(COSINES))])
 
@@ -42,15 +43,11 @@ def body(rows: Rows) -> str:
 def cosines(rows: Rows) -> str:
     """How alike the gradients of two samples are, by model."""
     heads = ["mean size of the cosine between gradients", "two forgotten samples", "a forgotten and a retained one"]
-    lines = [_line(heads), "|" + "---|" * len(heads)]
+    lines = [line(heads), "|" + "---|" * len(heads)]
     for row in rows:
         values = (f"{float(row[key]):.2f}" for key in ("within", "across"))
-        lines.append(_line([f"{row['model']}, `{row['class']}`", *values]))
+        lines.append(line([f"{row['model']}, `{row['class']}`", *values]))
     return "\n".join(lines)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def draw(rows: Rows, path: Path) -> None:
