@@ -44,11 +44,14 @@ def run_method(
     retain: Any,
     seed: int,
     unseen: Any = None,
+    attacked: dict[tuple[float, int], tuple[Any, Any, float]] | None = None,
 ) -> dict[str, Any]:
     """Unlearn `original` in place; how it went, and the weights that were thrown away if the outcome was refused.
 
     Args:
         unseen: labelled samples that are not to be forgotten, for methods that take some.
+        attacked: what earlier runs on this original and forget set found around its samples, by the attack's radius and
+            steps, with its cost, which counts in each run; what this one finds is put in.
     """
     from transformers import PrinterCallback
 
@@ -60,6 +63,7 @@ def run_method(
         common = {"output_dir": folder, "seed": seed, "use_cpu": True, "disable_tqdm": True}
         args = getattr(hf_unlearn.trainers, METHODS[method].config)(**settings, **common, dataloader_pin_memory=False)
         thrown_away: dict[str, Any] = {}
+        known = {} if attacked is None else attacked
 
         class KeepsWhatIsThrownAway(getattr(hf_unlearn.trainers, METHODS[method].trainer)):  # type: ignore[misc]
             def check_outcome(self) -> None:
@@ -69,6 +73,16 @@ def run_method(
                 except UnlearningError:
                     thrown_away.update(weights)
                     raise
+
+            def find_adversarial(self) -> None:
+                attack = self.args.attack_radius, self.args.attack_steps
+                if attack in known:
+                    self.adversarial, self.mistaken, spent = known[attack]
+                    self.forward_equivalents += spent
+                    return
+                before = self.forward_equivalents
+                super().find_adversarial()
+                known[attack] = self.adversarial, self.mistaken, self.forward_equivalents - before
 
         trainer = KeepsWhatIsThrownAway(
             original,

@@ -56,6 +56,7 @@ class Subject:
 
         from hf_unlearn import make_splits
         from hf_unlearn.data.pixels import pixels_of
+        from hf_unlearn.evaluation.logits import LogitStore
         from hf_unlearn.models.model_cache import ModelCache
 
         torch.set_num_threads(1)
@@ -79,7 +80,10 @@ class Subject:
         self.answers = {each: self.measured.logits(model) for each, model in self.retrained.items()}
         self.unseen = unseen(self.trained.source, self.splits, UNSEEN_SAMPLES, case.recipe.dataset)
         self._folder = tempfile.TemporaryDirectory()
+        # One for all models: what it has read for the probes of one is there for the next.
+        self._store = LogitStore(self._folder.name, self.splits, 256, "cpu")
         self._fixed: dict[str, dict[str, Any]] | None = None
+        self._attacked: dict[tuple[float, int], tuple[Any, Any, float]] = {}
 
     def fresh(self) -> Any:
         """The original, to be unlearned."""
@@ -127,13 +131,12 @@ class Subject:
 
         from hf_unlearn.evaluation.attacks.probing import unseen_rows
         from hf_unlearn.evaluation.depth.panel import FORGET_SAMPLES, Probing, Sample
-        from hf_unlearn.evaluation.logits import LogitStore
         from hf_unlearn.evaluation.predict import Contestant
 
-        store = LogitStore(self._folder.name, self.splits, 256, "cpu")
         figures: dict[str, Any] = {}
-        sample = Sample.of(store, 0)
-        probing = Probing(store, role, Contestant(role, model.eval(), self.measured.processor), sample, 0, figures)
+        sample = Sample.of(self._store, 0)
+        contestant = Contestant(role, model.eval(), self.measured.processor)
+        probing = Probing(self._store, role, contestant, sample, 0, figures)
         if sample.columns:
             probing.of_features()
             probing.of_logits(logits)
@@ -158,7 +161,7 @@ class Subject:
 
         model = self.fresh()
         given = self.unseen if method in WITH_UNSEEN else None
-        run = run_method(method, settings, model, self.measured, self.retain, self.seed, given)
+        run = run_method(method, settings, model, self.measured, self.retain, self.seed, given, self._attacked)
         if run["thrown_away"]:
             run["checked"] = self.measured.row(
                 self.measured.logits(model), self.answers[self.seed], self.answers[self.other]

@@ -55,6 +55,12 @@ SUMMARY = (
     ("depth, classes, %", ("class", "classes"), "depth", 0),
     ("RMIA off by, samples and persons", ("random", "person"), "rmia_auc", 1),
 )
+# Of the table of what the search brought: title, kinds of request.
+KINDS = (
+    ("a class or several", ("class", "classes")),
+    ("a sub-class", ("subclass",)),
+    ("samples and persons", ("random", "person")),
+)
 
 
 def setting_of(row: dict[str, str]) -> tuple[str, ...]:
@@ -64,7 +70,7 @@ def setting_of(row: dict[str, str]) -> tuple[str, ...]:
 
 def reported(rows: Rows) -> Rows:
     """Without those of the search; of a method that ran again with other settings, the last run of each seed."""
-    last = {(*setting_of(row), row["seed"], row["method"]): row for row in rows if row["phase"] == "report"}
+    last = {_key(row): row for row in rows if row["phase"] == "report"}
     return list(last.values())
 
 
@@ -113,6 +119,44 @@ def summary(rows: Rows) -> str:
             lines.append(f"| {group} |" + " |" * len(columns))
         lines += [f"| {name} | {' | '.join(each)} |" for name, each in found.items()]
     return "\n".join(lines)
+
+
+def brought_by_search(rows: Rows) -> str:
+    """The gap with default settings and with those that the search chose, means over the settings where both ran.
+
+    Only settings and seeds of which every method has both; none: an empty text.
+    """
+    ran = [row for row in reported(rows) if row["method"] in METHODS]
+    tried = searched_kinds(rows)
+    defaults = {_key(row): row for row in rows if row["phase"] == "report" and row.get("settings") == "{}"}
+    lacking = {_key(row)[:-1] for row in ran if _key(row) not in defaults or _searched_as(setting_of(row)) not in tried}
+    both = [row for row in ran if _key(row)[:-1] not in lacking]
+    columns: list[tuple[str, Rows]] = []
+    for title, kinds in KINDS:
+        chosen = [row for row in both if _kind(setting_of(row)) in kinds]
+        if chosen:
+            before, number = [defaults[_key(row)] for row in chosen], len(set(map(setting_of, chosen)))
+            columns += [(f"{title} ({number}), defaults", before), ("searched", chosen)]
+    if not columns:
+        return ""
+    lines = [f"| method | {' | '.join(title for title, _ in columns)} |", "|" + "---|" * (len(columns) + 1)]
+    for name in dict.fromkeys(row["method"] for row in both):
+        cells = [_mean_over_settings([row for row in among if row["method"] == name]) for _, among in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _key(row: dict[str, str]) -> tuple[str, ...]:
+    return *setting_of(row), row["seed"], row["method"]
+
+
+def _mean_over_settings(rows: Rows) -> str:
+    """Of the gap: of the means over seeds."""
+    gaps = [
+        statistics.mean(float(row["average_gap"]) for row in rows if setting_of(row) == setting)
+        for setting in dict.fromkeys(map(setting_of, rows))
+    ]
+    return f"{statistics.mean(gaps):.2f}" if gaps else "–"
 
 
 def _mean_of(settings: list[Rows], method: str, figure: str, digits: int) -> str:
@@ -183,7 +227,7 @@ def counted(rows: Rows) -> str:
 
     ran = reported(rows)
     done = set(map(setting_of, ran))
-    tried = {_searched_as(setting_of(row)) for row in rows if row["phase"] == "search"}
+    tried = searched_kinds(rows)
     among = [setting for setting in done if _searched_as(setting) in tried]
     if not among:
         searched = "with default settings: no search ran"
@@ -197,6 +241,11 @@ def counted(rows: Rows) -> str:
     seeds = ", ".join(sorted({row["seed"] for row in ran}, key=int))
     said = f"{len(ran)} rows of {len(done)} settings, training seeds {seeds}, {searched}."
     return said + (f" Not run: {', '.join(missing)}." if missing else "")
+
+
+def searched_kinds(rows: Rows) -> set[tuple[str, ...]]:
+    """What was searched: architectures and kinds of request."""
+    return {_searched_as(setting_of(row)) for row in rows if row["phase"] == "search"}
 
 
 def _searched_as(setting: tuple[str, ...]) -> tuple[str, ...]:
@@ -213,6 +262,11 @@ def body(rows: Rows) -> str:
     """The part of the page."""
     ran = reported(rows)
     parts = [counted(rows), "**All settings**: means over those of a kind, in brackets how many.", summary(ran)]
+    if searched := brought_by_search(rows):
+        parts += [
+            "**What the search brought**: the gap with the defaults of each method, and with what it chose.",
+            searched,
+        ]
     for setting in dict.fromkeys(map(setting_of, ran)):
         some = [row for row in ran if setting_of(row) == setting]
         parts += [f"**{', '.join(setting)}**", table(some), verdicts(some), left_out(setting, some)]

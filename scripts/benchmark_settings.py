@@ -136,7 +136,8 @@ def all_settings(requests: list[Request], models: list[str], seeds: list[int]) -
 def chosen(rows: list[dict[str, str]], model: str, kind: str, method: str) -> dict[str, Any] | None:
     """The settings with the smallest gap on the searched requests of this kind; None if none was searched.
 
-    A run that was refused counts with the gap of the original, since that is what the user is left with.
+    A run that was refused counts as its benchmark does: by method with the gap of the original, which it leaves; by
+    regime, where the check is off, with the gap of what it made.
     """
     found = [
         row

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from datasets import DatasetDict
 
+from hf_unlearn import ForgetRequest, make_splits
+from hf_unlearn.objectives.adversarial import nearest_adversarial
 from hf_unlearn.trainers.registry import METHODS, settings_of
+from tests.tiny import make_dataset, make_model, make_processor
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,3 +136,32 @@ def test_the_page_names_every_figure(script):
     assert script("page_parts").FIGURES_PART.holds(table)
     assert {line.count("|") for line in table.splitlines()} == {5}
     assert "| average gap (MU-Mis), points | ↓ | 0 | Over FA, remaining and whole test. |" in table
+
+
+def test_attacks_on_one_original_are_made_once_and_counted_in_each_run(script, monkeypatch):
+    benchmark = script("benchmark_methods")
+    data = DatasetDict(train=make_dataset(24))
+    splits = make_splits(data, ForgetRequest(fraction=0.25))
+    model = make_model("resnet")
+    measured = SimpleNamespace(splits=splits, parts={"forget": splits.forget}, processor=make_processor())
+    made = []
+
+    def attack(*given):
+        made.append(given)
+        return nearest_adversarial(*given)
+
+    monkeypatch.setattr("hf_unlearn.trainers.methods.amun_forget.nearest_adversarial", attack)
+
+    def run(method, shared, **settings):
+        unlearned = copy.deepcopy(model)
+        settings = {"max_steps": 1, "attack_radius": 8.0, "attack_steps": 4, **settings}
+        how = benchmark.run_method(method, settings, unlearned, measured, splits.retain, 0, None, shared)
+        return how["forward_equivalents"], unlearned.state_dict()
+
+    shared = {}
+    for method, learning_rate in (("amun_forget", 1e-3), ("amun_forget", 1e-4), ("amun", 1e-3)):
+        (spent, weights), (alone, same) = (run(method, each, learning_rate=learning_rate) for each in (shared, None))
+        assert spent == alone and all(torch.equal(weights[name], same[name]) for name in same)
+    assert len(made) == 4, "once for all that share, once for each that runs alone"
+    run("amun", shared, attack_steps=3)
+    assert len(made) == 5, "another attack finds other examples"

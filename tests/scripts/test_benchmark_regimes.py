@@ -166,6 +166,37 @@ def test_the_table_over_all_settings_by_hand(scripts):  # noqa: F811
     assert not any("mu_mis" in line for line in lines)
 
 
+def test_what_the_search_brought_is_told_where_both_ran(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+
+    names = {name: "" for _, name, _ in report.COLUMNS}
+
+    def row(request, method, gap, settings="{}", phase="report"):
+        setting = {"regime": "early", "dataset": "d", "model": "m", "request": request, "phase": phase, "seed": "0"}
+        return {**names, **setting, "method": method, "settings": settings, "average_gap": str(gap)}
+
+    def searched(request):
+        return row(request, "delete", 0, phase="search")
+
+    rows = [searched("class:z"), searched("random:other")]
+    # With another setting, and with the defaults that the search chose.
+    rows += [row("class:a", "delete", 9), row("class:a", "delete", 3, '{"learning_rate": 1}'), row("class:a", "esc", 4)]
+    rows += [row("classes:b", "delete", 5), row("random:c", "do nothing", 7)]
+    assert report.brought_by_search(rows).splitlines() == [
+        "| method | a class or several (1), defaults | searched |",
+        "|---|---|---|",
+        "| delete | 9.00 | 3.00 |",
+        "| esc | 4.00 | 4.00 |",
+    ], "five classes were not searched, and doing nothing is no method"
+    # A second class, of which one method never ran with its defaults.
+    rows += [row("class:d", "delete", 1, '{"learning_rate": 1}'), row("class:d", "esc", 8)]
+    assert "| esc | 4.00 | 4.00 |" in report.brought_by_search(rows)
+    rows.append(row("class:d", "delete", 2))
+    # The run that came last is the one that is reported.
+    assert "| delete | 5.50 | 2.50 |" in report.brought_by_search(rows)
+    assert report.brought_by_search([each for each in rows if each["phase"] == "report"]) == ""
+
+
 def test_the_verdicts_name_what_beats_mu_mis_on_the_seeds_that_both_have(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 

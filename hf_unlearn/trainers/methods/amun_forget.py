@@ -50,6 +50,14 @@ class LearnsAdversarial(UnlearningTrainer):
     args: AMUNForgetConfig
 
     def unlearning_run(self, *args: Any, **kwargs: Any) -> Any:
+        self.find_adversarial()
+        return super().unlearning_run(*args, **kwargs)
+
+    def find_adversarial(self) -> None:
+        """Fill `self.adversarial` and `self.mistaken`, x_adv and y_adv by forget sample.
+
+        They depend on the original, the forget set, and the settings of the attack alone.
+        """
         self.adversarial, self.mistaken = Stored(self.train_dataset), Stored(self.train_dataset)
         for pixel_values, labels, index in forget_pass(
             self.train_dataset, self.original_model, self.data_collator, "Looking for adversarial examples"
@@ -62,7 +70,6 @@ class LearnsAdversarial(UnlearningTrainer):
                 raise UnlearningError(f"there are no adversarial examples: {error}") from error
             self.adversarial.put(index, found.pixel_values)
             self.mistaken.put(index, found.labels)
-        return super().unlearning_run(*args, **kwargs)
 
     def _counted_answer(self, pixel_values: torch.Tensor) -> torch.Tensor:
         # Forward, and back to the input.
