@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_settings import SEARCH_SEED, SPACES, candidates, chosen
-from study_defaults import RESULTS, append_row, read_rows
+from study_defaults import RESULTS, append_row, of_other_models, read_rows
 
 from hf_unlearn.errors import UnlearningError
 
@@ -237,6 +237,8 @@ def run_setting(flags: argparse.Namespace, setting: Any, phase: str, seed: int, 
         subject = Subject(flags, setting, phase, seed)
     except UnlearningError as error:
         return str(error)
+    if differs := other_models(flags.csv, subject):
+        return differs
     for method, settings in tasks:
         run: dict[str, Any] = {}
         if method == DO_NOTHING:
@@ -255,6 +257,14 @@ def run_setting(flags: argparse.Namespace, setting: Any, phase: str, seed: int, 
         append_row(flags.csv, row_of(subject, method, settings, found, run), lock)
         print("/".join([setting.case.name, subject.request.name, str(seed), method]), flush=True)
     return ""
+
+
+def other_models(file: Path, subject: Subject) -> str:
+    """See [`of_other_models`]."""
+    here = row_of(subject, DO_NOTHING, {}, subject.figures(subject.original), {})
+    same = [name for name in KEY if name != "settings"]
+    held = next((row for row in read_rows(file) if all(row[name] == str(here[name]) for name in same)), None)
+    return of_other_models(file, f"{subject.setting.full_name}, seed {subject.seed}", held, here)
 
 
 def tiny_settings(method: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from typing import Any
 
 MODELS = ["resnet-basic", "vit", "resnet-bottleneck", "vit-long", "convnext"]
 RESULTS = Path(__file__).parent / "results"
+# Rows of doing nothing in which these differ are of other models.
+COMPARED = ("average_gap", "retain_accuracy", "test_accuracy", "js_divergence")
 Key = tuple[str, str, int, str, str]
 
 
@@ -27,6 +29,27 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def of_other_models(file: Path, name: str, held: dict[str, str] | None, here: dict[str, Any]) -> str:
+    """In words, that a file's rows of a setting were measured on other models than those at hand; else empty.
+
+    The same recipe on another processor, or on characters drawn from other fonts, gives other models, whose figures do
+    not stand in one table.
+
+    Args:
+        name: of the setting and seed.
+        held: the row of doing nothing that the file has; None: it has none.
+        here: the same of the models at hand.
+    """
+    for figure in COMPARED if held else ():
+        there, now = (held or {})[figure], here[figure]
+        if there != str(now) and (not there or now in ("", None) or not abs(float(there) - float(now)) <= 0.01):
+            return (
+                f"{file} has rows of {name} that are of other models (doing nothing: {figure} {there} there, {now} "
+                "here); expected rows of the models at hand: name another --csv, or take these rows out"
+            )
+    return ""
 
 
 def append_row(path: Path, row: dict[str, Any], lock: Any) -> None:

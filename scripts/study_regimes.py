@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from study_defaults import RESULTS, append_row, read_rows
+from study_defaults import RESULTS, append_row, of_other_models, read_rows
 
 from hf_unlearn.errors import UnlearningError
 
@@ -69,6 +69,10 @@ def run_request(flags: argparse.Namespace, case: Any, wanted: Any, lock: Any) ->
     for seed in seeds:
         other = SEEDS[(SEEDS.index(seed) + 1) % len(SEEDS)]
         said = measured.logits(originals[seed])
+        held = next((row for row in of_request(flags.csv, case, wanted) if row_key(row) == (seed, DO_NOTHING)), None)
+        here = measured.row(said, answers[seed], answers[other])
+        if differs := of_other_models(flags.csv, f"{case.name}/{wanted.name}, seed {seed}", held, here):
+            return differs
         read_off = {RETRAINED: answers[seed], AGAIN: answers[other], DO_NOTHING: said}
         for variant in variants_of(wanted, seed):
             if (seed, variant) not in missing:
@@ -114,14 +118,19 @@ def missing_variants(csv: Path, case: Any, wanted: Any) -> set[tuple[int, str]]:
     from regime_grid import SEEDS
     from regime_runs import variants_of
 
-    key = (case.regime, case.recipe.dataset, case.recipe.architecture, wanted.name)
-    done = {
-        (int(row["seed"]), row["variant"])
-        for row in read_rows(csv)
-        if (row["regime"], row["dataset"], row["model"], row["request"]) == key
-    }
     wanted_rows = {(seed, variant) for seed in SEEDS for variant in variants_of(wanted, seed)}
-    return wanted_rows - done
+    return wanted_rows - set(map(row_key, of_request(csv, case, wanted)))
+
+
+def of_request(csv: Path, case: Any, wanted: Any) -> list[dict[str, str]]:
+    """The rows of a request that the CSV has."""
+    key = (case.regime, case.recipe.dataset, case.recipe.architecture, wanted.name)
+    return [row for row in read_rows(csv) if (row["regime"], row["dataset"], row["model"], row["request"]) == key]
+
+
+def row_key(row: dict[str, str]) -> tuple[int, str]:
+    """Seed and variant."""
+    return int(row["seed"]), row["variant"]
 
 
 def main(argv: list[str] | None = None) -> int:

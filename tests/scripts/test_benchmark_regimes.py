@@ -7,7 +7,14 @@ import types
 
 import pytest
 
-from tests.scripts.test_regimes import flags_of, folders, scripts, without_processes  # noqa: F401
+from tests.scripts.test_regimes import (  # noqa: F401
+    flags_of,
+    folders,
+    of_other_models,
+    scripts,
+    without_processes,
+    write_rows,
+)
 
 
 @pytest.fixture
@@ -44,6 +51,17 @@ def test_a_tiny_setting_from_search_to_report(bench, folders, tmp_path, capsys):
     assert all(float(row["forget_accuracy"]) == 0 for row in masked)
     size = len(rows)
     assert bench.main(flags) == 0 and len(read(tmp_path)) == size, "started again it has nothing left to do"
+    flags += ["--methods", "delete", "ssd"]
+    write_rows(tmp_path / "rows.csv", of_other_models(rows))
+    before = (tmp_path / "rows.csv").read_bytes()
+    capsys.readouterr()
+    assert bench.main(flags) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    # Of the search, and of two seeds.
+    assert len(lines) == 3 and all("of other models (doing nothing: average_gap" in line for line in lines)
+    assert (tmp_path / "rows.csv").read_bytes() == before, "no row stands beside those of other models"
+    write_rows(tmp_path / "rows.csv", rows)
+    assert bench.main(flags) == 0 and len(read(tmp_path)) > size
 
 
 def test_the_same_work_in_two_shards(bench):
@@ -264,6 +282,7 @@ def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch
     )
     monkeypatch.setattr(bench, "row_of", lambda *given: {})
     monkeypatch.setattr(bench, "append_row", lambda *given: None)
+    monkeypatch.setattr(bench, "other_models", lambda *given: "")
     setting = types.SimpleNamespace(case=types.SimpleNamespace(name="case"))
     assert bench.run_setting(types.SimpleNamespace(csv=None), setting, "report", 0, None) == ""
     assert taken == [("original", None), ("zero", None), ("one", 0)]
@@ -286,7 +305,9 @@ def test_a_run_that_is_not_finite_has_no_figures(bench, monkeypatch):
     torch.nn.init.constant_(broken.weight, float("nan"))
     monkeypatch.setattr(benchmark_methods, "run_method", lambda *given: {"thrown_away": None})
     subject = types.SimpleNamespace(
-        fresh=lambda: broken, unseen=None, measured=None, retain=None, seed=0, original="m", figures=lambda model: model
+        **{"fresh": lambda: broken, "unseen": None, "measured": None, "retain": None, "seed": 0, "_attacked": {}},
+        original="m",
+        figures=lambda model: model,
     )
     with pytest.raises(UnlearningError, match="not finite"):
         bench.Subject.run(subject, "delete", {})

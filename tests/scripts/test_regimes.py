@@ -92,6 +92,21 @@ def flags_of(folders, tmp_path):
     ]
 
 
+def write_rows(path, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def of_other_models(rows):
+    """The same rows, but the gap of doing nothing is another."""
+    name = "variant" if "variant" in rows[0] else "method"
+    return [
+        {**row, "average_gap": str(float(row["average_gap"]) + 1)} if row[name] == "do nothing" else row for row in rows
+    ]
+
+
 def without_processes(monkeypatch, script):
     """Run what a script gives to other processes here."""
 
@@ -145,10 +160,7 @@ def test_one_tiny_setting_of_each_regime(scripts, folders, tmp_path, monkeypatch
     # Started again, it has nothing left to do; with a row lost, it makes that one.
     size = len(rows)
     kept = [row for row in rows if (row["regime"], row["variant"], row["seed"]) != ("memorised", "default", "1")]
-    with (tmp_path / "rows.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
+    write_rows(tmp_path / "rows.csv", kept)
     assert study.main([*flags, "--regimes", "memorised"]) == 0
     again = list(csv.DictReader((tmp_path / "rows.csv").open()))
     assert len(again) == size
@@ -158,6 +170,27 @@ def test_one_tiny_setting_of_each_regime(scripts, folders, tmp_path, monkeypatch
 
     lost = next(row for row in rows if row not in kept)
     assert without_time(again[-1]) == without_time(lost), "the same run has the same figures"
+    write_rows(tmp_path / "rows.csv", of_other_models(kept))
+    before = (tmp_path / "rows.csv").read_bytes()
+    capsys.readouterr()
+    assert study.main([*flags, "--regimes", "memorised"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "of other models (doing nothing: average_gap" in said and len(said.splitlines()) == 1
+    assert (tmp_path / "rows.csv").read_bytes() == before
+
+
+def test_rows_of_other_models_are_told_by_what_the_original_says(scripts):
+    from study_defaults import COMPARED, of_other_models
+
+    held = {figure: "0.5000" for figure in COMPARED}
+    here = {figure: 0.5 for figure in COMPARED}
+    assert of_other_models("rows.csv", "a/b", None, here) == of_other_models("rows.csv", "a/b", held, here) == ""
+    nowhere = {figure: "" for figure in COMPARED}
+    assert of_other_models("rows.csv", "a/b", nowhere, nowhere) == "", "a figure that neither has"
+    for figure in COMPARED:
+        for other in (0.52, float("nan"), None, ""):
+            said = of_other_models("rows.csv", "a/b", held, {**here, figure: other})
+            assert f"rows of a/b that are of other models (doing nothing: {figure} 0.5000 there, {other} here)" in said
 
 
 def test_what_runs_of_a_request_and_seed(scripts):
