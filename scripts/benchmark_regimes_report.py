@@ -21,12 +21,16 @@ from hf_unlearn.trainers.registry import METHODS
 PART = Part("benchmark by regime", "benchmark_regimes_report.py", "docs/benchmark.md")
 Rows = list[dict[str, str]]
 MASKS = ["mask_logit", "head_only"]
+# What a user gets who sets nothing.
+UNTUNED = f"{OURS}, defaults"
 PANELS_OF_A_ROW = 2
 GROUPS = {
     "*references*": [RETRAINED, AGAIN, DO_NOTHING],
     "*controls*": MASKS,
     "*forget set alone*": [
-        name for name, each in METHODS.items() if each.retain_free and name not in (*MASKS, *WITH_UNSEEN)
+        OURS,
+        UNTUNED,
+        *(name for name, each in METHODS.items() if each.retain_free and name not in (OURS, *MASKS, *WITH_UNSEEN)),
     ],
     "*with samples never seen*": [name for name in WITH_UNSEEN if METHODS[name].retain_free],
     "*with the retain set*": [name for name, each in METHODS.items() if not each.retain_free],
@@ -72,6 +76,15 @@ def reported(rows: Rows) -> Rows:
     """Without those of the search; of a method that ran again with other settings, the last run of each seed."""
     last = {_key(row): row for row in rows if row["phase"] == "report"}
     return list(last.values())
+
+
+def untuned(rows: Rows) -> Rows:
+    """MU-Mis with its defaults, under a name of its own; none where the search chose nothing else of it."""
+    last = {_key(row): row for row in reported(rows) if row["method"] == OURS}
+    if all(row.get("settings") == "{}" for row in last.values()):
+        return []
+    ran = [row for row in rows if row["phase"] == "report" and row["method"] == OURS and row["settings"] == "{}"]
+    return [{**row, "method": UNTUNED} for row in {_key(row): row for row in ran}.values()]
 
 
 def cell(rows: Rows, figure: str, digits: int) -> str:
@@ -260,8 +273,12 @@ def _kind(setting: tuple[str, ...]) -> str:
 
 def body(rows: Rows) -> str:
     """The part of the page."""
-    ran = reported(rows)
-    parts = [counted(rows), "**All settings**: means over those of a kind, in brackets how many.", summary(ran)]
+    ran, defaults = reported(rows), untuned(rows)
+    parts = [
+        counted(rows),
+        "**All settings**: means over those of a kind, in brackets how many.",
+        summary([*ran, *defaults]),
+    ]
     if searched := brought_by_search(rows):
         parts += [
             "**What the search brought**: the gap with the defaults of each method, and with what it chose.",
@@ -269,7 +286,8 @@ def body(rows: Rows) -> str:
         ]
     for setting in dict.fromkeys(map(setting_of, ran)):
         some = [row for row in ran if setting_of(row) == setting]
-        parts += [f"**{', '.join(setting)}**", table(some), verdicts(some), left_out(setting, some)]
+        beside = [row for row in defaults if setting_of(row) == setting]
+        parts += [f"**{', '.join(setting)}**", table([*some, *beside]), verdicts(some), left_out(setting, some)]
     return "\n\n".join(part for part in parts if part)
 
 

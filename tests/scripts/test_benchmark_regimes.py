@@ -215,6 +215,27 @@ def test_what_the_search_brought_is_told_where_both_ran(scripts):  # noqa: F811
     assert report.brought_by_search([each for each in rows if each["phase"] == "report"]) == ""
 
 
+def test_what_a_user_gets_who_sets_nothing_stands_beside_what_the_search_chose(scripts):  # noqa: F811
+    import benchmark_regimes_report as report
+
+    names = {name: "" for _, name, _ in report.COLUMNS}
+
+    def row(request, gap, settings="{}", method="mu_mis", phase="report"):
+        setting = {"regime": "early", "dataset": "d", "model": "m", "request": request, "phase": phase, "seed": "0"}
+        return {**names, **setting, "method": method, "settings": settings, "average_gap": str(gap)}
+
+    searched = '{"max_steps": 180}'
+    rows = [row("class:a", 2.0), row("class:a", 1.0, searched), row("random:c", 5.0)]
+    rows += [row("class:a", 3.0, method="delete"), row("class:a", 9.0, phase="search")]
+    text = report.body(rows)
+    assert "| mu_mis | 1.00 | 5.00 |" in text and "| mu_mis, defaults | 2.00 | 5.00 |" in text
+    assert "| mu_mis, defaults | 1 | 2.00 |" in text and text.startswith("3 rows of 2 settings")
+    # Of a class that never ran with the defaults there is no mean.
+    assert "| mu_mis, defaults | – | 5.00 |" in report.body([*rows, row("class:b", 1.0, searched)])
+    untouched = [each for each in rows if each["settings"] == "{}"]
+    assert "mu_mis, defaults" not in report.body(untouched), "where the search chose nothing else they are one"
+
+
 def test_the_verdicts_name_what_beats_mu_mis_on_the_seeds_that_both_have(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
