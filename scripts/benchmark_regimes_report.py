@@ -251,7 +251,11 @@ def counted(rows: Rows) -> str:
         for each in SETTINGS
         if (each.case.regime, each.case.recipe.dataset, each.case.recipe.architecture, each.name) not in done
     ]
-    seeds = ", ".join(sorted({row["seed"] for row in ran}, key=int))
+    of_seed = {seed: {setting_of(row) for row in ran if row["seed"] == seed} for seed in {row["seed"] for row in ran}}
+    seeds = ", ".join(
+        seed if len(of_seed[seed]) == len(done) else f"{seed} (of {len(of_seed[seed])} settings)"
+        for seed in sorted(of_seed, key=int)
+    )
     said = f"{len(ran)} rows of {len(done)} settings, training seeds {seeds}, {searched}."
     return said + (f" Not run: {', '.join(missing)}." if missing else "")
 

@@ -152,7 +152,8 @@ def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F81
     assert "| delete | 2 | 2.00 ± 1.41 |" in text and "9.0" not in text
     assert text.startswith("2 rows of 1 settings, training seeds 0, 1, after a search. Not run:")
     other = {**row("report", 0, 1.0), "request": "random:5%"}
-    assert "training seeds 0, 1, after a search in 1 of the settings." in report.body([*rows, other])
+    seeds = "training seeds 0, 1 (of 1 settings), after a search in 1 of the settings."
+    assert seeds in report.body([*rows, other])
     assert "training seeds 0, with default settings: no search ran." in report.body([other])
 
 
