@@ -10,7 +10,7 @@ off: what a run made is measured, and `checked_gap` is the gap with the check on
 retrained model itself, and one retrained with another seed. What is missing is trained and run; start it again to go
 on, or `--shard 1/2` and `--shard 2/2` on two machines. scripts/benchmark_regimes_report.py makes the table of the CSV.
 
-Twelve seconds of a core a run in the mean, two minutes the dearest. All of it is some 1,700 runs and 70 trainings:
+Twelve seconds of a core a run in the mean, six minutes the dearest. All of it is some 1,700 runs and 70 trainings:
 seven hours of one core. It adds no row to those of other models: see `of_other_models` in study_defaults.py.
 """
 
