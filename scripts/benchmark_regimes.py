@@ -237,7 +237,7 @@ def run_setting(flags: argparse.Namespace, setting: Any, phase: str, seed: int, 
         subject = Subject(flags, setting, phase, seed)
     except UnlearningError as error:
         return str(error)
-    if differs := other_models(flags.csv, subject):
+    if (DO_NOTHING, {}) not in tasks and (differs := other_models(flags.csv, subject)):
         return differs
     for method, settings in tasks:
         run: dict[str, Any] = {}

@@ -72,6 +72,11 @@ def setting_of(row: dict[str, str]) -> tuple[str, ...]:
     return row["regime"], row["dataset"], row["model"], row["request"]
 
 
+def by_setting(rows: Rows) -> dict[tuple[str, ...], Rows]:
+    """The rows of each setting."""
+    return {key: [row for row in rows if setting_of(row) == key] for key in map(setting_of, rows)}
+
+
 def reported(rows: Rows) -> Rows:
     """Without those of the search; of a method that ran again with other settings, the last run of each seed."""
     last = {_key(row): row for row in rows if row["phase"] == "report"}
@@ -116,7 +121,7 @@ def summary(rows: Rows) -> str:
 
     RMIA is off by the distance of the AUC to the retrained model's.
     """
-    settings = {key: [row for row in rows if setting_of(row) == key] for key in map(setting_of, rows)}
+    settings = by_setting(rows)
     columns: list[tuple[str, list[Rows], str, int]] = []
     for title, kinds, figure, digits in SUMMARY:
         among = [some for key, some in settings.items() if _kind(key) in kinds and any(row[figure] for row in some)]
@@ -144,32 +149,23 @@ def brought_by_search(rows: Rows) -> str:
     defaults = {_key(row): row for row in rows if row["phase"] == "report" and row.get("settings") == "{}"}
     lacking = {_key(row)[:-1] for row in ran if _key(row) not in defaults or _searched_as(setting_of(row)) not in tried}
     both = [row for row in ran if _key(row)[:-1] not in lacking]
-    columns: list[tuple[str, Rows]] = []
+    columns: list[tuple[str, list[Rows]]] = []
     for title, kinds in KINDS:
-        chosen = [row for row in both if _kind(setting_of(row)) in kinds]
+        chosen = [some for key, some in by_setting(both).items() if _kind(key) in kinds]
         if chosen:
-            before, number = [defaults[_key(row)] for row in chosen], len(set(map(setting_of, chosen)))
-            columns += [(f"{title} ({number}), defaults", before), ("searched", chosen)]
+            before = [[defaults[_key(row)] for row in some] for some in chosen]
+            columns += [(f"{title} ({len(chosen)}), defaults", before), ("searched", chosen)]
     if not columns:
         return ""
     lines = [f"| method | {' | '.join(title for title, _ in columns)} |", "|" + "---|" * (len(columns) + 1)]
     for name in dict.fromkeys(row["method"] for row in both):
-        cells = [_mean_over_settings([row for row in among if row["method"] == name]) for _, among in columns]
+        cells = [_mean_of(among, name, "average_gap", 2) for _, among in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _key(row: dict[str, str]) -> tuple[str, ...]:
     return *setting_of(row), row["seed"], row["method"]
-
-
-def _mean_over_settings(rows: Rows) -> str:
-    """Of the gap: of the means over seeds."""
-    gaps = [
-        statistics.mean(float(row["average_gap"]) for row in rows if setting_of(row) == setting)
-        for setting in dict.fromkeys(map(setting_of, rows))
-    ]
-    return f"{statistics.mean(gaps):.2f}" if gaps else "–"
 
 
 def _mean_of(settings: list[Rows], method: str, figure: str, digits: int) -> str:
@@ -288,10 +284,10 @@ def body(rows: Rows) -> str:
             "**What the search brought**: the gap with the defaults of each method, and with what it chose.",
             searched,
         ]
-    for setting in dict.fromkeys(map(setting_of, ran)):
-        some = [row for row in ran if setting_of(row) == setting]
-        beside = [row for row in defaults if setting_of(row) == setting]
-        parts += [f"**{', '.join(setting)}**", table([*some, *beside]), verdicts(some), left_out(setting, some)]
+    beside = by_setting(defaults)
+    for setting, some in by_setting(ran).items():
+        tables = table([*some, *beside.get(setting, [])]), verdicts(some), left_out(setting, some)
+        parts += [f"**{', '.join(setting)}**", *tables]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -42,8 +42,10 @@ def of_other_models(file: Path, name: str, held: dict[str, str] | None, here: di
         held: the row of doing nothing that the file has; None: it has none.
         here: the same of the models at hand.
     """
-    for figure in COMPARED if held else ():
-        there, now = (held or {})[figure], here[figure]
+    if held is None:
+        return ""
+    for figure in COMPARED:
+        there, now = held[figure], here[figure]
         if there != str(now) and (not there or now in ("", None) or not abs(float(there) - float(now)) <= 0.01):
             return (
                 f"{file} has rows of {name} that are of other models (doing nothing: {figure} {there} there, {now} "
