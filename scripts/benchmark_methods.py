@@ -14,6 +14,7 @@ import copy
 import json
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ from benchmark_settings import (
     candidates,
     chosen,
 )
-from study_defaults import RESULTS, append_row, read_rows
+from study_defaults import RESULTS, append_row, exit_status, of_other_models, read_rows
 
 CSV = RESULTS / "benchmark_methods.csv"
 KEY = ("phase", "model", "seed", "request", "method", "settings")
@@ -149,8 +150,8 @@ def next_seed(seed: int, seeds: list[int]) -> int:
     return seeds[(seeds.index(seed) + 1) % len(seeds)]
 
 
-def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) -> None:
-    """All methods on one model, seed and request, in a process of its own."""
+def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) -> str:
+    """All methods on one model, seed and request, in a process of its own; returns what went wrong, in words."""
     import datasets
     import torch
     import transformers
@@ -165,7 +166,7 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     rows = read_rows(flags.csv)
-    done = {tuple(row[name] for name in KEY) for row in rows}
+    done = {tuple(row[name] for name in KEY): row for row in rows}
     kind = setting.request.name.partition(":")[0]
     references = [name for name in REFERENCES if phase == "report" or name != "retrained again"]
     tasks: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in references]
@@ -177,7 +178,7 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     start = (phase, setting.model, str(setting.seed), setting.request.name)
     tasks = [(name, given) for name, given in tasks if (*start, name, json.dumps(given, sort_keys=True)) not in done]
     if not tasks:
-        return
+        return ""
     cache = ModelCache(flags.work_dir)
     data = load_data(setting.dataset, flags.fashion_mnist)
     splits = splits_of(setting, data)
@@ -185,12 +186,17 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
     measured = Measured(splits, original.config)
     retain = pixels_of(splits, "retain", original, measured.processor).preload()
     retrained = measured.figures(cache.retrained(setting, splits))
+    nothing = measured.figures(original)
+    here = row_of(phase, setting, "do nothing", {}, nothing, retrained, len(splits.retain), {})
+    held = done.get((*start, "do nothing", "{}"))
+    if differs := of_other_models(flags.csv, f"{setting.name} ({phase})", held, here):
+        return differs
     for method, settings in tasks:
         run: dict[str, Any] = {}
         if method == "retrained":
             figures = retrained
         elif method == "do nothing":
-            figures = measured.figures(original)
+            figures = nothing
         elif method == "retrained again":
             figures = measured.figures(
                 cache.retrained(setting._replace(seed=next_seed(setting.seed, flags.seeds)), splits)
@@ -205,9 +211,10 @@ def run_setting(flags: argparse.Namespace, phase: str, setting: Any, lock: Any) 
         row = row_of(phase, setting, method, settings, figures, retrained, len(splits.retain), run)
         append_row(flags.csv, row, lock)
         print(phase, setting.name, method, row["average_gap"], row["stopped"], flush=True)
+    return ""
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work_dir", default="outputs/study", help="Where trained models are kept.")
     parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
@@ -218,7 +225,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="Training seeds that are reported.")
     parser.add_argument("--trials", type=int, default=3, help="Settings tried of each method; 0: its defaults alone.")
     parser.add_argument("--requests", nargs="+", default=["class", "subclass", "random"], help="Kinds of them.")
-    flags = parser.parse_args()
+    flags = parser.parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"
     flags.csv.parent.mkdir(parents=True, exist_ok=True)
 
@@ -228,12 +235,14 @@ def main() -> None:
     phases = [("search", all_settings(of_kinds(SEARCHED), flags.models, [SEARCH_SEED]))] if flags.trials else []
     phases.append(("report", all_settings(of_kinds(REPORTED), flags.models, flags.seeds)))
     context = multiprocessing.get_context("spawn")
+    problems: list[str] = []
     # Phase by phase: what is reported runs on what the search chose.
     for phase, settings in phases:
         with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
             lock = manager.Lock()
-            pool.starmap(run_setting, [(flags, phase, setting, lock) for setting in settings], chunksize=1)
+            problems += pool.starmap(run_setting, [(flags, phase, setting, lock) for setting in settings], chunksize=1)
+    return exit_status(problems)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_settings import SEARCH_SEED, SPACES, candidates, chosen
-from study_defaults import RESULTS, append_row, of_other_models, read_rows
+from study_defaults import RESULTS, append_row, exit_status, of_other_models, read_rows
 
 from hf_unlearn.errors import UnlearningError
 
@@ -70,10 +70,9 @@ class Subject:
             data, self.request.request, dataset_name=case.recipe.dataset, label_column_name=column
         )
         self.original = self.fresh()
-        others = flags.seeds if phase == "report" else [seed]
-        # RMIA and the floor take a second one; a search has none.
-        self.retrained = {each: self._retrained(each) for each in others}
-        self.other = next((each for each in others if each != seed), seed)
+        # RMIA, the depth and the floor take a second retrained model; a search has none.
+        self.other = other_seed(flags.seeds, seed) if phase == "report" else seed
+        self.retrained = {each: self._retrained(each) for each in dict.fromkeys(sorted((seed, self.other)))}
         image_size = ARCHITECTURES[case.recipe.architecture].image_size
         self.measured = RegimeMeasured(self.splits, self.original.config, image_size)
         self.retain = pixels_of(self.splits, "retain", self.original, self.measured.processor).preload()
@@ -171,6 +170,14 @@ class Subject:
             # The original's figures under a method's name would be doing nothing.
             raise UnlearningError("what the run made has values that are not finite; it has no figures")
         return self.figures(model), run
+
+
+def other_seed(seeds: list[int], seed: int) -> int:
+    """Of the second retrained model that a seed is measured with: the first of the others; itself, if there is none.
+
+    Always one, however many seeds are reported: a seed's rows do not depend on how many there are.
+    """
+    return next((each for each in sorted(seeds) if each != seed), seed)
 
 
 def row_of(subject: Subject, method: str, settings: dict[str, Any], found: dict[str, Any], run: dict[str, Any]) -> dict:
@@ -320,10 +327,8 @@ def main(argv: list[str] | None = None) -> int:
             some = searched if phase == "search" else found
             some = [tiny(each) for each in some] if flags.tiny else some
             tasks = [(flags, setting, phase, seed, lock) for seed in seeds for setting in some]
-            problems += [each for each in pool.starmap(run_setting, tasks, chunksize=1) if each]
-    for problem in dict.fromkeys(problems):
-        print(f"error: {problem}", file=sys.stderr)
-    return 2 if problems else 0
+            problems += pool.starmap(run_setting, tasks, chunksize=1)
+    return exit_status(problems)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ import csv
 import io
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 MODELS = ["resnet-basic", "vit", "resnet-bottleneck", "vit-long", "convnext"]
 RESULTS = Path(__file__).parent / "results"
-# Rows of doing nothing in which these differ are of other models.
+# Rows of doing nothing in which these, as far as a study takes them, differ are of other models.
 COMPARED = ("average_gap", "retain_accuracy", "test_accuracy", "js_divergence")
 Key = tuple[str, str, int, str, str]
 
@@ -45,6 +46,8 @@ def of_other_models(file: Path, name: str, held: dict[str, str] | None, here: di
     if held is None:
         return ""
     for figure in COMPARED:
+        if figure not in held:
+            continue
         there, now = held[figure], here[figure]
         if there != str(now) and (not there or now in ("", None) or not abs(float(there) - float(now)) <= 0.01):
             return (
@@ -52,6 +55,14 @@ def of_other_models(file: Path, name: str, held: dict[str, str] | None, here: di
                 "here); expected rows of the models at hand: name another --csv, or take these rows out"
             )
     return ""
+
+
+def exit_status(problems: list[str]) -> int:
+    """Say each problem once; 2 if there is one (an empty string is none), else 0."""
+    found = [each for each in dict.fromkeys(problems) if each]
+    for problem in found:
+        print(f"error: {problem}", file=sys.stderr)
+    return 2 if found else 0
 
 
 def append_row(path: Path, row: dict[str, Any], lock: Any) -> None:
@@ -85,8 +96,8 @@ def _header(path: Path) -> list[str]:
         return next(csv.reader(file))
 
 
-def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lock: Any) -> None:
-    """All settings of one model, dataset and seed, in a process of its own."""
+def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lock: Any) -> str:
+    """All settings of one model, dataset and seed, in a process of its own; returns what went wrong, in words."""
     import datasets
     import torch
     import transformers
@@ -101,12 +112,12 @@ def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lo
     data = load_data(dataset, flags.fashion_mnist)
     for setting in all_settings([dataset], [model], [seed]):
         done = {
-            row["variant"]
+            row["variant"]: row
             for row in read_rows(flags.csv)
             if (row["dataset"], row["model"], int(row["seed"]), row["request"])
             == (dataset, model, seed, setting.request.name)
         }
-        if done >= {"retrained", "do nothing", *VARIANTS}:
+        if done.keys() >= {"retrained", "do nothing", *VARIANTS}:
             continue
         splits = splits_of(setting, data)
         original = cache.original(setting, data)
@@ -121,21 +132,26 @@ def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lo
             setting: Any = setting,
             retrained: dict[str, Any] = retrained,
             measured: Any = measured,
-            done: set[str] = done,
+            done: dict[str, dict[str, str]] = done,
         ) -> None:
             if variant not in done:
                 append_row(flags.csv, row_of(setting, variant, figures, retrained, measured, run), lock)
 
+        nothing = measured.figures(original)
+        here = row_of(setting, "do nothing", nothing, retrained, measured, {})
+        if differs := of_other_models(flags.csv, setting.name, done.get("do nothing"), here):
+            return differs
         add("retrained", retrained, {})
-        add("do nothing", measured.figures(original), {})
+        add("do nothing", nothing, {})
         for variant, changed in VARIANTS.items():
             if variant not in done:
                 unlearned, run = run_variant(changed, cache.original(setting, data), measured, seed)
                 add(variant, measured.figures(unlearned), run)
         print(setting.name, flush=True)
+    return ""
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work_dir", default="outputs/study", help="Where trained models are kept.")
     parser.add_argument("--fashion_mnist", default="outputs/fashion-mnist", help="From make_fashion_mnist.py.")
@@ -146,7 +162,7 @@ def main() -> None:
         "--models", nargs="+", default=["resnet-basic", "vit", "resnet-bottleneck", "vit-long", "convnext"]
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    flags = parser.parse_args()
+    flags = parser.parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"
     flags.csv.parent.mkdir(parents=True, exist_ok=True)
     groups: list[tuple[argparse.Namespace, str, str, int]] = [
@@ -155,8 +171,8 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
         lock = manager.Lock()
-        pool.starmap(run_group, [(*group, lock) for group in groups], chunksize=1)
+        return exit_status(pool.starmap(run_group, [(*group, lock) for group in groups], chunksize=1))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from study_defaults import RESULTS, append_row, read_rows
+from study_defaults import RESULTS, append_rows, exit_status, read_rows
 
 from hf_unlearn.errors import UnlearningError
 
@@ -104,11 +104,14 @@ def run_setting(flags: argparse.Namespace, chosen: tuple[str, str, str, str], lo
     figures = panel_of({"original": original, **models}, retrained, measured, splits)
     shown = {DO_NOTHING: "original", MASK: "masked", **dict(zip(models, models, strict=True))}
     shown[RETRAINED] = "reference 2"
+    lines = []
     for variant, role in shown.items():
         line: dict[str, Any] = {**dict(zip(KEY, chosen, strict=True)), "variant": variant}
         line |= {key: _rounded(figures[role].get(key)) for key in FIGURES}
         line |= {key: runs.get(variant, {}).get(key, "") for key in ("steps", "seconds")}
-        append_row(flags.csv, line, lock)
+        lines.append(line)
+    # All or none: a setting of which there is a row is not run again.
+    append_rows(flags.csv, lines, lock)
     return ""
 
 
@@ -176,10 +179,7 @@ def main(argv: list[str] | None = None) -> int:
     with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
         lock = manager.Lock()
         tasks = [(flags, chosen, lock) for chosen in (*SETTINGS, *MORE_SETTINGS)]
-        problems = [problem for problem in pool.starmap(run_setting, tasks, chunksize=1) if problem]
-    for problem in dict.fromkeys(problems):
-        print(f"error: {problem}", file=sys.stderr)
-    return 2 if problems else 0
+        return exit_status(pool.starmap(run_setting, tasks, chunksize=1))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 Full-batch gradient descent on the difference of squared sensitivities (arXiv 2402.15109, Eq. 3), which step by step has
 no bound, on a narrow ResNet and on a ResNet-18. Rate and δ of both stop rules (v1: the fall of the loss; v4: the
 irrelevant sensitivity on its way back up) are chosen on one class and applied to another. Writes the courses to
-scripts/results/study_paper.csv and the cosines between the samples' gradients to study_paper_cosines.csv.
+scripts/results/study_paper.csv and the cosines between the samples' gradients to study_paper_cosines.csv, a model's
+when all of it is done; a model that is there is not run again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from regime_data import DataSource
 from regime_models import Recipe, Trained
 from regime_runs import RegimeMeasured
-from study_defaults import RESULTS, append_row
+from study_defaults import RESULTS, append_rows, read_rows
 
 from hf_unlearn import ForgetRequest, make_splits
 from hf_unlearn.errors import UnlearningError
@@ -135,7 +136,10 @@ def cosines(model: Any, measured: RegimeMeasured) -> dict[str, float]:
 
 
 def run_model(architecture: str, trained: Trained) -> None:
-    """Both classes with every rate."""
+    """Both classes with every rate; nothing is written before all of it is done."""
+    if any(row["model"] == architecture for row in read_rows(CSV)):
+        return
+    lines: list[dict[str, Any]] = []
     lock: Any = contextlib.nullcontext()
     recipe = Recipe(architecture, "characters:30", 25, augmentation=("shift", "scale"))
     data = trained.source.load(recipe.dataset)
@@ -148,7 +152,7 @@ def run_model(architecture: str, trained: Trained) -> None:
         measured = RegimeMeasured(splits, original.config, 32)
         target = accuracies(retrained, measured)
         if name == REPORTED:
-            append_row(COSINES, {"model": architecture, "class": name, **cosines(original, measured)}, lock)
+            angles = {"model": architecture, "class": name, **cosines(original, measured)}
             rates = RATES if chosen is None else chosen[:1]
         for rate in rates:
             points = course(trained.model("augmented", recipe, "original"), measured, rate)
@@ -167,8 +171,10 @@ def run_model(architecture: str, trained: Trained) -> None:
                     "gap": round(average_gap(point.figures, target) or 0.0, 4),
                     "stop": " ".join(rule for rule, at in stops.items() if at == i),
                 }
-                append_row(CSV, row, lock)
+                lines.append(row)
             print(architecture, name, rate, f"nearest: gap {gap:.2f} at step {nearest.step}", flush=True)
+    append_rows(COSINES, [angles], lock)
+    append_rows(CSV, lines, lock)
 
 
 def main() -> int:

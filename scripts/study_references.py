@@ -24,7 +24,7 @@ from regime_data import DataSource, with_folded
 from regime_grid import CASES, SEEDS, Case
 from regime_models import ARCHITECTURES, Trained
 from regime_runs import RegimeMeasured
-from study_defaults import RESULTS, append_row, read_rows
+from study_defaults import RESULTS, append_row, of_other_models, read_rows
 from study_settings import Request
 from transformers import PrinterCallback
 
@@ -67,13 +67,17 @@ def is_wanted(case: Case, request: Request) -> bool:
 
 
 def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
-    """All seeds and numbers of reference samples."""
+    """All seeds and numbers of reference samples.
+
+    Raises:
+        UnlearningError: the CSV has rows of other models.
+    """
     data = trained.source.load(case.recipe.dataset)
     splits = make_splits(data, request.request, label_column_name=case.recipe.label_column)
     lock: Any = contextlib.nullcontext()
     key = (case.recipe.dataset, case.recipe.architecture, request.name)
     done = {
-        (int(row["seed"]), row["variant"])
+        (int(row["seed"]), row["variant"]): row
         for row in read_rows(csv)
         if (row["dataset"], row["model"], row["request"]) == key
     }
@@ -92,6 +96,10 @@ def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
             for each in (recipe, again)
         )
         rows = {"retrained": target, "do nothing": measured.logits(original)}
+        here = measured.row(rows["do nothing"], target, other)
+        held = done.get((seed, "do nothing"))
+        if differs := of_other_models(csv, f"{case.name}/{request.name}, seed {seed}", held, here):
+            raise UnlearningError(differs)
         for variant in [each for each in runs if each in missing]:
             references = None if variant == runs[0] else unseen(trained.source, splits, count, recipe.dataset)
             if references is not None and variant == runs[2]:

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from study_defaults import RESULTS, append_row, of_other_models, read_rows
+from study_defaults import RESULTS, append_row, exit_status, of_other_models, read_rows
 
 from hf_unlearn.errors import UnlearningError
 
@@ -159,10 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     with context.Manager() as manager, context.Pool(flags.num_workers, maxtasksperchild=1) as pool:
         lock = manager.Lock()
         tasks = [(flags, case, request, lock) for case in chosen for request in case.requests]
-        problems = [problem for problem in pool.starmap(run_request, tasks, chunksize=1) if problem]
-    for problem in dict.fromkeys(problems):
-        print(f"error: {problem}", file=sys.stderr)
-    return 2 if problems else 0
+        return exit_status(pool.starmap(run_request, tasks, chunksize=1))
 
 
 if __name__ == "__main__":

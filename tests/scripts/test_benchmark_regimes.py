@@ -310,6 +310,13 @@ def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch
     assert taken == [("original", None), ("zero", None), ("one", 0)]
 
 
+def test_a_seeds_rows_do_not_depend_on_how_many_seeds_there_are(bench):
+    assert [bench.other_seed([0, 1, 2], seed) for seed in (0, 1, 2)] == [1, 0, 0]
+    assert [bench.other_seed([0, 1], seed) for seed in (0, 1)] == [1, 0]
+    assert bench.other_seed([2, 0], 2) == 0 and bench.other_seed([1, 2, 0], 2) == 0, "whatever their order"
+    assert bench.other_seed([0], 0) == 0, "there is no other"
+
+
 def test_a_reference_of_ones_own_reaches_the_attack(bench):
     measured = types.SimpleNamespace(logits=str, row=lambda *given: {"given": given})
     subject = types.SimpleNamespace(measured=measured, answers={0: "a", 1: "b"}, seed=0, other=1, phase="search")
