@@ -113,6 +113,30 @@ def test_what_a_search_found_is_run_on_another_dataset(bench, tmp_path):
     assert tasks["esc"] == {}, "what was not searched has its defaults"
 
 
+def test_mu_mis_runs_with_its_defaults_before_what_the_search_found(bench, tmp_path):
+    from benchmark_regimes_settings import SETTINGS
+
+    setting = SETTINGS[0]
+    case = setting.case
+    found = {"phase": "search", "model": case.recipe.architecture, "request": "class:Bag", "method": "mu_mis"}
+    searched = [{**found, "settings": given, "average_gap": gap} for given, gap in (("{}", 3), ('{"max_steps": 9}', 2))]
+    ran = {"phase": "report", "regime": case.regime, "dataset": case.recipe.dataset, "seed": 0, "request": setting.name}
+    ran |= {"model": case.recipe.architecture, "method": "mu_mis", "settings": '{"max_steps": 9}'}
+    flags = types.SimpleNamespace(csv=tmp_path / "rows.csv", seeds=[0], methods=["mu_mis", "esc"], trials=2)
+
+    def tasks(rows):
+        with flags.csv.open("w") as file:
+            writer = csv.DictWriter(file, [*bench.KEY, "average_gap"])
+            writer.writeheader()
+            writer.writerows(rows)
+        return [given for method, given in bench.tasks_of(flags, setting, "report", 0) if method == "mu_mis"]
+
+    assert tasks(searched) == [{}, {"max_steps": 9}]
+    assert tasks([{**searched[0], "average_gap": 1}, searched[1]]) == [{}], "once, where nothing else was found"
+    assert tasks([*searched, {**ran, "settings": "{}"}]) == [{"max_steps": 9}], "what the file has is not run again"
+    assert tasks([*searched, ran]) == [], "run after it, the defaults would count as what the search chose"
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
