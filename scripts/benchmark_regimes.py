@@ -5,11 +5,11 @@
 
 Every method gets the same number of trials (`--trials`, of which the first are its defaults), on other requests and
 other trained models than those reported; with one trial there is no search. What is found on one dataset holds for all
-settings of that architecture and kind of request. MU-Mis runs with its defaults, too. The check that refuses a
-collapsed model is off: what a run made is measured, and `checked_gap` is the gap with the check on. Beside the methods:
-doing nothing, the retrained model itself, and one retrained with another seed. What is missing is trained and run;
-start it again to go on, or `--shard 1/2` and `--shard 2/2` on two machines. scripts/benchmark_regimes_report.py makes
-the table of the CSV.
+settings of that architecture and kind of request. MU-Mis runs with its defaults, too, and with reference samples. The
+check that refuses a collapsed model is off: what a run made is measured, and `checked_gap` is the gap with the check
+on. Beside the methods: doing nothing, the retrained model itself, and one retrained with another seed. What is missing
+is trained and run; start it again to go on, or `--shard 1/2` and `--shard 2/2` on two machines.
+scripts/benchmark_regimes_report.py makes the table of the CSV.
 
 Twelve seconds of a core a run in the mean, six minutes the dearest. All of it is some 1,700 runs and 70 trainings:
 seven hours of one core. It adds no row to those of other models: see `of_other_models` in study_defaults.py.
@@ -37,11 +37,12 @@ KEY = ("phase", "regime", "dataset", "model", "seed", "request", "method", "sett
 DO_NOTHING, RETRAINED, AGAIN = "do nothing", "retrained", "retrained again"
 # They take samples that the model never saw.
 WITH_UNSEEN = ("scar", "lotus", "lotus_forget", "regun")
+# MU-Mis with them, at its defaults; where labels stay, for there it learns from them.
+WITH_REFERENCES = f"{OURS}, references"
 # They forget whole classes, and nothing else.
 OF_CLASSES = ("mask_logit", "spotter")
 UNSEEN_SAMPLES = 1_000
 PROBES = ("linear_probe", "mlp_probe", "forget_cosine", "prototype_recall", "shifted_recall_1", "jitter_gap")
-RELEARNING = ("relearn_mixed_steps", "relearn_five_steps", "remembered_accuracy")
 
 
 class Subject:
@@ -73,13 +74,14 @@ class Subject:
         )
         self.original = self.fresh()
         # RMIA, the depth and the floor take a second retrained model; a search has none.
-        self.other = other_seed(flags.seeds, seed) if phase == "report" else seed
+        self.other = other_seed(seed) if phase == "report" else seed
         self.retrained = {each: self._retrained(each) for each in dict.fromkeys(sorted((seed, self.other)))}
         image_size = ARCHITECTURES[case.recipe.architecture].image_size
         self.measured = RegimeMeasured(self.splits, self.original.config, image_size)
         self.retain = pixels_of(self.splits, "retain", self.original, self.measured.processor).preload()
         self.answers = {each: self.measured.logits(model) for each, model in self.retrained.items()}
-        self.unseen = unseen(self.trained.source, self.splits, UNSEEN_SAMPLES, case.recipe.dataset)
+        given = unseen(self.trained.source, self.splits, UNSEEN_SAMPLES, case.recipe.dataset)
+        self.unseen = without_images(given, self.splits.forget, self.splits.image_column)
         self._folder = tempfile.TemporaryDirectory()
         # One for all models: what it has read for the probes of one is there for the next.
         self._store = LogitStore(self._folder.name, self.splits, 256, "cpu")
@@ -100,6 +102,8 @@ class Subject:
     def figures(self, model: Any, reference: int | None = None) -> dict[str, Any]:
         """Of a model: gap, divergence and membership, and in the reported phase the depth and its probes.
 
+        Of a sub-class no depth: the probes of samples whose label stays tell memory, and of few samples mere chance.
+
         `reference`: the seed of the retrained model that RMIA refers to; None: the other one.
         """
         logits = self.measured.logits(model)
@@ -108,17 +112,15 @@ class Subject:
         if self.phase == "report":
             fixed = self._fixed_figures()
             found = {**found, **self._probes("unlearned", model, logits)}
-            found["depth"] = self._depth(fixed, found)
+            found["depth"] = None if self.setting.kind == "subclass" else self._depth(fixed, found)
         return found
 
     def _fixed_figures(self) -> dict[str, dict[str, Any]]:
         """The probes of the original and of all retrained models, taken once."""
         if self._fixed is None:
             self._fixed = {}
-            self._before = 0.0
             said = self.measured.logits(self.original)
             row = self.measured.row(said, self.answers[self.seed], self.answers[self.other])
-            self._before = row["forget_accuracy"]
             self._fixed["original"] = {**row, **self._probes("original", self.original, said)}
             for each, model in self.retrained.items():
                 # No model is a reference for itself.
@@ -141,8 +143,6 @@ class Subject:
         if sample.columns:
             probing.of_features()
             probing.of_logits(logits)
-            if self.flags.relearning:
-                probing.of_relearning(self._before)
         else:
             probing.of_jitter(np.flatnonzero(unseen_rows(self.splits))[:FORGET_SAMPLES])
         return figures
@@ -157,29 +157,39 @@ class Subject:
         return figures["unlearned"].get("depth")
 
     def run(self, method: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Unlearn with a method; the figures of what it made, whatever the check says, and how the run went."""
+        """Unlearn with a method; the figures of what it made, whatever the check says, and how the run went.
+
+        Raises:
+            UnlearningError: it made nothing, or what it made has values that are not finite.
+        """
         from benchmark_methods import run_method
 
         model = self.fresh()
-        given = self.unseen if method in WITH_UNSEEN else None
-        run = run_method(method, settings, model, self.measured, self.retain, self.seed, given, self._attacked)
+        given = self.unseen if method in (*WITH_UNSEEN, WITH_REFERENCES) else None
+        name = OURS if method == WITH_REFERENCES else method
+        run = run_method(name, settings, model, self.measured, self.retain, self.seed, given, self._attacked)
+        if run["stopped"].startswith("refused") and not run["thrown_away"]:
+            # The original's figures under a method's name would be doing nothing.
+            raise UnlearningError(f"the run made nothing: {run['stopped']}")
         if run["thrown_away"]:
             run["checked"] = self.measured.row(
                 self.measured.logits(model), self.answers[self.seed], self.answers[self.other]
             )
             model.load_state_dict(run["thrown_away"])
         if not all(bool(value.isfinite().all()) for value in model.parameters()):
-            # The original's figures under a method's name would be doing nothing.
             raise UnlearningError("what the run made has values that are not finite; it has no figures")
         return self.figures(model), run
 
 
-def other_seed(seeds: list[int], seed: int) -> int:
-    """Of the second retrained model that a seed is measured with: the first of the others; itself, if there is none.
+def other_seed(seed: int) -> int:
+    """Of the second retrained model that a seed is measured with, whichever seeds are reported."""
+    return 1 if seed == 0 else 0
 
-    Always one, however many seeds are reported: a seed's rows do not depend on how many there are.
-    """
-    return next((each for each in sorted(seeds) if each != seed), seed)
+
+def without_images(data: Any, others: Any, column: str) -> Any:
+    """The samples of which no other has the same image: characters of two fonts can be alike to the pixel."""
+    known = {image.tobytes() for image in others[column]}
+    return data.select([row for row, image in enumerate(data[column]) if image.tobytes() not in known])
 
 
 def row_of(subject: Subject, method: str, settings: dict[str, Any], found: dict[str, Any], run: dict[str, Any]) -> dict:
@@ -190,7 +200,7 @@ def row_of(subject: Subject, method: str, settings: dict[str, Any], found: dict[
     retraining = 3 * case.recipe.passes * len(subject.retain)
     spent = run.get("forward_equivalents", 0.0)
     checked = run.get("checked", found)["average_gap"]
-    figures = {name: found.get(name) for name in (*FIGURES, "depth", *PROBES, *RELEARNING)}
+    figures = {name: found.get(name) for name in (*FIGURES, "depth", *PROBES)}
     return {
         "phase": subject.phase,
         "regime": case.regime,
@@ -217,7 +227,7 @@ def tasks_of(flags: argparse.Namespace, setting: Any, phase: str, seed: int) -> 
     start = (phase, case.regime, case.recipe.dataset, case.recipe.architecture, str(seed), setting.request_name(phase))
     done = {tuple(row[name] for name in KEY) for row in rows}
     wanted: list[tuple[str, dict[str, Any]]] = [(DO_NOTHING, {})]
-    if phase == "report" and len(flags.seeds) > 1:
+    if phase == "report":
         # Their RMIA takes another retrained model as the reference.
         wanted += [(RETRAINED, {}), (AGAIN, {})]
     for method in flags.methods:
@@ -228,10 +238,11 @@ def tasks_of(flags: argparse.Namespace, setting: Any, phase: str, seed: int) -> 
             wanted += [(method, each) for each in tried.values()]
         else:
             found = chosen(rows, case.recipe.architecture, kind, method) or {}
-            if method == OURS and found and (*start, method, json.dumps(found, sort_keys=True)) not in done:
-                # What a user gets who sets nothing. Before what the search chose: the last run of a method counts.
-                wanted.append((method, {}))
             wanted.append((method, found))
+            if method == OURS:
+                # What a user gets who sets nothing, and who has samples that were never seen.
+                wanted += [(OURS, {})] if found else []
+                wanted += [(WITH_REFERENCES, {})] if kind not in ("class", "classes") else []
     return [(name, given) for name, given in wanted if (*start, name, json.dumps(given, sort_keys=True)) not in done]
 
 
@@ -307,7 +318,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="Training seeds that are reported.")
     parser.add_argument("--methods", nargs="+", default=list(SPACES), choices=list(SPACES))
     parser.add_argument("--settings", nargs="+", help="Only settings whose name holds one of these.")
-    parser.add_argument("--relearning", action="store_true", help="Take the relearning probes, too.")
     parser.add_argument("--tiny", action="store_true", help="As little as runs: do the parts fit?")
     flags = parser.parse_args(argv)
     os.environ["OMP_NUM_THREADS"] = "1"

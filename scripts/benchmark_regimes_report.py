@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, RETRAINED, WITH_UNSEEN
+from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, RETRAINED, WITH_REFERENCES, WITH_UNSEEN
+from benchmark_settings import reported, setting_of
 from make_suggestions import lines_of
 from page_parts import Part, main_of_report
 
@@ -32,7 +33,7 @@ GROUPS = {
         UNTUNED,
         *(name for name, each in METHODS.items() if each.retain_free and name not in (OURS, *MASKS, *WITH_UNSEEN)),
     ],
-    "*with samples never seen*": [name for name in WITH_UNSEEN if METHODS[name].retain_free],
+    "*with samples never seen*": [WITH_REFERENCES, *(name for name in WITH_UNSEEN if METHODS[name].retain_free)],
     "*with the retain set*": [name for name, each in METHODS.items() if not each.retain_free],
 }
 # The columns: title, figure, digits.
@@ -59,28 +60,11 @@ SUMMARY = (
     ("depth, classes, %", ("class", "classes"), "depth", 0),
     ("RMIA off by, samples and persons", ("random", "person"), "rmia_auc", 1),
 )
-# Of the table of what the search brought: title, kinds of request.
-KINDS = (
-    ("a class or several", ("class", "classes")),
-    ("a sub-class", ("subclass",)),
-    ("samples and persons", ("random", "person")),
-)
-
-
-def setting_of(row: dict[str, str]) -> tuple[str, ...]:
-    """What rows are compared within, but for the seed."""
-    return row["regime"], row["dataset"], row["model"], row["request"]
 
 
 def by_setting(rows: Rows) -> dict[tuple[str, ...], Rows]:
     """The rows of each setting."""
     return {key: [row for row in rows if setting_of(row) == key] for key in map(setting_of, rows)}
-
-
-def reported(rows: Rows) -> Rows:
-    """Without those of the search; of a method that ran again with other settings, the last run of each seed."""
-    last = {_key(row): row for row in rows if row["phase"] == "report"}
-    return list(last.values())
 
 
 def untuned(rows: Rows) -> Rows:
@@ -92,13 +76,13 @@ def untuned(rows: Rows) -> Rows:
     return [{**row, "method": UNTUNED} for row in {_key(row): row for row in ran}.values()]
 
 
-def cell(rows: Rows, figure: str, digits: int) -> str:
+def cell(rows: Rows, figure: str, digits: int, spread: bool = True) -> str:
     """The mean over seeds, with the deviation where there are several."""
     values = [float(row[figure]) for row in rows if row[figure] != ""]
     if not values:
         return "–"
     mean = f"{statistics.mean(values):.{digits}f}"
-    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+    return mean if len(values) < 2 or not spread else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
 def table(rows: Rows) -> str:
@@ -111,7 +95,8 @@ def table(rows: Rows) -> str:
         if found:
             lines.append(f"| {group} |" + " |" * (1 + len(columns)))
         for name, some in found.items():
-            cells = [cell(some, figure, digits) for _, figure, digits in columns]
+            # The pairs of retrained models share models: their spread would be too small.
+            cells = [cell(some, figure, digits, spread=name != AGAIN) for _, figure, digits in columns]
             lines.append(f"| {name} | {len(some)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -136,31 +121,6 @@ def summary(rows: Rows) -> str:
         if found:
             lines.append(f"| {group} |" + " |" * len(columns))
         lines += [f"| {name} | {' | '.join(each)} |" for name, each in found.items()]
-    return "\n".join(lines)
-
-
-def brought_by_search(rows: Rows) -> str:
-    """The gap with default settings and with those that the search chose, means over the settings where both ran.
-
-    Only settings and seeds of which every method has both; none: an empty text.
-    """
-    ran = [row for row in reported(rows) if row["method"] in METHODS]
-    tried = searched_kinds(rows)
-    defaults = {_key(row): row for row in rows if row["phase"] == "report" and row.get("settings") == "{}"}
-    lacking = {_key(row)[:-1] for row in ran if _key(row) not in defaults or _searched_as(setting_of(row)) not in tried}
-    both = [row for row in ran if _key(row)[:-1] not in lacking]
-    columns: list[tuple[str, list[Rows]]] = []
-    for title, kinds in KINDS:
-        chosen = [some for key, some in by_setting(both).items() if _kind(key) in kinds]
-        if chosen:
-            before = [[defaults[_key(row)] for row in some] for some in chosen]
-            columns += [(f"{title} ({len(chosen)}), defaults", before), ("searched", chosen)]
-    if not columns:
-        return ""
-    lines = [f"| method | {' | '.join(title for title, _ in columns)} |", "|" + "---|" * (len(columns) + 1)]
-    for name in dict.fromkeys(row["method"] for row in both):
-        cells = [_mean_of(among, name, "average_gap", 2) for _, among in columns]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -191,18 +151,18 @@ def verdicts(rows: Rows) -> str:
     By more than two retrained models differ, on the training seeds that both have: see [`held_against`]. Refused runs
     count as the original; what [`spoils`] the answers is not named.
     """
-    lines = {line["method"]: line for line in lines_of(CSV.stem, rows)}
-    there = {(line["method"], line["needs"]): line for line in lines.values()}
+    there = {(line["method"], line["needs"]): line for line in lines_of(CSV.stem, rows)}
+    ours, again, nothing = ((name, "forget") for name in (OURS, FLOOR, NOTHING))
     said = []
     for sure, (key, title) in SURE.items():
-        measured = {name: line for name, line in lines.items() if key in line}
-        if not {OURS, FLOOR} <= measured.keys():
+        measured = {name: line for name, line in there.items() if key in line}
+        if not {ours, again} <= measured.keys():
             continue
-        floor = value_of(measured[FLOOR], sure)
+        floor = value_of(measured[again], sure)
         held = [
-            held_against(line, measured[OURS], sure)
+            held_against(line, measured[ours], sure)
             for name, line in measured.items()
-            if name not in (OURS, FLOOR, *CONTROLS) and not spoils(line, there)
+            if name not in (ours, again) and name[0] not in CONTROLS and not spoils(line, there)
         ]
         better = sorted((each for each in held if each.seeds and each.lead > floor), key=lambda each: each.theirs)
         parts = [
@@ -210,10 +170,10 @@ def verdicts(rows: Rows) -> str:
             for needs, needed in NEEDED.items()
             if (found := [each for each in better if each.row["needs"] == needs])
         ]
-        beside = ((NOTHING, "doing nothing"), (FLOOR, "another retrained model"))
+        beside = ((nothing, "doing nothing"), (again, "another retrained model"))
         known = [f"{text} {value_of(measured[name], sure):.2f}" for name, text in beside if name in measured]
         nearer = f"nearer by more than that: {'; '.join(parts)}" if parts else "nothing is nearer by more than that"
-        said.append(f"- {title}: {OURS} {value_of(measured[OURS], sure):.2f}, {', '.join(known)}; {nearer}.")
+        said.append(f"- {title}: {OURS} {value_of(measured[ours], sure):.2f}, {', '.join(known)}; {nearer}.")
     return "\n".join(said)
 
 
@@ -279,11 +239,6 @@ def body(rows: Rows) -> str:
         "**All settings**: means over those of a kind, in brackets how many.",
         summary([*ran, *defaults]),
     ]
-    if searched := brought_by_search(rows):
-        parts += [
-            "**What the search brought**: the gap with the defaults of each method, and with what it chose.",
-            searched,
-        ]
     beside = by_setting(defaults)
     for setting, some in by_setting(ran).items():
         tables = table([*some, *beside.get(setting, [])]), verdicts(some), left_out(setting, some)

@@ -123,6 +123,29 @@ def candidates(method: str, trials: int) -> list[dict[str, Any]]:
     return [{}, *drawn]
 
 
+def setting_of(row: dict[str, str]) -> tuple[str, ...]:
+    """What rows of the benchmark by regime are compared within, but for the seed."""
+    return row["regime"], row["dataset"], row["model"], row["request"]
+
+
+def reported(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows that count, one of each setting, seed and method: that of the settings that a search chose, else the
+    last."""
+    wanted: dict[tuple[str, ...], str] = {}
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        if row["phase"] != "report":
+            continue
+        search = row["model"], row["request"].partition(":")[0], row["method"]
+        if search not in wanted:
+            wanted[search] = json.dumps(chosen(rows, *search) or {}, sort_keys=True)
+        key = (*setting_of(row), row["seed"], row["method"])
+        held = found.get(key)
+        if held is None or row["settings"] == wanted[search] or held["settings"] != wanted[search]:
+            found[key] = row
+    return list(found.values())
+
+
 def all_settings(requests: list[Request], models: list[str], seeds: list[int]) -> list[Setting]:
     """Every combination, seed by seed, so that a cut benchmark is a balanced one.
 

@@ -4,8 +4,9 @@
 
 Writes hf_unlearn/commands/suggest_rows.json, which travels with the package; a test holds it equal to the CSVs. A row
 is a method on one setting of one study, and has its seeds and a value of each figure for each of them (null: none). Of
-a method that ran several times with one seed the last run counts; a run that was refused leaves the original, whose
-figures count. Earlier defaults of a method stand beside later ones: a study says what it ran.
+a method that ran several times with one seed what a search chose counts, else the last run; a run that was refused
+leaves the original, whose figures count. Earlier defaults of a method stand beside later ones: a study says what it
+ran.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from benchmark_regimes import WITH_UNSEEN
+from benchmark_regimes import WITH_REFERENCES, WITH_UNSEEN
+from benchmark_settings import reported
 from study_defaults import RESULTS, read_rows
 
 from hf_unlearn.trainers.registry import METHODS
@@ -30,10 +32,12 @@ NAMES = {
     "mask the logit": "mask_logit",
     "do nothing": "do nothing",
     "retrained again": "floor",
+    WITH_REFERENCES: "mu_mis",
     **{name: name for name in METHODS},
 }
-# MU-Mis with so many reference samples.
-REFERENCES = ("0 references", "500 references", "1000 references")
+# MU-Mis with reference samples, and what a study calls it without.
+REFERENCES = ("500 references", "1000 references", WITH_REFERENCES)
+WITHOUT = "0 references"
 
 
 def needs(method: str, with_unseen: bool) -> str:
@@ -47,7 +51,7 @@ def needs(method: str, with_unseen: bool) -> str:
 def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
     """One line for each method and setting of a study."""
     groups: dict[tuple[str, ...], dict[int, dict[str, str]]] = defaultdict(dict)
-    levels: dict[tuple[str, ...], float] = {}
+    retrained: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
         row = {"regime": "early", "dataset": "fashion-mnist", "seed": "0", **row}
         if source == "study_references" and row["dataset"] != "digits":
@@ -57,23 +61,23 @@ def lines_of(source: str, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
         setting = tuple(row[name] for name in ("regime", "dataset", "model", "request"))
         called = row.get("variant") or row["method"]
         if called == "retrained":
-            if row.get("rmia_auc"):
-                levels[(*setting, row["seed"])] = float(row["rmia_auc"])
+            retrained[(*setting, row["seed"])] = row
             continue
-        references = called in REFERENCES
-        method = "mu_mis" if references else NAMES.get(called)
+        method = "mu_mis" if called in (*REFERENCES, WITHOUT) else NAMES.get(called)
         if method is not None:
-            unseen = (references and not called.startswith("0 ")) or method in WITH_UNSEEN
+            unseen = called in REFERENCES or method in WITH_UNSEEN
             groups[(*setting, method, needs(method, unseen))][int(row["seed"])] = row
     made = []
     for key, runs in groups.items():
         setting, seeds = key[:4], sorted(runs)
         idle = groups.get((*setting, "do nothing", "forget"), {})
         found = {seed: _left(row, idle.get(seed)) for seed, row in runs.items()}
+        levels = {seed: retrained.get((*setting, str(seed)), {}) for seed in seeds}
         figures = {
             "gap": [_number(found[seed].get("average_gap")) for seed in seeds],
             "depth": [_number(found[seed].get("depth")) for seed in seeds],
-            "membership": [_distance(found[seed], levels.get((*setting, str(seed)))) for seed in seeds],
+            "membership": [_distance("rmia_auc", found[seed], levels[seed]) for seed in seeds],
+            "remaining": [_distance("test_accuracy_remaining", found[seed], levels[seed]) for seed in seeds],
             "cost": [_number(found[seed].get("cost_percent")) for seed in seeds],
         }
         line = dict(zip(("regime", "dataset", "model", "request", "method", "needs"), key, strict=True))
@@ -93,16 +97,18 @@ def _number(text: str | None) -> float | None:
     return round(float(text), 3) if text else None
 
 
-def _distance(row: dict[str, str], level: float | None) -> float | None:
-    """Of the RMIA AUC to the retrained model's, points."""
-    said = row.get("rmia_auc")
-    return round(abs(float(said) - level), 3) if said and level is not None else None
+def _distance(figure: str, row: dict[str, str], retrained: dict[str, str]) -> float | None:
+    """Of a figure in percent to the retrained model's, points."""
+    said, level = row.get(figure), retrained.get(figure)
+    return round(abs(float(said) - float(level)), 3) if said and level else None
 
 
 def suggestions() -> list[dict[str, Any]]:
     """All lines, from the committed CSVs."""
     studies = ("study_regimes", "study_references", "study_depth", "benchmark_methods", "benchmark_regimes")
-    return [line for study in studies for line in lines_of(study, read_rows(RESULTS / f"{study}.csv"))]
+    rows = {study: read_rows(RESULTS / f"{study}.csv") for study in studies}
+    rows["benchmark_regimes"] = reported(rows["benchmark_regimes"])
+    return [line for study, some in rows.items() for line in lines_of(study, some)]
 
 
 def text() -> str:

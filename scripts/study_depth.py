@@ -33,21 +33,21 @@ RUNS: dict[str, dict[str, Any] | None] = {
     HEAD_ONLY: None,
 }
 SETTINGS = (
-    ("memorised", "fashion-mnist", "resnet", "class:Pullover"),
-    ("memorised", "fashion-mnist", "vit", "class:Pullover"),
-    ("fine-tuned", "fashion-mnist", "resnet", "class:Pullover"),
-    ("augmented", "characters", "resnet", "class:R"),
-    ("memorised", "characters", "resnet", "class:R"),
-    ("early", "fashion-mnist", "resnet", "class:Pullover"),
+    ("memorised", "fashion-mnist:3000", "resnet", "class:Pullover"),
+    ("memorised", "fashion-mnist:2000", "vit", "class:Pullover"),
+    ("fine-tuned", "fashion-mnist:2000", "resnet", "class:Pullover"),
+    ("augmented", "characters:30", "resnet", "class:R"),
+    ("memorised", "characters:30", "resnet", "class:R"),
+    ("early", "fashion-mnist:8000", "resnet", "class:Pullover"),
 )
 # Settings in which the default and the controls ran, and nothing else.
 MORE_SETTINGS = (
-    ("fine-tuned", "characters-upper", "resnet", "class:R"),
-    ("memorised", "fashion-mnist", "convnext", "class:Pullover"),
+    ("fine-tuned", "characters-upper:30", "resnet", "class:R"),
+    ("memorised", "fashion-mnist:3000", "convnext", "class:Pullover"),
     ("fine-tuned", "digits", "resnet", "class:six"),
-    ("early", "fashion-mnist", "vit", "class:Pullover"),
-    ("memorised", "characters", "resnet", "class:%"),
-    ("many weights", "characters", "resnet-18", "class:R"),
+    ("early", "fashion-mnist:8000", "vit", "class:Pullover"),
+    ("memorised", "characters:30", "resnet", "class:%"),
+    ("many weights", "characters:30", "resnet-18", "class:R"),
 )
 SEED = 0
 
@@ -72,12 +72,12 @@ def run_setting(flags: argparse.Namespace, chosen: tuple[str, str, str, str], lo
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
-    regime, dataset, architecture, name = chosen
+    regime, _, architecture, name = chosen
     case, wanted = next(
         (case, request)
         for case in CASES
         for request in case.requests
-        if (case.regime, case.recipe.dataset.partition(":")[0], case.recipe.architecture, request.name) == chosen
+        if (case.regime, case.recipe.dataset, case.recipe.architecture, request.name) == chosen
     )
     try:
         trained = Trained(ModelCache(flags.cache_dir), DataSource(flags.characters, flags.fashion_mnist))

@@ -33,6 +33,10 @@ SURE = {
 }
 CONTROLS = ("mask_logit", "head_only", "retrain")
 OURS, NOTHING, FLOOR = "mu_mis", "do nothing", "floor"
+# So many points of the remaining test accuracy a method may be farther from the retrained model than the original is.
+SPOILT = 5.0
+# Gaps of doing nothing that are farther apart, in points, are of other models.
+SAME_MODELS = 0.02
 
 # A method on one setting of one study: `seeds`, and of each figure a value (or None) for each of them.
 Row = dict[str, Any]
@@ -105,7 +109,7 @@ def advise(
 
     A method is held against MU-Mis on the settings that both ran in, and there on the training seeds that both have
     (on all of each where they share none). Of MU-Mis the row with the most data of what is at hand counts, of whichever
-    study it is. It is taken if it is better in the mean over these settings by more than two
+    study with the same models it is. It is taken if it is better in the mean over these settings by more than two
     retrained models differ, and nothing else is better by more. Controls are never taken, nor is a method that spoils
     the answers: see [`spoils`].
 
@@ -182,7 +186,10 @@ def seeds_of(row: Row, sure: str) -> tuple[int, ...]:
 
 def held_against(row: Row, ours: Row, sure: str) -> Held:
     """Two rows of one setting on the seeds that both have."""
-    key = SURE[sure][0]
+    return _against(row, ours, SURE[sure][0])
+
+
+def _against(row: Row, ours: Row, key: str) -> Held:
     theirs, mine = _values(row, key), _values(ours, key)
     seeds = tuple(seed for seed in theirs if seed in mine)
     means = [statistics.mean(values[seed] for seed in seeds or values) for values in (theirs, mine)]
@@ -192,8 +199,9 @@ def held_against(row: Row, ours: Row, sure: str) -> Held:
 def spoils(row: Row, there: Mapping[tuple[str, str], Row]) -> bool:
     """Whether a method leaves the answers farther from the retrained model's than doing nothing does.
 
-    By more than two retrained models differ. No attack tells a forget sample that is answered wrongly from others, so
-    that by membership such a method would look best.
+    By more than two retrained models differ, or, on the test samples that are not concerned, by more than `SPOILT`
+    points. No attack tells a forget sample that is answered wrongly from others, and no probe finds a class in features
+    that are ruined, so that by membership and depth such a method would look best.
 
     Args:
         there: the rows of the same setting, by method and the data that it takes.
@@ -201,6 +209,10 @@ def spoils(row: Row, there: Mapping[tuple[str, str], Row]) -> bool:
     idle, floor = there.get((NOTHING, "forget")), there.get((FLOOR, "forget"))
     if idle is None:
         return False
+    if "remaining" in row and "remaining" in idle:
+        lost = _against(row, idle, "remaining")
+        if lost.theirs - lost.mine > SPOILT:
+            return True
     return -held_against(row, idle, "accuracy").lead > (0.0 if floor is None else value_of(floor, "accuracy"))
 
 
@@ -241,18 +253,31 @@ def _is_ours(row: Row, other: Row) -> bool:
 
 
 def _setting(row: Row) -> Setting:
-    """What was run on, whichever study did: they share the models."""
+    """What was run on, whichever study did."""
     return tuple(row[name] for name in ("regime", "dataset", "model", "request"))
 
 
 def _ours(rows: Sequence[Row], setting: Setting, data: str) -> Row | None:
-    """MU-Mis with the most data of what is at hand; where several studies have it, by the one of the `setting`."""
+    """MU-Mis with the most data of what is at hand; where several studies have it, by the one of the `setting`.
+
+    Another study's row stands in only if it is of the same models, by what doing nothing came to in both.
+    """
+    here = [row for row in rows if _setting(row) == setting[1:]]
+    idle = {row["source"]: _values(row, "gap") for row in here if row["method"] == NOTHING}
     able = [
         row
-        for row in rows
-        if row["method"] == OURS and _setting(row) == setting[1:] and DATA.index(row["needs"]) <= DATA.index(data)
+        for row in here
+        if row["method"] == OURS
+        and DATA.index(row["needs"]) <= DATA.index(data)
+        and (row["source"] == setting[0] or _same(idle.get(row["source"], {}), idle.get(setting[0], {})))
     ]
     return max(able, key=lambda row: (DATA.index(row["needs"]), row["source"] == setting[0]), default=None)
+
+
+def _same(gaps: dict[int, float], others: dict[int, float]) -> bool:
+    """Whether gaps of doing nothing, by seed, are of the same models."""
+    both = gaps.keys() & others.keys()
+    return bool(both) and all(abs(gaps[seed] - others[seed]) <= SAME_MODELS for seed in both)
 
 
 def _losses(

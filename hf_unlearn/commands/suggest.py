@@ -120,6 +120,12 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
         lines.append("  By accuracy the mask of a logit does as well, and forgets nothing: ask --sure depth.")
     if flags.request == "subclass" and flags.data == "forget":
         lines.append("  A sub-class needs samples that were never seen: give --reference_split, and ask --data unseen.")
+    if flags.request == "subclass" and advice.method not in (OURS, NOTHING):
+        lines.append(
+            "  What ruins a sub-class looks right where nothing like it stays, and is wrong where siblings teach it."
+        )
+    if advice.settings == 1:
+        lines.append("  One setting is no more than a hint.")
     lines += ["", "It rests on"]
     lines += [
         f"  {_shown(row)}, {_seeds(seeds_of(row, flags.sure))}: {value_of(row, flags.sure):.2f}" for row in advice.rows

@@ -95,6 +95,7 @@ def test_unseen_samples_are_used_where_they_are_at_hand():
 def test_what_another_study_measured_with_more_data_counts():
     # One study ran MU-Mis with unseen samples, the other the methods beside it, on the same models.
     rows = [*rows_of(mu_mis={0: 30.0}, delete={0: 2.0}, floor=0.5), *rows_of("random:1%", mu_mis=4.0)]
+    rows += rows_of(do_nothing={0: 30.01})
     rows += [*rows_of(source="two", mu_mis={0: 30.0, 1: 40.0}, do_nothing={0: 30.0, 1: 40.0})]
     rows += rows_of(source="two", needs="unseen", mu_mis={0: 1.0, 1: 3.0})
     advice = advise(rows, "random", "unseen", "accuracy")
@@ -105,8 +106,18 @@ def test_what_another_study_measured_with_more_data_counts():
     without = advise(rows, "random", "forget", "accuracy")
     assert (without.method, without.value, len(without.losses)) == ("delete", 2.0, 1)
     # Where a study has no row of MU-Mis at all, another's stands against its methods.
-    alone = [*rows_of(delete={0: 1.0, 1: 2.0}, floor=0.5), *rows_of(source="two", mu_mis=4.0)]
+    alone = [*rows_of(delete={0: 1.0, 1: 2.0}, do_nothing=9.0, floor=0.5)]
+    alone += rows_of(source="two", mu_mis=4.0, do_nothing=9.0)
     assert advise(alone, "random", "forget", "accuracy").method == "delete"
+
+
+@pytest.mark.parametrize("idle", [{0: 31.0}, {2: 30.0}, {}], ids=["another gap", "another seed", "not measured"])
+def test_what_another_study_measured_on_other_models_does_not_count(idle):
+    rows = rows_of(mu_mis={0: 30.0}, delete={0: 2.0}, do_nothing={0: 30.0}, floor=0.5)
+    rows += rows_of(source="two", needs="unseen", mu_mis={0: 1.0})
+    rows += rows_of(source="two", do_nothing=idle) if idle else []
+    advice = advise(rows, "random", "unseen", "accuracy")
+    assert advice.method == "delete" and [each.mine for each in advice.losses] == [30.0]
 
 
 def test_methods_are_compared_where_both_ran():
@@ -162,9 +173,28 @@ def test_what_spoils_the_answers_is_never_taken():
     advice = advise(rows, "random", "forget", "membership")
     # jit lies within the floor of doing nothing.
     assert (advice.method, advice.value) == ("jit", 1.0) and [each.row["method"] for each in advice.losses] == ["jit"]
+    # Of the samples that are not concerned it has lost 5 points more than the original: just enough to be taken.
+    apart = {"mu_mis": 1.0, "random_labels": 1.0, "jit": 5.5, NOTHING: 0.5, FLOOR: 0.5}
+    some = [{**row, "remaining": [apart[row["method"]]] * 2} for row in rows]
+    assert advise(some, "random", "forget", "membership").method == "jit"
+    some = [{**row, "remaining": [5.6, 5.6]} if row["method"] == "jit" else row for row in some]
+    advice = advise(some, "random", "forget", "membership")
+    assert advice.method == "mu_mis" and not advice.losses
     rows = [row for row in rows if row["method"] != "jit"]
     advice = advise(rows, "random", "forget", "membership")
     assert advice.method == "mu_mis" and not advice.losses
+
+
+def test_little_to_go_by_is_said(monkeypatch, capsys):
+    def shown(rows):
+        monkeypatch.setattr("hf_unlearn.commands.suggest.read_results", lambda: rows)
+        assert main(["suggest", "--request", "subclass", "--data", "unseen"]) == 0
+        return capsys.readouterr().out
+
+    one, two = (rows_of(f"subclass:{name}", mu_mis=3.0, esc=1.0, floor=0.1) for name in "ab")
+    assert "One setting is no more than a hint." in shown(one) and "is wrong where siblings teach it" in shown(one)
+    assert "One setting" not in shown([*one, *two]) and "is wrong where siblings teach it" in shown([*one, *two])
+    assert "siblings" not in shown(rows_of("subclass:a", mu_mis=1.0, esc=3.0, floor=0.1))
 
 
 def test_a_figure_that_a_seed_lacks_is_not_counted():

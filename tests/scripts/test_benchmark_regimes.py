@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import types
 
+import numpy as np
 import pytest
 
 from tests.scripts.test_regimes import (  # noqa: F401
@@ -113,28 +114,34 @@ def test_what_a_search_found_is_run_on_another_dataset(bench, tmp_path):
     assert tasks["esc"] == {}, "what was not searched has its defaults"
 
 
-def test_mu_mis_runs_with_its_defaults_before_what_the_search_found(bench, tmp_path):
+def test_mu_mis_runs_with_its_defaults_and_with_references_too(bench, tmp_path):
     from benchmark_regimes_settings import SETTINGS
 
-    setting = SETTINGS[0]
-    case = setting.case
-    found = {"phase": "search", "model": case.recipe.architecture, "request": "class:Bag", "method": "mu_mis"}
-    searched = [{**found, "settings": given, "average_gap": gap} for given, gap in (("{}", 3), ('{"max_steps": 9}', 2))]
-    ran = {"phase": "report", "regime": case.regime, "dataset": case.recipe.dataset, "seed": 0, "request": setting.name}
-    ran |= {"model": case.recipe.architecture, "method": "mu_mis", "settings": '{"max_steps": 9}'}
+    names = ("memorised/fashion-mnist:3000/resnet/class:Pullover", "memorised/fashion-mnist:3000/resnet/random:5%")
+    whole, stays = (next(each for each in SETTINGS if each.full_name == name) for name in names)
+    found = {"phase": "search", "model": "resnet", "method": "mu_mis"}
+    searched = [
+        {**found, "request": request, "settings": given, "average_gap": gap}
+        for request in ("class:Bag", "random:other")
+        for given, gap in (("{}", 3), ('{"max_steps": 9}', 2))
+    ]
     flags = types.SimpleNamespace(csv=tmp_path / "rows.csv", seeds=[0], methods=["mu_mis", "esc"], trials=2)
 
-    def tasks(rows):
+    def tasks(rows, setting):
         with flags.csv.open("w") as file:
             writer = csv.DictWriter(file, [*bench.KEY, "average_gap"])
             writer.writeheader()
             writer.writerows(rows)
-        return [given for method, given in bench.tasks_of(flags, setting, "report", 0) if method == "mu_mis"]
+        return [each for each in bench.tasks_of(flags, setting, "report", 0) if each[0].startswith("mu_mis")]
 
-    assert tasks(searched) == [{}, {"max_steps": 9}]
-    assert tasks([{**searched[0], "average_gap": 1}, searched[1]]) == [{}], "once, where nothing else was found"
-    assert tasks([*searched, {**ran, "settings": "{}"}]) == [{"max_steps": 9}], "what the file has is not run again"
-    assert tasks([*searched, ran]) == [], "run after it, the defaults would count as what the search chose"
+    both = [("mu_mis", {"max_steps": 9}), ("mu_mis", {})]
+    assert tasks(searched, whole) == both
+    assert tasks(searched, stays) == [*both, (bench.WITH_REFERENCES, {})], "where labels stay it learns from them"
+    assert tasks([{**searched[0], "average_gap": 1}, *searched[1:]], whole) == [("mu_mis", {})], "once, if they are one"
+    case = whole.case
+    ran = {"phase": "report", "regime": case.regime, "dataset": case.recipe.dataset, "seed": 0, "request": whole.name}
+    ran |= {"model": case.recipe.architecture, "method": "mu_mis", "settings": "{}"}
+    assert tasks([*searched, ran], whole) == both[:1], "what the file has is not run again"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +172,7 @@ def test_the_page_says_what_the_results_say(scripts):  # noqa: F811
 def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
-    names = {name: "" for _, name, _ in report.COLUMNS}
+    names = {**{name: "" for _, name, _ in report.COLUMNS}, "settings": "{}"}
     setting = {"regime": "memorised", "dataset": "d", "model": "m", "request": "class:a", "method": "delete"}
 
     def row(phase, seed, gap):
@@ -184,7 +191,7 @@ def test_means_are_over_seeds_and_the_search_is_no_result(scripts):  # noqa: F81
 def test_the_table_over_all_settings_by_hand(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
-    names = {name: "" for _, name, _ in report.COLUMNS}
+    names = {**{name: "" for _, name, _ in report.COLUMNS}, "settings": "{}"}
 
     def row(request, method, seed, gap, rmia="", depth=""):
         setting = {"regime": "early", "dataset": "d", "model": "m", "request": request, "phase": "report"}
@@ -209,41 +216,29 @@ def test_the_table_over_all_settings_by_hand(scripts):  # noqa: F811
     assert not any("mu_mis" in line for line in lines)
 
 
-def test_what_the_search_brought_is_told_where_both_ran(scripts):  # noqa: F811
-    import benchmark_regimes_report as report
+def test_what_the_search_chose_counts_and_else_the_last_run(scripts):  # noqa: F811
+    from benchmark_settings import reported
 
-    names = {name: "" for _, name, _ in report.COLUMNS}
+    setting = {"regime": "early", "dataset": "d", "model": "m", "request": "class:a", "method": "delete", "seed": "0"}
 
-    def row(request, method, gap, settings="{}", phase="report"):
-        setting = {"regime": "early", "dataset": "d", "model": "m", "request": request, "phase": phase, "seed": "0"}
-        return {**names, **setting, "method": method, "settings": settings, "average_gap": str(gap)}
+    def row(gap, settings, **other):
+        return {**setting, "phase": "report", "average_gap": str(gap), "settings": settings, **other}
 
-    def searched(request):
-        return row(request, "delete", 0, phase="search")
-
-    rows = [searched("class:z"), searched("random:other")]
-    # With another setting, and with the defaults that the search chose.
-    rows += [row("class:a", "delete", 9), row("class:a", "delete", 3, '{"learning_rate": 1}'), row("class:a", "esc", 4)]
-    rows += [row("classes:b", "delete", 5), row("random:c", "do nothing", 7)]
-    assert report.brought_by_search(rows).splitlines() == [
-        "| method | a class or several (1), defaults | searched |",
-        "|---|---|---|",
-        "| delete | 9.00 | 3.00 |",
-        "| esc | 4.00 | 4.00 |",
-    ], "five classes were not searched, and doing nothing is no method"
-    # A second class, of which one method never ran with its defaults.
-    rows += [row("class:d", "delete", 1, '{"learning_rate": 1}'), row("class:d", "esc", 8)]
-    assert "| esc | 4.00 | 4.00 |" in report.brought_by_search(rows)
-    rows.append(row("class:d", "delete", 2))
-    # The run that came last is the one that is reported.
-    assert "| delete | 5.50 | 2.50 |" in report.brought_by_search(rows)
-    assert report.brought_by_search([each for each in rows if each["phase"] == "report"]) == ""
+    found = [row(2, "{}", phase="search"), row(1, '{"b": 1}', phase="search")]
+    ran = [row(5, '{"b": 1}'), row(6, "{}"), row(7, '{"a": 1}')]
+    assert reported([*found, *ran]) == ran[:1], "wherever it stands in the file"
+    assert reported([*found, *ran[1:]]) == ran[2:], "what was chosen did not run"
+    assert reported([*found, *ran, row(8, '{"b": 1}')]) == [row(8, '{"b": 1}')], "of two such runs the last"
+    # Where there was no search the defaults are what counts.
+    assert reported(ran) == ran[1:2]
+    others = [row(5, "{}", **{name: "1"}) for name in ("seed", "method", "request", "model", "dataset", "regime")]
+    assert reported([ran[1], *others]) == [ran[1], *others]
 
 
 def test_what_a_user_gets_who_sets_nothing_stands_beside_what_the_search_chose(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
-    names = {name: "" for _, name, _ in report.COLUMNS}
+    names = {**{name: "" for _, name, _ in report.COLUMNS}, "settings": "{}"}
 
     def row(request, gap, settings="{}", method="mu_mis", phase="report"):
         setting = {"regime": "early", "dataset": "d", "model": "m", "request": request, "phase": phase, "seed": "0"}
@@ -251,7 +246,7 @@ def test_what_a_user_gets_who_sets_nothing_stands_beside_what_the_search_chose(s
 
     searched = '{"max_steps": 180}'
     rows = [row("class:a", 2.0), row("class:a", 1.0, searched), row("random:c", 5.0)]
-    rows += [row("class:a", 3.0, method="delete"), row("class:a", 9.0, phase="search")]
+    rows += [row("class:a", 3.0, method="delete"), row("class:a", 9.0, searched, phase="search")]
     text = report.body(rows)
     assert "| mu_mis | 1.00 | 5.00 |" in text and "| mu_mis, defaults | 2.00 | 5.00 |" in text
     assert "| mu_mis, defaults | 1 | 2.00 |" in text and text.startswith("3 rows of 2 settings")
@@ -264,7 +259,7 @@ def test_what_a_user_gets_who_sets_nothing_stands_beside_what_the_search_chose(s
 def test_the_verdicts_name_what_beats_mu_mis_on_the_seeds_that_both_have(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
-    names = {name: "" for _, name, _ in report.COLUMNS}
+    names = {**{name: "" for _, name, _ in report.COLUMNS}, "settings": "{}"}
     setting = {"regime": "memorised", "dataset": "d", "model": "m", "request": "class:a", "phase": "report"}
 
     def row(method, seed, gap, rmia=""):
@@ -281,6 +276,10 @@ def test_the_verdicts_name_what_beats_mu_mis_on_the_seeds_that_both_have(scripts
     beside = "mu_mis 8.00, doing nothing 25.00, another retrained model 2.00"
     nearer = "nearer by more than that: with the forget set alone delete 1.00."
     assert membership == f"- distance of the RMIA AUC to a retrained model's, points: {beside}; {nearer}"
+    # MU-Mis with reference samples is a method beside MU-Mis.
+    assert "with samples that were never seen mu_mis 0.90" in report.verdicts(
+        [*rows, row("mu_mis, references", 0, 0.9)]
+    )
     rows = [each for each in rows if each["method"] != "retrained again"]
     assert report.verdicts(rows) == "", "without another retrained model there is no verdict"
 
@@ -334,11 +333,21 @@ def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch
     assert taken == [("original", None), ("zero", None), ("one", 0)]
 
 
-def test_a_seeds_rows_do_not_depend_on_how_many_seeds_there_are(bench):
-    assert [bench.other_seed([0, 1, 2], seed) for seed in (0, 1, 2)] == [1, 0, 0]
-    assert [bench.other_seed([0, 1], seed) for seed in (0, 1)] == [1, 0]
-    assert bench.other_seed([2, 0], 2) == 0 and bench.other_seed([1, 2, 0], 2) == 0, "whatever their order"
-    assert bench.other_seed([0], 0) == 0, "there is no other"
+def test_a_seeds_rows_do_not_depend_on_which_seeds_are_reported(bench):
+    assert [bench.other_seed(seed) for seed in (0, 1, 2)] == [1, 0, 0]
+
+
+def test_samples_that_look_like_a_forget_sample_are_not_given(bench):
+    from datasets import Dataset, Features, Image, Value
+
+    features = Features({"image": Image(), "place": Value("int64")})
+
+    def data(*greys):
+        rows = [{"image": np.full((4, 4), grey, np.uint8), "place": place} for place, grey in enumerate(greys)]
+        return Dataset.from_list(rows, features=features)
+
+    assert bench.without_images(data(1, 2, 3, 1), data(1, 7), "image")["place"] == [1, 2]
+    assert bench.without_images(data(1, 2), data(7), "image")["place"] == [0, 1]
 
 
 def test_a_reference_of_ones_own_reaches_the_attack(bench):
@@ -356,7 +365,8 @@ def test_a_run_that_is_not_finite_has_no_figures(bench, monkeypatch):
 
     broken = torch.nn.Linear(1, 1)
     torch.nn.init.constant_(broken.weight, float("nan"))
-    monkeypatch.setattr(benchmark_methods, "run_method", lambda *given: {"thrown_away": None})
+    run = {"thrown_away": None, "stopped": ""}
+    monkeypatch.setattr(benchmark_methods, "run_method", lambda *given: run)
     subject = types.SimpleNamespace(
         **{"fresh": lambda: broken, "unseen": None, "measured": None, "retain": None, "seed": 0, "_attacked": {}},
         original="m",
@@ -364,12 +374,55 @@ def test_a_run_that_is_not_finite_has_no_figures(bench, monkeypatch):
     )
     with pytest.raises(UnlearningError, match="not finite"):
         bench.Subject.run(subject, "delete", {})
+    torch.nn.init.constant_(broken.weight, 1.0)
+    assert bench.Subject.run(subject, "delete", {}) == (broken, run)
+    run["stopped"] = "refused: reference sample 5 is forget sample 1"
+    with pytest.raises(UnlearningError, match="the run made nothing: refused: reference sample 5"):
+        bench.Subject.run(subject, "delete", {})
+
+
+def test_who_gets_samples_that_were_never_seen(bench, monkeypatch):
+    import benchmark_methods
+    import torch
+
+    got = {}
+    monkeypatch.setattr(
+        benchmark_methods,
+        "run_method",
+        lambda *given: got.update({given[0]: given[6]}) or {"thrown_away": None, "stopped": ""},
+    )
+    subject = types.SimpleNamespace(
+        **{"fresh": lambda: torch.nn.Linear(1, 1), "measured": None, "retain": None, "seed": 0, "_attacked": {}},
+        unseen="unseen",
+        figures=lambda model: {},
+    )
+    for method in ("scar", "delete", "mu_mis"):
+        bench.Subject.run(subject, method, {})
+    assert got == {"scar": "unseen", "delete": None, "mu_mis": None}
+    bench.Subject.run(subject, bench.WITH_REFERENCES, {})
+    assert got["mu_mis"] == "unseen"
+
+
+def test_a_sub_class_has_no_depth(bench):
+    measured = types.SimpleNamespace(logits=str, row=lambda *given: {})
+
+    def depth(kind):
+        subject = types.SimpleNamespace(
+            **{"measured": measured, "answers": {0: "a", 1: "b"}, "seed": 0, "other": 1, "phase": "report"},
+            setting=types.SimpleNamespace(kind=kind),
+            _fixed_figures=dict,
+            _probes=lambda *given: {},
+            _depth=lambda *given: 50.0,
+        )
+        return bench.Subject.figures(subject, "m")["depth"]
+
+    assert depth("subclass") is None and depth("random") == depth("class") == 50.0
 
 
 def test_the_page_counts_a_rerun_once_and_names_what_did_not_run(scripts):  # noqa: F811
     import benchmark_regimes_report as report
 
-    names = {name: "" for _, name, _ in report.COLUMNS}
+    names = {**{name: "" for _, name, _ in report.COLUMNS}, "settings": "{}"}
     setting = {"regime": "memorised", "dataset": "d", "model": "m", "request": "random:5%", "method": "delete"}
     rows = [
         {**names, **setting, "phase": "report", "seed": "0", "settings": str(number), "average_gap": str(number)}
