@@ -185,8 +185,9 @@ def left_out(setting: tuple[str, ...], rows: Rows) -> str:
     """The methods that have no row of a setting, in words; none for those that are not made for its kind."""
     ran = {row["method"] for row in rows}
     of_classes = setting[-1].partition(":")[0] in ("class", "classes")
-    names = [name for group in GROUPS.values() for name in group if name in METHODS and name not in (*ran, "retrain")]
-    names = [name for name in names if of_classes or name not in OF_CLASSES]
+    names = [name for group in GROUPS.values() for name in group if name in (*METHODS, WITH_REFERENCES)]
+    names = [name for name in names if name not in (*ran, "retrain")]
+    names = [name for name in names if name not in ((WITH_REFERENCES,) if of_classes else OF_CLASSES)]
     return f"No row of this setting: {', '.join(names)}." if names else ""
 
 

@@ -4,9 +4,9 @@
 
 Writes hf_unlearn/commands/suggest_rows.json, which travels with the package; a test holds it equal to the CSVs. A row
 is a method on one setting of one study, and has its seeds and a value of each figure for each of them (null: none). Of
-a method that ran several times with one seed what a search chose counts, else the last run; a run that was refused
-leaves the original, whose figures count. Earlier defaults of a method stand beside later ones: a study says what it
-ran.
+a method that ran several times with one seed the last run counts, in benchmark_regimes.csv what a search chose; a run
+that was refused leaves the original, whose figures count. Earlier defaults of a method stand beside later ones: a study
+says what it ran.
 """
 
 from __future__ import annotations

@@ -44,9 +44,12 @@ Logits = dict[str, np.ndarray]
 
 
 def variants_of(request: Request, seed: int) -> list[str]:
-    """The rows of a request and seed: where the label stays, its logit cannot be masked, nor forget accuracy be 1 %."""
+    """The rows of a request and seed: where the label stays, its logit cannot be masked, nor forget accuracy be 1 %.
+
+    First doing nothing, which the next start holds its models against.
+    """
     whole = request.kind in ("class", "classes")
-    controls = [RETRAINED, AGAIN, DO_NOTHING, *([MASK] if whole else [])]
+    controls = [DO_NOTHING, RETRAINED, AGAIN, *([MASK] if whole else [])]
     left_out = [*([] if whole else [PAPER]), *([] if seed == SEEDS[0] else WITH_RETAIN_DATA)]
     return [*controls, *(name for name in RUNS if name not in left_out)]
 

@@ -20,7 +20,7 @@ from typing import Any
 MODELS = ["resnet-basic", "vit", "resnet-bottleneck", "vit-long", "convnext"]
 RESULTS = Path(__file__).parent / "results"
 # Rows of doing nothing in which these, as far as a study takes them, differ are of other models.
-COMPARED = ("average_gap", "retain_accuracy", "test_accuracy", "js_divergence")
+COMPARED = ("average_gap", "retain_accuracy", "test_accuracy", "js_divergence", "rmia_auc")
 Key = tuple[str, str, int, str, str]
 
 
@@ -49,7 +49,9 @@ def of_other_models(file: Path, name: str, held: dict[str, str] | None, here: di
         if figure not in held:
             continue
         there, now = held[figure], here[figure]
-        if there != str(now) and (not there or now in ("", None) or not abs(float(there) - float(now)) <= 0.01):
+        if there != str("" if now is None else now) and (
+            not there or now in ("", None) or not abs(float(there) - float(now)) <= 0.01
+        ):
             return (
                 f"{file} has rows of {name} that are of other models (doing nothing: {figure} {there} there, {now} "
                 "here); expected rows of the models at hand: name another --csv, or take these rows out"
@@ -141,8 +143,9 @@ def run_group(flags: argparse.Namespace, dataset: str, model: str, seed: int, lo
         here = row_of(setting, "do nothing", nothing, retrained, measured, {})
         if differs := of_other_models(flags.csv, setting.name, done.get("do nothing"), here):
             return differs
-        add("retrained", retrained, {})
+        # First what the next start holds its models against.
         add("do nothing", nothing, {})
+        add("retrained", retrained, {})
         for variant, changed in VARIANTS.items():
             if variant not in done:
                 unlearned, run = run_variant(changed, cache.original(setting, data), measured, seed)

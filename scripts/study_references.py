@@ -84,7 +84,7 @@ def run(case: Case, request: Request, trained: Trained, csv: Path) -> None:
     count = OF_A_SUBCLASS if splits.forget_kind == "subclass" else COUNT
     runs = ("0 references", f"{count} references", f"{count} unlabelled")
     for seed in SEEDS:
-        missing = [each for each in ("retrained", "do nothing", *runs) if (seed, each) not in done]
+        missing = [each for each in ("do nothing", "retrained", *runs) if (seed, each) not in done]
         if not missing:
             continue
         recipe = case.recipe.with_seed(seed)

@@ -36,7 +36,7 @@ OURS, NOTHING, FLOOR = "mu_mis", "do nothing", "floor"
 # So many points of the remaining test accuracy a method may be farther from the retrained model than the original is.
 SPOILT = 5.0
 # Gaps of doing nothing that are farther apart, in points, are of other models.
-SAME_MODELS = 0.02
+SAME_MODELS = 0.002
 
 # A method on one setting of one study: `seeds`, and of each figure a value (or None) for each of them.
 Row = dict[str, Any]
@@ -108,10 +108,10 @@ def advise(
     """What to take on settings like these.
 
     A method is held against MU-Mis on the settings that both ran in, and there on the training seeds that both have
-    (on all of each where they share none). Of MU-Mis the row with the most data of what is at hand counts, of whichever
-    study with the same models it is. It is taken if it is better in the mean over these settings by more than two
-    retrained models differ, and nothing else is better by more. Controls are never taken, nor is a method that spoils
-    the answers: see [`spoils`].
+    (on all of each where they share none). MU-Mis stands there with as much of what is at hand as is best in the mean,
+    of whichever study with the same models a row is. It is taken if it is better in the mean over these settings by
+    more than two retrained models differ, and nothing else is better by more. Controls are never taken, nor is a method
+    that spoils the answers: see [`spoils`].
 
     Args:
         rows: of [`read_results`].
@@ -129,7 +129,7 @@ def advise(
     by_setting: dict[Setting, dict[tuple[str, str], Row]] = {}
     for row in found:
         by_setting.setdefault((row["source"], *_setting(row)), {})[(row["method"], row["needs"])] = row
-    ours = {setting: mine for setting in by_setting if (mine := _ours(found, setting, data)) is not None}
+    ours = _best_of_ours(found, list(by_setting), data, key)
     floor = _mean([_value(each[FLOOR, "forget"], key) for each in by_setting.values() if (FLOOR, "forget") in each])
     contestants = {
         (row["method"], row["needs"])
@@ -255,6 +255,20 @@ def _is_ours(row: Row, other: Row) -> bool:
 def _setting(row: Row) -> Setting:
     """What was run on, whichever study did."""
     return tuple(row[name] for name in ("regime", "dataset", "model", "request"))
+
+
+def _best_of_ours(rows: Sequence[Row], settings: list[Setting], data: str, key: str) -> dict[Setting, Row]:
+    """MU-Mis by setting, with as much of the data at hand as makes it best in the mean: nobody has to use all of it."""
+    levels = [
+        {setting: mine for setting in settings if (mine := _ours(rows, setting, level)) is not None}
+        for level in DATA[: DATA.index(data) + 1]
+    ]
+    shared = [setting for setting in settings if all(setting in level for level in levels if level)]
+
+    def mean(level: dict[Setting, Row]) -> float:
+        return statistics.mean(_value(level[setting], key) for setting in shared or level)
+
+    return min((level for level in levels if level), key=mean, default={})
 
 
 def _ours(rows: Sequence[Row], setting: Setting, data: str) -> Row | None:

@@ -124,6 +124,8 @@ def _lines(advice: Advice, flags: SuggestArguments, model: str | None) -> list[s
         lines.append(
             "  What ruins a sub-class looks right where nothing like it stays, and is wrong where siblings teach it."
         )
+    if advice.method == OURS and any(row["needs"] == "unseen" for row in advice.rows):
+        lines.append("  With samples that were never seen: give --reference_split.")
     if advice.settings == 1:
         lines.append("  One setting is no more than a hint.")
     lines += ["", "It rests on"]

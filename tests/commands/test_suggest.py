@@ -92,10 +92,28 @@ def test_unseen_samples_are_used_where_they_are_at_hand():
     assert advise(rows, "random", "unseen", "accuracy").value == 2.0
 
 
+def test_nobody_has_to_use_all_the_data(monkeypatch, capsys):
+    # With unseen samples it is better in one setting, and worse in the mean.
+    rows = [*rows_of("person:1", mu_mis=1.0, delete=2.0, floor=0.1), *rows_of("person:2", mu_mis=3.0, floor=0.1)]
+    rows += [*rows_of("person:1", needs="unseen", mu_mis=4.0), *rows_of("person:2", needs="unseen", mu_mis=2.5)]
+    for data in ("forget", "unseen", "retain"):
+        advice = advise(rows, "person", data, "accuracy")
+        assert (advice.method, advice.value, advice.losses) == ("mu_mis", 2.0, [])
+    better = [{**row, "gap": [1.5, 1.5]} if row["gap"] == [4.0, 4.0] else row for row in rows]
+    better = [{**row, "gap": [1.0, 1.0]} if row["gap"] == [2.5, 2.5] else row for row in better]
+    assert advise(better, "person", "unseen", "accuracy").value == 1.25
+    for some, said in ((rows, False), (better, True)):
+        monkeypatch.setattr("hf_unlearn.commands.suggest.read_results", lambda some=some: some)
+        assert main(["suggest", "--request", "person", "--data", "unseen"]) == 0
+        assert ("With samples that were never seen: give --reference_split." in capsys.readouterr().out) == said
+    # Where it ran with unseen samples alone, that is what there is.
+    assert advise(rows_of(needs="unseen", mu_mis=4.0), "random", "unseen", "accuracy").value == 4.0
+
+
 def test_what_another_study_measured_with_more_data_counts():
     # One study ran MU-Mis with unseen samples, the other the methods beside it, on the same models.
     rows = [*rows_of(mu_mis={0: 30.0}, delete={0: 2.0}, floor=0.5), *rows_of("random:1%", mu_mis=4.0)]
-    rows += rows_of(do_nothing={0: 30.01})
+    rows += rows_of(do_nothing={0: 30.001})
     rows += [*rows_of(source="two", mu_mis={0: 30.0, 1: 40.0}, do_nothing={0: 30.0, 1: 40.0})]
     rows += rows_of(source="two", needs="unseen", mu_mis={0: 1.0, 1: 3.0})
     advice = advise(rows, "random", "unseen", "accuracy")
@@ -111,7 +129,7 @@ def test_what_another_study_measured_with_more_data_counts():
     assert advise(alone, "random", "forget", "accuracy").method == "delete"
 
 
-@pytest.mark.parametrize("idle", [{0: 31.0}, {2: 30.0}, {}], ids=["another gap", "another seed", "not measured"])
+@pytest.mark.parametrize("idle", [{0: 30.01}, {2: 30.0}, {}], ids=["another gap", "another seed", "not measured"])
 def test_what_another_study_measured_on_other_models_does_not_count(idle):
     rows = rows_of(mu_mis={0: 30.0}, delete={0: 2.0}, do_nothing={0: 30.0}, floor=0.5)
     rows += rows_of(source="two", needs="unseen", mu_mis={0: 1.0})

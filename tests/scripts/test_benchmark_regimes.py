@@ -30,12 +30,22 @@ def read(tmp_path):
         return list(csv.DictReader(file))
 
 
-def test_a_tiny_setting_from_search_to_report(bench, folders, tmp_path, capsys):  # noqa: F811
+def test_a_tiny_setting_from_search_to_report(bench, folders, tmp_path, capsys, monkeypatch):  # noqa: F811
     chosen = ["memorised/fashion-mnist:3000/resnet/class:Pullover"]
-    flags = [*flags_of(folders, tmp_path), "--tiny", "--settings", *chosen, "--trials", "2", "--seeds", "0", "1"]
+    flags = [*flags_of(folders, tmp_path), "--tiny", "--settings", *chosen, "--trials", "2"]
     flags += ["--methods", "delete", "mask_logit", "esc"]
+    left = []
+    without = bench.without_images
+    monkeypatch.setattr(bench, "without_images", lambda *given: left.append(len(given[1])) or without(*given))
+    assert bench.main([*flags, "--seeds", "0"]) == 0, capsys.readouterr().err
+    assert left and all(left), "what is given to others is held against the forget samples"
+    alone = read(tmp_path)
+    again = next(row for row in alone if row["method"] == "retrained again")
+    assert float(again["js_divergence"]) > 0, "another retrained model, though one seed is reported"
+    flags += ["--seeds", "0", "1"]
     assert bench.main(flags) == 0, capsys.readouterr().err
     rows = read(tmp_path)
+    assert rows[: len(alone)] == alone
     search, report = ([row for row in rows if row["phase"] == phase] for phase in ("search", "report"))
     assert {row["request"] for row in search} == {"class:Bag"} and {row["seed"] for row in search} == {"10"}
     assert {row["request"] for row in report} == {"class:Pullover"} and {row["seed"] for row in report} == {"0", "1"}
@@ -333,7 +343,12 @@ def test_the_other_retrained_model_is_no_reference_for_itself(bench, monkeypatch
     assert taken == [("original", None), ("zero", None), ("one", 0)]
 
 
-def test_a_seeds_rows_do_not_depend_on_which_seeds_are_reported(bench):
+def test_a_seeds_rows_do_not_depend_on_which_seeds_are_reported(bench, tmp_path):
+    from benchmark_regimes_settings import SETTINGS
+
+    flags = types.SimpleNamespace(csv=tmp_path / "none.csv", seeds=[0], methods=[])
+    names = [name for name, _ in bench.tasks_of(flags, SETTINGS[0], "report", 0)]
+    assert names == [bench.DO_NOTHING, bench.RETRAINED, bench.AGAIN]
     assert [bench.other_seed(seed) for seed in (0, 1, 2)] == [1, 0, 0]
 
 
