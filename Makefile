@@ -43,7 +43,7 @@ format: .venv/.installed ## mend style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-benchmark: .venv/.installed ## the benchmark by regime from nothing to its page: about four hours on two idle cores
+benchmark: .venv/.installed ## the benchmark by regime from nothing to its page: three to four hours on two idle cores
 	test -d outputs/fashion-mnist || $(BIN)/python scripts/make_fashion_mnist.py --output_dir outputs/fashion-mnist
 	test -d outputs/characters || $(BIN)/python scripts/make_characters.py --output_dir outputs/characters
 	$(BIN)/python scripts/benchmark_regimes.py --num_workers $(WORKERS)

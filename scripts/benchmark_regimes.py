@@ -11,8 +11,8 @@ on. Beside the methods: doing nothing, the retrained model itself, and one retra
 is trained and run; start it again to go on, or `--shard 1/2` and `--shard 2/2` on two machines.
 scripts/benchmark_regimes_report.py makes the table of the CSV.
 
-Twelve seconds of a core a run in the mean, six minutes the dearest. All of it is some 1,700 runs and 70 trainings:
-seven hours of one core. It adds no row to those of other models: see `of_other_models` in study_defaults.py.
+Ten seconds of a core a run in the mean, six minutes the dearest. All of it is some 1,750 runs and 70 trainings: about
+six hours of one core. It adds no row to those of other models: see `of_other_models` in study_defaults.py.
 """
 
 from __future__ import annotations

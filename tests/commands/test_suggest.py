@@ -299,10 +299,13 @@ def test_a_sub_class_without_reference_samples_asks_for_them(capsys):
     for data in ("forget", "unseen"):
         assert main(["suggest", "--request", "subclass", "--data", data]) == 0
         shown[data] = capsys.readouterr().out
-    assert "give --reference_split" in shown["forget"] and "give --reference_split" not in shown["unseen"]
+    needs = "A sub-class needs samples that were never seen: give --reference_split"
+    assert needs in shown["forget"] and needs not in shown["unseen"]
+    assert "With samples that were never seen: give --reference_split." in shown["unseen"]
     # As docs/methods.md has it.
     assert shown["unseen"].startswith("take mu_mis")
     assert "study_references.csv: memorised, characters:30, resnet, subclass:E, 2 seeds: 1.04" in shown["unseen"]
+    assert "benchmark_regimes.csv: memorised, characters:30, resnet, subclass:E, 3 seeds: 2.68" in shown["unseen"]
 
 
 def test_it_says_where_mu_mis_loses(capsys):
