@@ -182,11 +182,15 @@ def test_one_tiny_setting_of_each_regime(scripts, folders, tmp_path, monkeypatch
 def test_rows_of_other_models_are_told_by_what_the_original_says(scripts):
     from study_defaults import COMPARED, of_other_models
 
+    # RMIA alone looks at the second retrained model.
+    assert {"average_gap", "retain_accuracy", "rmia_auc"} < set(COMPARED)
     held = {figure: "0.5000" for figure in COMPARED}
     here = {figure: 0.5 for figure in COMPARED}
     assert of_other_models("rows.csv", "a/b", None, here) == of_other_models("rows.csv", "a/b", held, here) == ""
     nowhere = {figure: "" for figure in COMPARED}
     assert of_other_models("rows.csv", "a/b", nowhere, nowhere) == "", "a figure that neither has"
+    assert of_other_models("rows.csv", "a/b", nowhere, dict.fromkeys(COMPARED)) == "", "nor when it is not yet text"
+    assert of_other_models("rows.csv", "a/b", {"average_gap": "0.5"}, here) == "", "columns that a study does not have"
     for figure in COMPARED:
         for other in (0.52, float("nan"), None, ""):
             said = of_other_models("rows.csv", "a/b", held, {**here, figure: other})
