@@ -75,7 +75,7 @@ class Subject:
         self.original = self.fresh()
         # RMIA, the depth and the floor take a second retrained model; a search has none.
         self.other = other_seed(seed) if phase == "report" else seed
-        self.retrained = {each: self._retrained(each) for each in dict.fromkeys(sorted((seed, self.other)))}
+        self.retrained = {each: self._retrained(each) for each in sorted({seed, self.other})}
         image_size = ARCHITECTURES[case.recipe.architecture].image_size
         self.measured = RegimeMeasured(self.splits, self.original.config, image_size)
         self.retain = pixels_of(self.splits, "retain", self.original, self.measured.processor).preload()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark_regimes import AGAIN, CSV, DO_NOTHING, OF_CLASSES, RETRAINED, WITH_REFERENCES, WITH_UNSEEN
-from benchmark_settings import reported, setting_of
+from benchmark_settings import measured_as, reported, setting_of
 from make_suggestions import lines_of
 from page_parts import Part, main_of_report
 
@@ -69,11 +69,10 @@ def by_setting(rows: Rows) -> dict[tuple[str, ...], Rows]:
 
 def untuned(rows: Rows) -> Rows:
     """MU-Mis with its defaults, under a name of its own; none where the search chose nothing else of it."""
-    last = {_key(row): row for row in reported(rows) if row["method"] == OURS}
-    if all(row.get("settings") == "{}" for row in last.values()):
+    if all(row["settings"] == "{}" for row in reported(rows) if row["method"] == OURS):
         return []
     ran = [row for row in rows if row["phase"] == "report" and row["method"] == OURS and row["settings"] == "{}"]
-    return [{**row, "method": UNTUNED} for row in {_key(row): row for row in ran}.values()]
+    return [{**row, "method": UNTUNED} for row in {measured_as(row): row for row in ran}.values()]
 
 
 def cell(rows: Rows, figure: str, digits: int, spread: bool = True) -> str:
@@ -122,10 +121,6 @@ def summary(rows: Rows) -> str:
             lines.append(f"| {group} |" + " |" * len(columns))
         lines += [f"| {name} | {' | '.join(each)} |" for name, each in found.items()]
     return "\n".join(lines)
-
-
-def _key(row: dict[str, str]) -> tuple[str, ...]:
-    return *setting_of(row), row["seed"], row["method"]
 
 
 def _mean_of(settings: list[Rows], method: str, figure: str, digits: int) -> str:
@@ -251,11 +246,7 @@ def draw(rows: Rows, path: Path) -> None:
     """Depth against gap, a panel for each setting that has a depth."""
     from matplotlib.figure import Figure
 
-    settings = [
-        each
-        for each in dict.fromkeys(map(setting_of, reported(rows)))
-        if any(row["depth"] for row in rows if setting_of(row) == each)
-    ]
+    settings = {key: some for key, some in by_setting(reported(rows)).items() if any(row["depth"] for row in some)}
     columns = min(max(len(settings), 1), PANELS_OF_A_ROW)
     lines = max(-(-len(settings) // columns), 1)
     figure = Figure(figsize=(7 * columns, 5 * lines), layout="constrained")
@@ -263,12 +254,9 @@ def draw(rows: Rows, path: Path) -> None:
     for axis in axes.flat[len(settings) :]:
         axis.set_axis_off()
     markers = dict(zip(GROUPS, "xD^os", strict=True))
-    for setting, axis in zip(settings, axes.flat, strict=False):
+    for (setting, ran), axis in zip(settings.items(), axes.flat, strict=False):
         for group, methods in GROUPS.items():
-            found = {
-                name: [row for row in reported(rows) if setting_of(row) == setting and row["method"] == name]
-                for name in methods
-            }
+            found = {name: [row for row in ran if row["method"] == name] for name in methods}
             points = {name: _point(some) for name, some in found.items() if any(row["depth"] for row in some)}
             if points:
                 axis.scatter(*zip(*points.values(), strict=True), marker=markers[group], label=group.strip("*"))

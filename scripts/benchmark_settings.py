@@ -128,6 +128,11 @@ def setting_of(row: dict[str, str]) -> tuple[str, ...]:
     return row["regime"], row["dataset"], row["model"], row["request"]
 
 
+def measured_as(row: dict[str, str]) -> tuple[str, ...]:
+    """Setting, seed and method: of rows in which they are the same one counts."""
+    return *setting_of(row), row["seed"], row["method"]
+
+
 def reported(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     """The rows that count, one of each setting, seed and method: that of the settings that a search chose, else the
     last."""
@@ -139,7 +144,7 @@ def reported(rows: list[dict[str, str]]) -> list[dict[str, str]]:
         search = row["model"], row["request"].partition(":")[0], row["method"]
         if search not in wanted:
             wanted[search] = json.dumps(chosen(rows, *search) or {}, sort_keys=True)
-        key = (*setting_of(row), row["seed"], row["method"])
+        key = measured_as(row)
         held = found.get(key)
         if held is None or row["settings"] == wanted[search] or held["settings"] != wanted[search]:
             found[key] = row

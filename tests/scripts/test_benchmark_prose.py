@@ -23,9 +23,8 @@ class Results:
         self.report, rows = report, read_rows(report.CSV)
         self.counted = report.counted(rows)
         self.rows = [*report.reported(rows), *report.untuned(rows)]
-        self.methods = [
-            *(name for names in report.GROUPS.values() for name in names if name in report.METHODS or "," in name)
-        ]
+        known = (*report.METHODS, report.UNTUNED, report.WITH_REFERENCES)
+        self.methods = [name for names in report.GROUPS.values() for name in names if name in known]
 
     def of(self, method, kinds, figure="average_gap", digits=2, where=""):
         """A cell of the table over all settings, or of those whose name holds `where`; None: there is none."""
@@ -48,9 +47,11 @@ class Results:
         return needs(method, False)
 
     def deeper(self):
-        """Methods whose mean depth of whole classes is above that of MU-Mis, the deepest first."""
+        """Methods whose mean depth of whole classes is above that of MU-Mis, the deepest first, and their gaps."""
         depth = self.table(CLASSES, "depth")
-        return [name for name in reversed(depth) if depth[name] > max(depth["mu_mis"], depth["mu_mis, defaults"])]
+        names = [name for name in reversed(depth) if depth[name] > max(depth["mu_mis"], depth["mu_mis, defaults"])]
+        gaps = [self.of(name, CLASSES) for name in names]
+        return joined(f"`{name}`" for name in names), f"{min(gaps):.0f} to {max(gaps):.0f}"
 
 
 @pytest.fixture
@@ -58,15 +59,13 @@ def results(scripts):  # noqa: F811
     return Results()
 
 
-def named(methods):
-    *others, last = (f"`{name}`" for name in methods)
+def joined(parts):
+    *others, last = parts
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def deeper_in_the_limits(results):
-    deeper = results.deeper()
-    gaps = [results.of(name, CLASSES) for name in deeper]
-    return f"go deeper in the mean ({named(deeper)}), at gaps of {min(gaps):.0f} to {max(gaps):.0f} points"
+    return "go deeper in the mean ({}), at gaps of {} points".format(*results.deeper())
 
 
 def samples_of_a_vit(results):
@@ -75,7 +74,7 @@ def samples_of_a_vit(results):
     nearer = [
         name for name in sorted(gaps, key=gaps.__getitem__) if gaps[name] < gap and results.needs(name) == "retain"
     ]
-    theirs = " and ".join(f"`{name}` {gaps[name]:.1f}" for name in nearer[:2])
+    theirs = joined(f"`{name}` {gaps[name]:.1f}" for name in nearer[:2])
     return f"the gap is {gap:.1f} where doing nothing has {nothing:.1f}, and with the retained samples {theirs}"
 
 
@@ -100,12 +99,10 @@ def whole_classes(results):
     gaps = results.table(CLASSES, without=("mask_logit", "head_only", "esc", "esc_t"))
     (ours, value), _, (other, theirs) = list(gaps.items())[:3]
     assert {*list(gaps)[:2]} == {"mu_mis", "mu_mis, defaults"}
-    deeper = results.deeper()
-    far = [results.of(name, CLASSES) for name in deeper]
+    deeper, far = results.deeper()
     return (
         f"the smallest gap in the mean, {value:.1f}, of all methods that change more than the head (the next, "
-        f"`{other}`, {theirs:.1f}); {named(deeper)} go deeper inside in the mean, "
-        f"at gaps of {min(far):.0f} to {max(far):.0f}"
+        f"`{other}`, {theirs:.1f}); {deeper} go deeper inside in the mean, at gaps of {far}"
     )
 
 
@@ -113,10 +110,8 @@ def a_sub_class(results):
     gaps = results.table(("subclass",))
     value, nothing = gaps.pop("mu_mis, references"), results.of("do nothing", ("subclass",))
     assert all(value < gap for name, gap in gaps.items() if results.needs(name) != "retain")
-    near = (
-        named(f"{name}` {gap:.1f}" for name, gap in list(gaps.items())[:3]).replace("`,", ",").replace("` and", " and")
-    )
-    return f"a gap of {value:.1f} where doing nothing has {nothing:.1f}; the nearest others are {near.rstrip('`')}"
+    near = joined(f"`{name}` {gap:.1f}" for name, gap in list(gaps.items())[:3])
+    return f"a gap of {value:.1f} where doing nothing has {nothing:.1f}; the nearest others are {near}"
 
 
 def samples_or_a_person(results):
